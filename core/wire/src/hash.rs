@@ -1,0 +1,192 @@
+//! Labelled hashes and signatures (`spec/protocol.md` §1).
+//!
+//! Every hash and signature input starts with the length of its label and the label, so that no
+//! value made for one purpose can be used for another.
+
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use sha2::{Digest, Sha256};
+
+/// Labels of all hashes, MACs and signatures. A retired label is never used again.
+pub mod label {
+    macro_rules! labels {
+        ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+            $($(#[$doc])* pub const $name: &str = $text;)*
+            /// Every label; a test checks that no two are equal.
+            pub const ALL: &[&str] = &[$($text),*];
+        };
+    }
+    labels! {
+        /// Account id.
+        ACCOUNT_ID = "paigham/1 account id";
+        /// Queue id.
+        QUEUE_ID = "paigham/1 queue id";
+        /// Inbox id.
+        INBOX_ID = "paigham/1 inbox id";
+        /// Where the relay keeps a Welcome.
+        WELCOME_LOCATOR = "paigham/1 welcome locator";
+        /// Where the directory keeps a label.
+        DIRECTORY_LABEL = "paigham/1 directory label";
+        /// H(post).
+        POST = "paigham/1 post";
+        /// MAC of a post.
+        POST_MAC = "paigham/1 post mac";
+        /// Head of an empty queue.
+        CHAIN_START = "paigham/1 chain start";
+        /// Head of a queue.
+        CHAIN = "paigham/1 chain";
+        /// Commit head of an empty queue.
+        COMMIT_CHAIN_START = "paigham/1 commit chain start";
+        /// Commit head of a queue.
+        COMMIT_CHAIN = "paigham/1 commit chain";
+        /// Head of an empty inbox.
+        INBOX_CHAIN_START = "paigham/1 inbox chain start";
+        /// Head of an inbox.
+        INBOX_CHAIN = "paigham/1 inbox chain";
+        /// Head of a label without records.
+        RECORD_CHAIN_START = "paigham/1 record chain start";
+        /// Head of a label's records.
+        RECORD_CHAIN = "paigham/1 record chain";
+        /// H(keys) of an epoch.
+        EPOCH_KEYS = "paigham/1 epoch keys";
+        /// Hash of a read token.
+        READ_TOKEN = "paigham/1 read token";
+        /// What authenticated_data says of proofs and extensions.
+        PROOFS = "paigham/1 proofs";
+        /// What gossip says of an epoch authenticator.
+        EPOCH_AUTHENTICATOR = "paigham/1 epoch authenticator";
+        /// AAD of a sealed Welcome.
+        WELCOME = "paigham/1 welcome";
+        /// AAD of a sealed tree.
+        TREE = "paigham/1 tree";
+        /// HPKE info of a pointer.
+        POINTER = "paigham/1 pointer";
+        /// Key of the map's leaf hashes.
+        MAP_LEAF = "paigham/1 map leaf";
+        /// Key of the map's inner hashes.
+        MAP_INNER = "paigham/1 map inner";
+        /// Signature that creates a queue.
+        CREATE_QUEUE = "paigham/1 create queue";
+        /// Signature that submits a commit.
+        SUBMIT_COMMIT = "paigham/1 submit commit";
+        /// What a commit signature says of Welcome, tree and locators.
+        COMMIT_BUNDLE = "paigham/1 commit bundle";
+        /// Signature that creates an inbox.
+        CREATE_INBOX = "paigham/1 create inbox";
+        /// Signature that reads an inbox.
+        READ_INBOX = "paigham/1 read inbox";
+        /// Signature that drains an inbox.
+        DRAIN = "paigham/1 drain";
+        /// Signature that refills a pool.
+        REFILL = "paigham/1 refill";
+        /// Signature of a capability.
+        CAPABILITY = "paigham/1 capability";
+        /// Hash of an identity record.
+        RECORD = "paigham/1 record";
+        /// Signature of an identity record.
+        RECORD_SIGNATURE = "paigham/1 record signature";
+        /// Hash of a recovery key.
+        RECOVERY_KEY = "paigham/1 recovery key";
+    }
+}
+
+/// A 32-byte hash.
+pub type Hash = [u8; 32];
+
+/// `H(label; parts…)`: BLAKE3 over u8 length of the label ‖ label ‖ parts.
+///
+/// # Security
+/// The caller gives all parts but the last a fixed length, or puts their length before them.
+#[must_use]
+pub fn blake3_labelled(label: &str, parts: &[&[u8]]) -> Hash {
+    let mut hasher = blake3::Hasher::new();
+    hasher
+        .update(&[label_length(label)])
+        .update(label.as_bytes());
+    for part in parts {
+        hasher.update(part);
+    }
+    hasher.finalize().into()
+}
+
+/// `S(label; parts…)`: as [`blake3_labelled`], with SHA-256.
+#[must_use]
+pub fn sha256_labelled(label: &str, parts: &[&[u8]]) -> Hash {
+    let mut hasher = Sha256::new();
+    hasher.update([label_length(label)]);
+    hasher.update(label.as_bytes());
+    for part in parts {
+        hasher.update(part);
+    }
+    hasher.finalize().into()
+}
+
+/// Plain BLAKE3 of one string of bytes.
+#[must_use]
+pub fn blake3(bytes: &[u8]) -> Hash {
+    blake3::hash(bytes).into()
+}
+
+/// Plain SHA-256 of one string of bytes.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> Hash {
+    Sha256::digest(bytes).into()
+}
+
+/// u8 length of the label ‖ label ‖ parts: the input of a labelled signature, or an AAD.
+#[must_use]
+pub fn labelled(label: &str, parts: &[&[u8]]) -> Vec<u8> {
+    let mut out = vec![label_length(label)];
+    out.extend_from_slice(label.as_bytes());
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+    out
+}
+
+/// `Sign(key, label, parts…)`.
+#[must_use]
+pub fn sign(key: &SigningKey, label: &str, parts: &[&[u8]]) -> [u8; 64] {
+    key.sign(&labelled(label, parts)).to_bytes()
+}
+
+/// Whether `signature` is `Sign(key, label, parts…)`; strict, so that no second encoding of a
+/// signature and no small-order key is accepted.
+#[must_use]
+pub fn verify(key: &Hash, signature: &[u8; 64], label: &str, parts: &[&[u8]]) -> bool {
+    let Ok(key) = VerifyingKey::from_bytes(key) else {
+        return false;
+    };
+    key.verify_strict(&labelled(label, parts), &Signature::from_bytes(signature))
+        .is_ok()
+}
+
+/// Labels are constants of at most 255 bytes; a test checks all of them.
+fn label_length(label: &str) -> u8 {
+    u8::try_from(label.len()).unwrap_or(u8::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Two purposes never share a label, and every label fits its length byte.
+    #[test]
+    fn labels_are_distinct_and_short() {
+        let distinct: BTreeSet<_> = label::ALL.iter().collect();
+        assert_eq!(distinct.len(), label::ALL.len());
+        assert!(label::ALL.iter().all(|label| label.len() < 256));
+    }
+
+    /// A signature made for one purpose is worth nothing for another.
+    #[test]
+    fn a_signature_counts_for_its_label_only() {
+        let key = SigningKey::from_bytes(&[7; 32]);
+        let public = key.verifying_key().to_bytes();
+        let signature = sign(&key, label::DRAIN, &[b"a", b"b"]);
+        assert!(verify(&public, &signature, label::DRAIN, &[b"ab"]));
+        assert!(!verify(&public, &signature, label::REFILL, &[b"ab"]));
+        assert!(!verify(&public, &signature, label::DRAIN, &[b"ac"]));
+    }
+}

@@ -1,0 +1,31 @@
+//! Every byte layout of Paigham, named once.
+//!
+//! Clients, canisters and tools share this crate, so that a field, a label or a hash input exists
+//! in one place. It does no I/O, reads no clock, draws no randomness and builds for wasm32. The
+//! prose with byte tables is `spec/protocol.md`; section numbers in the docs refer to it.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`hash`] | labelled hashes and signatures (§1) |
+//! | [`ids`] | ids as newtypes and how they are derived (§2) |
+//! | [`frame`] | the post frame, its hash and its MAC (§3.1) |
+//! | [`chain`] | the chains of a queue, an inbox and a record (§3.2, §6.1, §7) |
+//! | [`keys`] | the keys of an epoch (§3.3) |
+//! | [`envelope`] | what an envelope holds, credential, policy, Welcome (§4, §5) |
+//! | [`leaf`] | the values of the certified map (§6.1) |
+//! | [`relay`] | requests, replies and errors of the relay (§6.2) |
+//! | [`directory`] | requests, replies and errors of the directory (§7) |
+//! | [`codec`] | encoding and decoding whole structures |
+
+#![forbid(unsafe_code)]
+
+pub mod chain;
+pub mod codec;
+pub mod directory;
+pub mod envelope;
+pub mod frame;
+pub mod hash;
+pub mod ids;
+pub mod keys;
+pub mod leaf;
+pub mod relay;
