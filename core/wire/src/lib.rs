@@ -13,6 +13,7 @@
 //! | [`keys`] | the keys of an epoch (§3.3) |
 //! | [`envelope`] | what an envelope holds, credential, policy, Welcome (§4, §5) |
 //! | [`leaf`] | the values of the certified map (§6.1) |
+//! | [`map`] | the certified map and its witnesses (§6.1) |
 //! | [`relay`] | requests, replies and errors of the relay (§6.2) |
 //! | [`directory`] | requests, replies and errors of the directory (§7) |
 //! | [`codec`] | encoding and decoding whole structures |
@@ -28,4 +29,5 @@ pub mod hash;
 pub mod ids;
 pub mod keys;
 pub mod leaf;
+pub mod map;
 pub mod relay;
