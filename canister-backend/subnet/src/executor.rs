@@ -1,0 +1,445 @@
+//! The thread that owns the state: it takes what has arrived, makes a round of it, and answers.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
+
+use candid::Principal;
+use ic_transport_types::{RejectCode, RejectResponse, RequestId};
+use tokio::sync::oneshot;
+
+use crate::canister::{Execution, InstallError, Outcome};
+use crate::journal::Journal;
+use crate::keys::to_cbor;
+use crate::state::{Ingress, Round, State};
+use crate::status::{CanisterStatus, SubnetStatus};
+
+/// How often an idle subnet signs its state again.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Most commands taken into one round; the replica's limit of messages in a block.
+const ROUND_MAX_COMMANDS: usize = 1_000;
+/// Most bytes of arguments in one round; the replica's limit of a block.
+const ROUND_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Commands that may wait; beyond, callers are told to come back.
+const QUEUE_COMMANDS: usize = 4_096;
+/// How far ahead an update's expiry may lie: 5 minutes and 30 seconds of drift.
+const EXPIRY_MAX_AHEAD_NS: u64 = 330 * 1_000_000_000;
+/// The log is replaced by a checkpoint when it holds more bytes than this and than the last
+/// checkpoint, so that both the log and the work of checkpoints stay in proportion.
+const LOG_MAX_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Where time comes from, in nanoseconds since 1970.
+pub trait Clock: Send + Sync + std::fmt::Debug {
+    /// Now.
+    fn now_ns(&self) -> u64;
+}
+
+/// The clock of this machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now_ns(&self) -> u64 {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        since.ok().and_then(|since| u64::try_from(since.as_nanos()).ok()).unwrap_or(0)
+    }
+}
+
+/// A clock that a test moves.
+#[derive(Debug, Clone, Default)]
+pub struct ManualClock(Arc<AtomicU64>);
+
+impl ManualClock {
+    /// Starts at a time.
+    #[must_use]
+    pub fn at(now_ns: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(now_ns)))
+    }
+
+    /// Moves forward.
+    pub fn advance(&self, by: Duration) {
+        let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+        self.0.fetch_add(by, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now_ns(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// A query, authenticated.
+#[derive(Debug, Clone)]
+pub(crate) struct Query {
+    pub id: RequestId,
+    pub canister: Principal,
+    pub sender: Principal,
+    pub method: String,
+    pub argument: Vec<u8>,
+}
+
+/// What an update call is answered with.
+#[derive(Debug, Clone)]
+pub(crate) enum CallAnswer {
+    Certificate(Vec<u8>),
+    Rejected(RejectResponse),
+    Refused(String),
+}
+
+pub(crate) enum Command {
+    Call(Ingress, oneshot::Sender<CallAnswer>),
+    Query(Query, oneshot::Sender<Vec<u8>>),
+    ReadState(Vec<Vec<Vec<u8>>>, Principal, oneshot::Sender<Result<Vec<u8>, String>>),
+    Admin(Box<dyn FnOnce(&mut Executor) + Send>),
+    Stop,
+}
+
+impl std::fmt::Debug for Command {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Call(..) => "Call",
+            Self::Query(..) => "Query",
+            Self::ReadState(..) => "ReadState",
+            Self::Admin(_) => "Admin",
+            Self::Stop => "Stop",
+        })
+    }
+}
+
+/// The owner of state and journal.
+#[derive(Debug)]
+pub(crate) struct Executor {
+    state: State,
+    journal: Box<dyn Journal>,
+    clock: Arc<dyn Clock>,
+    log_bytes: u64,
+    checkpoint_bytes: u64,
+    /// Set when the journal failed: nothing is answered any more.
+    broken: bool,
+}
+
+/// Starts the thread.
+pub(crate) fn spawn(
+    state: State,
+    journal: Box<dyn Journal>,
+    clock: Arc<dyn Clock>,
+) -> std::io::Result<(SyncSender<Command>, std::thread::JoinHandle<()>)> {
+    let (sender, receiver) = sync_channel(QUEUE_COMMANDS);
+    let mut executor =
+        Executor { state, journal, clock, log_bytes: 0, checkpoint_bytes: 0, broken: false };
+    let thread = std::thread::Builder::new()
+        .name("subnet".into())
+        .stack_size(16 * 1024 * 1024)
+        .spawn(move || executor.run(&receiver))?;
+    Ok((sender, thread))
+}
+
+impl Executor {
+    fn run(&mut self, receiver: &Receiver<Command>) {
+        loop {
+            let first = match receiver.recv_timeout(HEARTBEAT) {
+                Ok(command) => Some(command),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            let commands: Vec<_> = first
+                .into_iter()
+                .chain(receiver.try_iter().take(ROUND_MAX_COMMANDS - 1))
+                .collect();
+            let stop = commands.iter().any(|command| matches!(command, Command::Stop));
+            self.round(commands);
+            if self.broken {
+                // Whoever waits gets a closed channel, as if the process had died.
+                return;
+            }
+            if stop {
+                break;
+            }
+        }
+        self.make_checkpoint();
+    }
+
+    fn round(&mut self, commands: Vec<Command>) {
+        let mut calls = Vec::new();
+        let mut reads = Vec::new();
+        for command in commands {
+            match command {
+                Command::Call(ingress, reply) => calls.push((ingress, reply)),
+                read => reads.push(read),
+            }
+        }
+        let stale = self.now().saturating_sub(self.state.time) >= HEARTBEAT.as_nanos() as u64;
+        if !calls.is_empty() {
+            self.updates(calls);
+        } else if stale {
+            let now = self.now();
+            self.state.advance(now);
+        }
+        for read in reads {
+            if self.broken {
+                return;
+            }
+            match read {
+                Command::Query(query, reply) => {
+                    let _ = reply.send(self.query(query));
+                }
+                Command::ReadState(paths, sender, reply) => {
+                    let _ = reply.send(self.read_state(&paths, sender));
+                }
+                Command::Admin(action) => action(self),
+                Command::Call(..) | Command::Stop => {}
+            }
+        }
+    }
+
+    /// Time never goes back, whatever the machine's clock does.
+    fn now(&self) -> u64 {
+        self.clock.now_ns().max(self.state.time)
+    }
+
+    fn updates(&mut self, calls: Vec<(Ingress, oneshot::Sender<CallAnswer>)>) {
+        let time = self.now().max(self.state.time + 1);
+        let mut waiting = Vec::new();
+        let mut round = Round {
+            time,
+            root_before: self.state.contents_root(),
+            ingress: Vec::new(),
+        };
+        let mut bytes = 0;
+        let mut seen = HashSet::new();
+        for (ingress, reply) in calls {
+            // A repeat is answered with what became of the first, never run again.
+            let repeat =
+                self.state.sender_of(&ingress.id).is_some() || seen.contains(&ingress.id);
+            if repeat {
+                waiting.push((ingress.id, reply));
+                continue;
+            }
+            match self.admit(&ingress, time, bytes) {
+                Ok(()) => {
+                    bytes += ingress.argument.len();
+                    seen.insert(ingress.id.clone());
+                    waiting.push((ingress.id.clone(), reply));
+                    round.ingress.push(ingress);
+                }
+                Err(answer) => {
+                    let _ = reply.send(answer);
+                }
+            }
+        }
+        if !round.ingress.is_empty() && self.log(&round).is_err() {
+            self.broken = true;
+            return;
+        }
+        self.state.execute(&round);
+        for (id, reply) in waiting {
+            let path = vec![b"request_status".to_vec(), id];
+            let _ = reply.send(CallAnswer::Certificate(self.state.certify(&[path])));
+        }
+        if self.log_bytes > LOG_MAX_BYTES.max(self.checkpoint_bytes) {
+            self.make_checkpoint();
+        }
+    }
+
+    /// Whether a call may enter the round.
+    fn admit(&mut self, ingress: &Ingress, now: u64, bytes: usize) -> Result<(), CallAnswer> {
+        if ingress.expiry < now {
+            return Err(CallAnswer::Refused("the request has expired".into()));
+        }
+        if ingress.expiry > now + EXPIRY_MAX_AHEAD_NS {
+            return Err(CallAnswer::Refused("the request expires too far in the future".into()));
+        }
+        if bytes > 0 && bytes + ingress.argument.len() > ROUND_MAX_BYTES {
+            return Err(reject(RejectCode::SysTransient, "the round is full", "IC0207"));
+        }
+        let Some(canister) = self.state.canister_mut(&ingress.canister) else {
+            return Err(reject(RejectCode::DestinationInvalid, "no such canister", "IC0301"));
+        };
+        let (method, sender) = (&ingress.method, ingress.sender.as_slice());
+        if !canister.has_method(method, true) && !canister.has_method(method, false) {
+            let text = format!("the canister has no method {method}");
+            return Err(reject(RejectCode::DestinationInvalid, &text, "IC0536"));
+        }
+        let inspected = canister.inspect(method, ingress.argument.clone(), sender, now);
+        match inspected.outcome {
+            Outcome::Accepted => Ok(()),
+            Outcome::Failed { code, message } => {
+                Err(reject(RejectCode::CanisterError, &message, code))
+            }
+            Outcome::Replied(_) | Outcome::Rejected(_) => {
+                Err(reject(RejectCode::CanisterReject, "refused by the canister", "IC0406"))
+            }
+        }
+    }
+
+    fn log(&mut self, round: &Round) -> std::io::Result<()> {
+        let record = to_cbor(round);
+        self.log_bytes += record.len() as u64;
+        self.journal.append(&record)?;
+        self.journal.sync()
+    }
+
+    fn make_checkpoint(&mut self) {
+        let state = self.state.checkpoint();
+        self.checkpoint_bytes = state.len() as u64;
+        self.log_bytes = 0;
+        if let Err(error) = self.journal.checkpoint(&state) {
+            tracing::error!(%error, "the checkpoint failed; the subnet stops");
+            self.broken = true;
+        }
+    }
+
+    fn query(&mut self, query: Query) -> Vec<u8> {
+        use ic_transport_types::{NodeSignature, QueryResponse, ReplyResponse};
+        let time = self.state.time;
+        let certificate = self.state.data_certificate(&query.canister);
+        let execution = match self.state.canister_mut(&query.canister) {
+            Some(canister) if canister.has_method(&query.method, false) => {
+                let sender = query.sender.as_slice();
+                let execution =
+                    canister.query(&query.method, query.argument, sender, time, certificate);
+                self.state.count(query.canister, &query.method, &execution);
+                execution.outcome
+            }
+            Some(_) => Outcome::Failed {
+                code: "IC0536",
+                message: format!("the canister has no query {}", query.method),
+            },
+            None => Outcome::Failed { code: "IC0301", message: "no such canister".into() },
+        };
+        let mut response = match execution {
+            Outcome::Replied(arg) => QueryResponse::Replied {
+                reply: ReplyResponse { arg },
+                signatures: Vec::new(),
+            },
+            Outcome::Rejected(text) => rejected(RejectCode::CanisterReject, text, "IC0406"),
+            Outcome::Failed { code, message } if code == "IC0301" || code == "IC0536" => {
+                rejected(RejectCode::DestinationInvalid, message, code)
+            }
+            Outcome::Failed { code, message } => {
+                rejected(RejectCode::CanisterError, message, code)
+            }
+            Outcome::Accepted => rejected(RejectCode::SysFatal, "no reply".into(), "IC0506"),
+        };
+        let signature = NodeSignature {
+            timestamp: time,
+            signature: self.state.keys.sign_as_node(&response.signable(query.id, time)),
+            identity: self.state.keys.node_id,
+        };
+        match &mut response {
+            QueryResponse::Replied { signatures, .. }
+            | QueryResponse::Rejected { signatures, .. } => signatures.push(signature),
+        }
+        to_cbor(&response)
+    }
+
+    fn read_state(&self, paths: &[Vec<Vec<u8>>], sender: Principal) -> Result<Vec<u8>, String> {
+        let mut requests = BTreeSet::new();
+        for path in paths {
+            let labels: Vec<_> = path.iter().map(Vec::as_slice).collect();
+            match labels.as_slice() {
+                [b"time"] | [b"subnet", ..] | [b"canister_ranges", ..] => {}
+                [b"canister", _, b"module_hash" | b"controllers"] => {}
+                [b"request_status", id, ..] => {
+                    requests.insert(*id);
+                    if self.state.sender_of(id).is_some_and(|owner| owner != sender) {
+                        return Err("the request was sent by somebody else".into());
+                    }
+                }
+                _ => return Err("the path is not one that may be read".into()),
+            }
+        }
+        if requests.len() > 1 {
+            return Err("more than one request".into());
+        }
+        Ok(self.state.certify(paths))
+    }
+
+    /// Installs a canister and makes that durable.
+    pub fn install(
+        &mut self,
+        module: &[u8],
+        argument: Vec<u8>,
+        controllers: &[Principal],
+    ) -> Result<Principal, InstallError> {
+        let id = self.state.install(module, argument, controllers)?;
+        self.make_checkpoint();
+        if self.broken { Err(InstallError::Journal("see the log".into())) } else { Ok(id) }
+    }
+
+    /// Upgrades a canister and makes that durable.
+    pub fn upgrade(
+        &mut self,
+        id: &Principal,
+        module: &[u8],
+        argument: Vec<u8>,
+    ) -> Result<(), InstallError> {
+        self.state.upgrade(id, module, argument)?;
+        self.make_checkpoint();
+        if self.broken { Err(InstallError::Journal("see the log".into())) } else { Ok(()) }
+    }
+
+    /// Runs an update outside of any round and tells what it cost; for benchmarks. It is not
+    /// logged: a subnet that is measured so is thrown away.
+    pub fn measure(
+        &mut self,
+        canister: &Principal,
+        method: &str,
+        argument: Vec<u8>,
+    ) -> Option<Execution> {
+        let time = self.now().max(self.state.time + 1);
+        self.state.time = time;
+        let anonymous = Principal::anonymous();
+        let canister = self.state.canister_mut(canister)?;
+        Some(canister.update(method, argument, anonymous.as_slice(), time))
+    }
+
+    pub fn status(&self) -> SubnetStatus {
+        let canisters = self.state.canisters().iter().map(|(id, canister)| {
+            let (heap_bytes, stable_bytes) = canister.memory_sizes();
+            let methods = self.state.usage.iter().filter(|((canister, _), _)| canister == id);
+            CanisterStatus {
+                id: id.to_text(),
+                module_hash: hex::encode(canister.module_hash()),
+                controllers: canister
+                    .controllers()
+                    .iter()
+                    .filter_map(|id| Principal::try_from_slice(id).ok())
+                    .map(|id| id.to_text())
+                    .collect(),
+                heap_bytes,
+                stable_bytes,
+                methods: methods.map(|((_, method), usage)| (method.clone(), *usage)).collect(),
+            }
+        });
+        SubnetStatus {
+            subnet: self.state.keys.subnet.to_text(),
+            root_key: hex::encode(&self.state.keys.root_der),
+            rounds: self.state.rounds,
+            time_ns: self.state.time,
+            state_root: hex::encode(self.state.root()),
+            canisters: canisters.collect(),
+        }
+    }
+}
+
+fn rejected(
+    reject_code: RejectCode,
+    reject_message: String,
+    code: &str,
+) -> ic_transport_types::QueryResponse {
+    let reject =
+        RejectResponse { reject_code, reject_message, error_code: Some(code.to_owned()) };
+    ic_transport_types::QueryResponse::Rejected { reject, signatures: Vec::new() }
+}
+
+fn reject(reject_code: RejectCode, text: &str, code: &str) -> CallAnswer {
+    CallAnswer::Rejected(RejectResponse {
+        reject_code,
+        reject_message: text.to_owned(),
+        error_code: Some(code.to_owned()),
+    })
+}

@@ -1,0 +1,218 @@
+//! The HTTP interface as ic-agent uses it (IC interface specification, "HTTPS interface").
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use candid::Principal;
+use ic_transport_types::{Envelope, EnvelopeContent, ReadStateResponse, TransportCallResponse};
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+use crate::auth::authenticate;
+use crate::executor::{CallAnswer, Clock, Command, Query};
+use crate::keys::to_cbor;
+use crate::state::Ingress;
+
+/// Largest request in bytes.
+const BODY_MAX_BYTES: usize = 5 * 1024 * 1024;
+/// Largest argument of an update in bytes.
+const INGRESS_MAX_BYTES: usize = 2 * 1024 * 1024;
+/// Most paths of a read_state, and most labels of one.
+const MAX_PATHS: usize = 1_000;
+const MAX_LABELS: usize = 127;
+
+/// What the handlers need.
+#[derive(Debug, Clone)]
+pub(crate) struct Front {
+    pub executor: SyncSender<Command>,
+    pub clock: Arc<dyn Clock>,
+    pub root_key: Vec<u8>,
+}
+
+/// All routes.
+pub(crate) fn router(front: Front) -> Router {
+    Router::new()
+        .route("/api/v2/status", get(status))
+        .route("/api/v4/canister/{canister}/call", post(call))
+        .route("/api/v3/canister/{canister}/query", post(query))
+        .route("/api/v3/canister/{canister}/read_state", post(read_state))
+        .route("/api/v3/subnet/{subnet}/read_state", post(read_state))
+        .route("/paigham/subnet/status", get(subnet_status))
+        .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
+        .with_state(front)
+}
+
+/// A refusal with its status and reason.
+#[derive(Debug)]
+struct Refusal(StatusCode, String);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.0, self.1).into_response()
+    }
+}
+
+fn bad(reason: impl ToString) -> Refusal {
+    Refusal(StatusCode::BAD_REQUEST, reason.to_string())
+}
+
+fn gone() -> Refusal {
+    Refusal(StatusCode::INTERNAL_SERVER_ERROR, "the subnet has stopped".into())
+}
+
+fn cbor(status: StatusCode, body: Vec<u8>) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/cbor")], body).into_response()
+}
+
+impl Front {
+    fn send(&self, command: Command) -> Result<(), Refusal> {
+        self.executor.try_send(command).map_err(|error| match error {
+            TrySendError::Full(_) => {
+                Refusal(StatusCode::TOO_MANY_REQUESTS, "the subnet is busy".into())
+            }
+            TrySendError::Disconnected(_) => gone(),
+        })
+    }
+
+    fn open(&self, canister: &str, body: &[u8]) -> Result<Authenticated, Refusal> {
+        let addressed = Principal::from_text(canister).map_err(bad)?;
+        let envelope: Envelope<'_> = serde_cbor::from_slice(body).map_err(bad)?;
+        let target = match envelope.content.as_ref() {
+            EnvelopeContent::Call { canister_id, .. }
+            | EnvelopeContent::Query { canister_id, .. } => {
+                if *canister_id == Principal::management_canister() {
+                    return Err(Refusal(
+                        StatusCode::NOT_IMPLEMENTED,
+                        "the embedded subnet has no management canister yet".into(),
+                    ));
+                }
+                if *canister_id != addressed {
+                    return Err(bad("the canister of the address is not that of the request"));
+                }
+                Some(*canister_id)
+            }
+            EnvelopeContent::ReadState { .. } => None,
+        };
+        authenticate(&envelope, target.as_ref(), self.clock.now_ns()).map_err(bad)?;
+        let anonymous_read = *envelope.content.sender() == Principal::anonymous()
+            && !matches!(envelope.content.as_ref(), EnvelopeContent::Call { .. });
+        if !anonymous_read && envelope.content.ingress_expiry() < self.clock.now_ns() {
+            return Err(bad("the request has expired"));
+        }
+        Ok(Authenticated { content: envelope.content.into_owned() })
+    }
+}
+
+/// The content of an envelope whose sender is who signed it.
+struct Authenticated {
+    content: EnvelopeContent,
+}
+
+async fn status(State(front): State<Front>) -> Response {
+    #[derive(Serialize)]
+    struct Status {
+        #[serde(with = "serde_bytes")]
+        root_key: Vec<u8>,
+        replica_health_status: Cow<'static, str>,
+        impl_version: Cow<'static, str>,
+    }
+    let status = Status {
+        root_key: front.root_key,
+        replica_health_status: "healthy".into(),
+        impl_version: concat!("paigham-subnet ", env!("CARGO_PKG_VERSION")).into(),
+    };
+    cbor(StatusCode::OK, to_cbor(&status))
+}
+
+async fn call(
+    State(front): State<Front>,
+    Path(canister): Path<String>,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    let Authenticated { content } = front.open(&canister, &body)?;
+    let id = content.to_request_id();
+    let EnvelopeContent::Call { ingress_expiry, sender, canister_id, method_name, arg, .. } =
+        content
+    else {
+        return Err(bad("not a call"));
+    };
+    if arg.len() > INGRESS_MAX_BYTES {
+        return Err(Refusal(StatusCode::PAYLOAD_TOO_LARGE, "more than 2 MiB".into()));
+    }
+    let ingress = Ingress {
+        id: id.as_slice().to_vec(),
+        canister: canister_id,
+        sender,
+        method: method_name,
+        argument: arg,
+        expiry: ingress_expiry,
+    };
+    let (reply, answer) = oneshot::channel();
+    front.send(Command::Call(ingress, reply))?;
+    let response = match answer.await.map_err(|_| gone())? {
+        CallAnswer::Certificate(certificate) => TransportCallResponse::Replied { certificate },
+        CallAnswer::Rejected(reject) => TransportCallResponse::NonReplicatedRejection(reject),
+        CallAnswer::Refused(reason) => return Err(bad(reason)),
+    };
+    Ok(cbor(StatusCode::OK, to_cbor(&response)))
+}
+
+async fn query(
+    State(front): State<Front>,
+    Path(canister): Path<String>,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    let Authenticated { content } = front.open(&canister, &body)?;
+    let id = content.to_request_id();
+    let EnvelopeContent::Query { sender, canister_id, method_name, arg, .. } = content else {
+        return Err(bad("not a query"));
+    };
+    let query = Query { id, canister: canister_id, sender, method: method_name, argument: arg };
+    let (reply, answer) = oneshot::channel();
+    front.send(Command::Query(query, reply))?;
+    Ok(cbor(StatusCode::OK, answer.await.map_err(|_| gone())?))
+}
+
+async fn read_state(
+    State(front): State<Front>,
+    Path(address): Path<String>,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    let Authenticated { content } = front.open(&address, &body)?;
+    let EnvelopeContent::ReadState { sender, paths, .. } = content else {
+        return Err(bad("not a read_state"));
+    };
+    if paths.len() > MAX_PATHS || paths.iter().any(|path| path.len() > MAX_LABELS) {
+        return Err(bad("too many paths"));
+    }
+    let paths = paths
+        .into_iter()
+        .map(|path| path.into_iter().map(|label| label.as_bytes().to_vec()).collect())
+        .collect();
+    let (reply, answer) = oneshot::channel();
+    front.send(Command::ReadState(paths, sender, reply))?;
+    let certificate = answer
+        .await
+        .map_err(|_| gone())?
+        .map_err(|reason| Refusal(StatusCode::FORBIDDEN, reason))?;
+    Ok(cbor(StatusCode::OK, to_cbor(&ReadStateResponse { certificate })))
+}
+
+async fn subnet_status(State(front): State<Front>) -> Result<Response, Refusal> {
+    let (reply, answer) = oneshot::channel();
+    front.send(Command::Admin(Box::new(move |executor| {
+        let _ = reply.send(executor.status());
+    })))?;
+    let status = answer.await.map_err(|_| gone())?;
+    let json = serde_json::to_vec(&status).map_err(|error| {
+        Refusal(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+    })?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
+}

@@ -1,0 +1,397 @@
+//! Where a subnet's state outlives its process: a checkpoint and a log of rounds.
+//!
+//! A record is on disk before the round that it describes is certified. A checkpoint replaces the
+//! one before and empties the log, in one step.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// Bytes before each record: length u32, BLAKE3 of the record (16).
+const RECORD_HEADER_BYTES: usize = 20;
+/// Largest record in bytes: a round of 1,000 calls of 2 MiB is split long before.
+const RECORD_MAX_BYTES: usize = 256 * 1024 * 1024;
+/// Magic of a checkpoint file: name, layout version.
+const CHECKPOINT_MAGIC: &[u8; 8] = b"PSUBNET\x01";
+
+/// What a journal holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// The newest checkpoint.
+    pub checkpoint: Option<Vec<u8>>,
+    /// Records since.
+    pub records: Vec<Vec<u8>>,
+}
+
+/// Durable memory of a subnet. Every method is durable when it returns, but for `append`.
+pub trait Journal: Send + std::fmt::Debug {
+    /// Everything stored; a record that was being written when the process died is dropped.
+    ///
+    /// # Errors
+    /// Of the disk, and `InvalidData` for anything that is damaged otherwise.
+    fn load(&mut self) -> io::Result<Stored>;
+    /// Adds a record; durable after the next [`Journal::sync`].
+    ///
+    /// # Errors
+    /// Of the disk.
+    fn append(&mut self, record: &[u8]) -> io::Result<()>;
+    /// Makes all records durable.
+    ///
+    /// # Errors
+    /// Of the disk.
+    fn sync(&mut self) -> io::Result<()>;
+    /// Replaces checkpoint and log.
+    ///
+    /// # Errors
+    /// Of the disk; the old ones are there then.
+    fn checkpoint(&mut self, state: &[u8]) -> io::Result<()>;
+}
+
+/// A journal in a folder: `checkpoint-N` and `log-N`.
+#[derive(Debug)]
+pub struct FileJournal {
+    folder: PathBuf,
+    number: u64,
+    log: Option<File>,
+    /// Held while the journal is open; a second process is refused.
+    _lock: File,
+}
+
+impl FileJournal {
+    /// Opens the folder, making it if need be.
+    ///
+    /// # Errors
+    /// Of the disk; `ResourceBusy` if another process has it.
+    pub fn open(folder: &Path) -> io::Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let lock = OpenOptions::new().create(true).append(true).open(folder.join("lock"))?;
+        lock.try_lock().map_err(|error| match error {
+            std::fs::TryLockError::WouldBlock => io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                "another process runs a subnet on this folder",
+            ),
+            std::fs::TryLockError::Error(error) => error,
+        })?;
+        Ok(Self { folder: folder.to_owned(), number: 0, log: None, _lock: lock })
+    }
+
+    fn path(&self, kind: &str, number: u64) -> PathBuf {
+        self.folder.join(format!("{kind}-{number}"))
+    }
+
+    fn newest_checkpoint(&self) -> io::Result<u64> {
+        let mut newest = 0;
+        for entry in std::fs::read_dir(&self.folder)? {
+            let name = entry?.file_name();
+            let number = name.to_str().and_then(|name| name.strip_prefix("checkpoint-"));
+            newest = number.and_then(|number| number.parse().ok()).map_or(newest, |n| newest.max(n));
+        }
+        Ok(newest)
+    }
+
+    fn sync_folder(&self) -> io::Result<()> {
+        File::open(&self.folder)?.sync_all()
+    }
+
+    fn open_log(&mut self) -> io::Result<&mut File> {
+        if self.log.is_none() {
+            let path = self.path("log", self.number);
+            let log =
+                OpenOptions::new().create(true).read(true).append(true).open(path)?;
+            self.sync_folder()?;
+            self.log = Some(log);
+        }
+        self.log.as_mut().ok_or_else(|| io::Error::other("the log was opened just now"))
+    }
+
+    fn remove_older(&self) -> io::Result<()> {
+        for entry in std::fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let number = name.to_str().and_then(|name| {
+                let number = name.strip_prefix("checkpoint-").or(name.strip_prefix("log-"))?;
+                number.parse::<u64>().ok()
+            });
+            if number.is_some_and(|number| number < self.number) {
+                std::fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn damaged(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("the subnet's {what} is damaged"))
+}
+
+impl Journal for FileJournal {
+    fn load(&mut self) -> io::Result<Stored> {
+        self.number = self.newest_checkpoint()?;
+        let checkpoint = match self.number {
+            0 => None,
+            number => Some(read_checkpoint(&self.path("checkpoint", number))?),
+        };
+        let log = self.open_log()?;
+        let mut bytes = Vec::new();
+        log.seek(SeekFrom::Start(0))?;
+        log.read_to_end(&mut bytes)?;
+        let (records, whole) = split_records(&bytes)?;
+        log.set_len(whole as u64)?;
+        log.sync_all()?;
+        self.remove_older()?;
+        Ok(Stored { checkpoint, records })
+    }
+
+    fn append(&mut self, record: &[u8]) -> io::Result<()> {
+        let framed = frame(record)?;
+        self.open_log()?.write_all(&framed)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.open_log()?.sync_data()
+    }
+
+    fn checkpoint(&mut self, state: &[u8]) -> io::Result<()> {
+        let number = self.number + 1;
+        let temporary = self.folder.join("checkpoint.new");
+        let mut file = File::create(&temporary)?;
+        file.write_all(CHECKPOINT_MAGIC)?;
+        file.write_all(blake3::hash(state).as_bytes())?;
+        file.write_all(state)?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, self.path("checkpoint", number))?;
+        self.sync_folder()?;
+        self.number = number;
+        self.log = None;
+        self.open_log()?;
+        self.remove_older()
+    }
+}
+
+fn read_checkpoint(path: &Path) -> io::Result<Vec<u8>> {
+    let bytes = std::fs::read(path)?;
+    let (magic, rest) = bytes.split_first_chunk::<8>().ok_or_else(|| damaged("checkpoint"))?;
+    let (hash, state) = rest.split_first_chunk::<32>().ok_or_else(|| damaged("checkpoint"))?;
+    if magic != CHECKPOINT_MAGIC || blake3::hash(state).as_bytes() != hash {
+        return Err(damaged("checkpoint"));
+    }
+    Ok(state.to_vec())
+}
+
+fn frame(record: &[u8]) -> io::Result<Vec<u8>> {
+    let length = u32::try_from(record.len())
+        .ok()
+        .filter(|_| record.len() <= RECORD_MAX_BYTES)
+        .ok_or_else(|| io::Error::other("a round beyond the journal's limit"))?;
+    let mut framed = Vec::with_capacity(RECORD_HEADER_BYTES + record.len());
+    framed.extend_from_slice(&length.to_be_bytes());
+    framed.extend_from_slice(&blake3::hash(record).as_bytes()[..16]);
+    framed.extend_from_slice(record);
+    Ok(framed)
+}
+
+/// The records, and how many bytes they take. What was being written last may be torn; a damaged
+/// record with others behind it is no accident.
+fn split_records(bytes: &[u8]) -> io::Result<(Vec<Vec<u8>>, usize)> {
+    let mut records = Vec::new();
+    let mut at = 0;
+    while let Some(header) = bytes.get(at..at + RECORD_HEADER_BYTES) {
+        let length = u32::from_be_bytes([header[0], header[1], header[2], header[3]]) as usize;
+        let start = at + RECORD_HEADER_BYTES;
+        let Some(record) = bytes.get(start..start + length) else { break };
+        if blake3::hash(record).as_bytes()[..16] != header[4..] {
+            if start + length == bytes.len() {
+                break;
+            }
+            return Err(damaged("log"));
+        }
+        records.push(record.to_vec());
+        at = start + length;
+    }
+    Ok((records, at))
+}
+
+/// A journal in memory: for benchmarks and tests; nothing outlives the process.
+#[derive(Debug, Default)]
+pub struct MemoryJournal {
+    stored: Stored,
+}
+
+impl Journal for MemoryJournal {
+    fn load(&mut self) -> io::Result<Stored> {
+        Ok(self.stored.clone())
+    }
+
+    fn append(&mut self, record: &[u8]) -> io::Result<()> {
+        self.stored.records.push(record.to_vec());
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn checkpoint(&mut self, state: &[u8]) -> io::Result<()> {
+        self.stored = Stored { checkpoint: Some(state.to_vec()), records: Vec::new() };
+        Ok(())
+    }
+}
+
+/// Journals that fail on purpose.
+#[cfg(feature = "testkit")]
+pub mod testkit {
+    use std::io;
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use super::{Journal, Stored};
+
+    /// What outlives a crash, and when the crash comes.
+    #[derive(Debug, Default)]
+    struct Disk {
+        durable: Stored,
+        written: Vec<Vec<u8>>,
+        operations: u64,
+        crash_at: Option<u64>,
+    }
+
+    /// A journal that dies before its n-th operation takes effect (even n) or after it did (odd n),
+    /// losing what was not synced. Clones share the disk: open a subnet on a clone to restart it.
+    #[derive(Debug, Clone, Default)]
+    pub struct FaultJournal {
+        disk: Arc<Mutex<Disk>>,
+    }
+
+    impl FaultJournal {
+        /// Sets the next crash: operation `point / 2`, before it if `point` is even, else after.
+        pub fn crash_at(&self, point: u64) {
+            let mut disk = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
+            disk.crash_at = Some(disk.operations * 2 + point);
+        }
+
+        /// Restarts the machine: what was not synced is gone, no crash is set.
+        pub fn restart(&self) {
+            let mut disk = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
+            disk.written.clear();
+            disk.crash_at = None;
+        }
+
+        /// Operations so far.
+        #[must_use]
+        pub fn operations(&self) -> u64 {
+            self.disk.lock().unwrap_or_else(PoisonError::into_inner).operations
+        }
+
+        fn step(&self, effect: impl FnOnce(&mut Disk)) -> io::Result<()> {
+            let mut disk = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
+            let point = disk.operations * 2;
+            if disk.crash_at.is_some_and(|crash| crash <= point) {
+                return Err(io::Error::other("crashed before an operation"));
+            }
+            disk.operations += 1;
+            effect(&mut disk);
+            if disk.crash_at == Some(point + 1) {
+                return Err(io::Error::other("crashed after an operation"));
+            }
+            Ok(())
+        }
+    }
+
+    impl Journal for FaultJournal {
+        fn load(&mut self) -> io::Result<Stored> {
+            Ok(self.disk.lock().unwrap_or_else(PoisonError::into_inner).durable.clone())
+        }
+
+        fn append(&mut self, record: &[u8]) -> io::Result<()> {
+            self.step(|disk| disk.written.push(record.to_vec()))
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            self.step(|disk| {
+                let written = std::mem::take(&mut disk.written);
+                disk.durable.records.extend(written);
+            })
+        }
+
+        fn checkpoint(&mut self, state: &[u8]) -> io::Result<()> {
+            self.step(|disk| {
+                disk.written.clear();
+                disk.durable = Stored { checkpoint: Some(state.to_vec()), records: Vec::new() };
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conformance(journal: &mut dyn Journal) {
+        assert_eq!(journal.load().unwrap(), Stored::default());
+        journal.append(b"one").unwrap();
+        journal.append(b"").unwrap();
+        journal.sync().unwrap();
+        let records = vec![b"one".to_vec(), Vec::new()];
+        assert_eq!(journal.load().unwrap(), Stored { checkpoint: None, records });
+        journal.checkpoint(b"state").unwrap();
+        journal.append(b"two").unwrap();
+        journal.sync().unwrap();
+        let expected =
+            Stored { checkpoint: Some(b"state".to_vec()), records: vec![b"two".to_vec()] };
+        assert_eq!(journal.load().unwrap(), expected);
+    }
+
+    /// Every journal keeps what was synced and forgets what a checkpoint replaced.
+    #[test]
+    fn journals_conform() {
+        conformance(&mut MemoryJournal::default());
+        conformance(&mut testkit::FaultJournal::default());
+        let folder = tempfile::tempdir().unwrap();
+        conformance(&mut FileJournal::open(folder.path()).unwrap());
+    }
+
+    /// The process dies while it writes a record, at any byte: the records before are there.
+    #[test]
+    fn a_torn_record_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = FileJournal::open(folder.path()).unwrap();
+        journal.load().unwrap();
+        journal.append(b"first").unwrap();
+        journal.append(b"second").unwrap();
+        journal.sync().unwrap();
+        drop(journal);
+        let log = folder.path().join("log-0");
+        let whole = std::fs::read(&log).unwrap();
+        let first = RECORD_HEADER_BYTES + 5;
+        for length in first..whole.len() {
+            std::fs::write(&log, &whole[..length]).unwrap();
+            let mut journal = FileJournal::open(folder.path()).unwrap();
+            assert_eq!(journal.load().unwrap().records, vec![b"first".to_vec()], "{length}");
+        }
+    }
+
+    /// A record damaged in the middle, or a damaged checkpoint, is an error and not skipped.
+    #[test]
+    fn damage_is_reported() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = FileJournal::open(folder.path()).unwrap();
+        journal.load().unwrap();
+        journal.append(b"first").unwrap();
+        journal.append(b"second").unwrap();
+        drop(journal);
+        let log = folder.path().join("log-0");
+        let mut bytes = std::fs::read(&log).unwrap();
+        bytes[RECORD_HEADER_BYTES] ^= 1;
+        std::fs::write(&log, &bytes).unwrap();
+        let error = FileJournal::open(folder.path()).unwrap().load().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+
+    /// A second process on the same folder is refused.
+    #[test]
+    fn one_process_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let _first = FileJournal::open(folder.path()).unwrap();
+        let error = FileJournal::open(folder.path()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ResourceBusy);
+    }
+}

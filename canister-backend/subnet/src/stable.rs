@@ -1,0 +1,146 @@
+//! Stable memory: sparse 4-KiB pages with an overlay per message.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+
+/// Bytes of a page as memory is counted dirty.
+pub(crate) const PAGE: usize = 4096;
+/// Bytes of a wasm page, in which memory grows.
+const WASM_PAGE: u64 = 65_536;
+/// Most wasm pages: 4 GiB on one machine; a subnet allows 500 GiB.
+const MAX_WASM_PAGES: u64 = 65_536;
+
+type Page = Box<[u8; PAGE]>;
+
+/// The committed pages and what the running message changed.
+#[derive(Debug, Default)]
+pub(crate) struct StableMemory {
+    pages: HashMap<u64, Page>,
+    size: u64,
+    overlay: HashMap<u64, Page>,
+    overlay_size: u64,
+}
+
+/// An access beyond the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("stable memory out of bounds")]
+pub(crate) struct OutOfBounds;
+
+impl StableMemory {
+    /// From stored pages.
+    pub fn restore(size: u64, pages: BTreeMap<u64, Vec<u8>>) -> Option<Self> {
+        let pages = pages
+            .into_iter()
+            .map(|(number, bytes)| Some((number, <Page>::try_from(bytes.into_boxed_slice()).ok()?)))
+            .collect::<Option<_>>()?;
+        Some(Self { pages, size, overlay: HashMap::new(), overlay_size: size })
+    }
+
+    /// Committed wasm pages.
+    pub const fn committed_size(&self) -> u64 {
+        self.size
+    }
+
+    /// Committed pages that hold anything, in order.
+    pub fn committed_pages(&self) -> BTreeMap<u64, &[u8]> {
+        self.pages.iter().map(|(number, page)| (*number, &page[..])).collect()
+    }
+
+    pub const fn size(&self) -> u64 {
+        self.overlay_size
+    }
+
+    /// The old size in wasm pages, or `None` if it cannot grow.
+    pub fn grow(&mut self, by: u64) -> Option<u64> {
+        let new = self.overlay_size.checked_add(by).filter(|new| *new <= MAX_WASM_PAGES)?;
+        Some(std::mem::replace(&mut self.overlay_size, new))
+    }
+
+    pub fn read(&self, offset: u64, into: &mut [u8]) -> Result<(), OutOfBounds> {
+        self.check(offset, into.len())?;
+        for (number, start, range) in spans(offset, into.len()) {
+            let into = &mut into[range];
+            match self.overlay.get(&number).or_else(|| self.pages.get(&number)) {
+                Some(page) => into.copy_from_slice(&page[start..start + into.len()]),
+                None => into.fill(0),
+            }
+        }
+        Ok(())
+    }
+
+    pub fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), OutOfBounds> {
+        self.check(offset, bytes.len())?;
+        for (number, start, range) in spans(offset, bytes.len()) {
+            let bytes = &bytes[range];
+            let page = self.overlay.entry(number).or_insert_with(|| {
+                self.pages.get(&number).cloned().unwrap_or_else(|| Box::new([0; PAGE]))
+            });
+            page[start..start + bytes.len()].copy_from_slice(bytes);
+        }
+        Ok(())
+    }
+
+    /// Pages that the running message wrote to.
+    pub fn dirty(&self) -> u64 {
+        self.overlay.len() as u64
+    }
+
+    pub fn commit(&mut self) {
+        self.pages.extend(self.overlay.drain());
+        self.size = self.overlay_size;
+    }
+
+    pub fn rollback(&mut self) {
+        self.overlay.clear();
+        self.overlay_size = self.size;
+    }
+
+    fn check(&self, offset: u64, length: usize) -> Result<(), OutOfBounds> {
+        let end = offset.checked_add(length as u64).ok_or(OutOfBounds)?;
+        if end > self.overlay_size * WASM_PAGE { Err(OutOfBounds) } else { Ok(()) }
+    }
+}
+
+/// (page, start within the page, range of the buffer) for each page touched.
+fn spans(
+    offset: u64,
+    length: usize,
+) -> impl Iterator<Item = (u64, usize, std::ops::Range<usize>)> {
+    let mut done = 0;
+    std::iter::from_fn(move || {
+        if done == length {
+            return None;
+        }
+        let at = offset + done as u64;
+        #[expect(clippy::cast_possible_truncation, reason = "below the page size")]
+        let start = (at % PAGE as u64) as usize;
+        let count = (PAGE - start).min(length - done);
+        let range = done..done + count;
+        done += count;
+        Some((at / PAGE as u64, start, range))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message that traps leaves no byte behind; one that succeeds leaves all.
+    #[test]
+    fn a_message_is_all_or_nothing() {
+        let mut memory = StableMemory::default();
+        assert_eq!(memory.grow(1), Some(0));
+        memory.write(4090, b"across pages").unwrap();
+        assert_eq!(memory.dirty(), 2);
+        memory.commit();
+        memory.write(4090, b"ACROSS").unwrap();
+        assert_eq!(memory.grow(1), Some(1));
+        memory.rollback();
+        let mut read = [0; 12];
+        memory.read(4090, &mut read).unwrap();
+        assert_eq!(&read, b"across pages");
+        assert_eq!(memory.size(), 1);
+        assert_eq!(memory.write(65_530, b"too far"), Err(OutOfBounds));
+        assert_eq!(memory.read(u64::MAX, &mut read), Err(OutOfBounds));
+    }
+}

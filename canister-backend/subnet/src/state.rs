@@ -1,0 +1,415 @@
+//! The replicated state: canisters, request statuses, time; and the round that changes it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use candid::Principal;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use wasmtime::Engine;
+
+use crate::canister::{Canister, CanisterState, Execution, InstallError, Outcome};
+use crate::keys::{Keys, certificate, to_cbor};
+use crate::tree::{Tree, Trie};
+
+/// One update call, authenticated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ingress {
+    #[serde(with = "serde_bytes")]
+    pub id: Vec<u8>,
+    pub canister: Principal,
+    pub sender: Principal,
+    pub method: String,
+    #[serde(with = "serde_bytes")]
+    pub argument: Vec<u8>,
+    pub expiry: u64,
+}
+
+/// What the journal keeps of a round.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Round {
+    pub time: u64,
+    /// State root after the round before, so that a replay proves that it is the same.
+    #[serde(with = "serde_bytes")]
+    pub root_before: Vec<u8>,
+    pub ingress: Vec<Ingress>,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Status {
+    sender: Principal,
+    expiry: u64,
+    /// Reply, or (reject code, message, error code).
+    answer: Result<ByteBuf, (u8, String, String)>,
+}
+
+/// Calls and instructions of one method.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MethodUse {
+    /// Calls.
+    pub calls: u64,
+    /// Instructions in all.
+    pub instructions: u64,
+    /// Dirty pages in all.
+    pub dirty_pages: u64,
+    /// Calls that failed.
+    pub failed: u64,
+}
+
+/// What a checkpoint holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Checkpoint {
+    time: u64,
+    rounds: u64,
+    next_canister: u64,
+    canisters: Vec<CanisterState>,
+    statuses: BTreeMap<ByteBuf, Status>,
+}
+
+/// Why a stored state does not come back.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RestoreError {
+    #[error("the checkpoint is not one of ours")]
+    Checkpoint,
+    #[error("a record of the log is not one of ours")]
+    Record,
+    #[error("the replay of the log gives another state; the data folder was altered")]
+    Diverged,
+    #[error(transparent)]
+    Install(#[from] InstallError),
+}
+
+pub(crate) struct State {
+    engine: Engine,
+    pub keys: Keys,
+    canisters: BTreeMap<Principal, Canister>,
+    next_canister: u64,
+    statuses: BTreeMap<Vec<u8>, Status>,
+    expiries: BTreeSet<(u64, Vec<u8>)>,
+    /// The tree as sealed; execution changes it only through `seal`.
+    tree: Tree,
+    changed: Vec<Vec<u8>>,
+    pub time: u64,
+    pub rounds: u64,
+    root: [u8; 32],
+    signature: Vec<u8>,
+    pub usage: BTreeMap<(Principal, String), MethodUse>,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("time", &self.time).finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// An empty subnet.
+    pub fn new(engine: Engine, keys: Keys, time: u64) -> Self {
+        let tree = Tree::map([(b"request_status", Tree::Statuses(Trie::default()))]);
+        let mut state = Self {
+            engine,
+            keys,
+            canisters: BTreeMap::new(),
+            next_canister: 0,
+            statuses: BTreeMap::new(),
+            expiries: BTreeSet::new(),
+            tree,
+            changed: Vec::new(),
+            time,
+            rounds: 0,
+            root: [0; 32],
+            signature: Vec::new(),
+            usage: BTreeMap::new(),
+        };
+        state.seal();
+        state
+    }
+
+    /// As a checkpoint holds it.
+    pub fn restore(engine: Engine, keys: Keys, bytes: &[u8]) -> Result<Self, RestoreError> {
+        let stored: Checkpoint =
+            serde_cbor::from_slice(bytes).map_err(|_| RestoreError::Checkpoint)?;
+        let mut state = Self::new(engine, keys, stored.time);
+        state.rounds = stored.rounds;
+        state.next_canister = stored.next_canister;
+        for canister in stored.canisters {
+            let id = principal(&canister.id)?;
+            let canister = Canister::restore(&state.engine, canister, &state.keys.root_der)?;
+            state.canisters.insert(id, canister);
+        }
+        for (id, status) in stored.statuses {
+            state.set_status(id.into_vec(), status);
+        }
+        state.seal();
+        Ok(state)
+    }
+
+    pub fn checkpoint(&self) -> Vec<u8> {
+        let statuses = self.statuses.iter();
+        to_cbor(&Checkpoint {
+            time: self.time,
+            rounds: self.rounds,
+            next_canister: self.next_canister,
+            canisters: self.canisters.values().map(Canister::state).collect(),
+            statuses: statuses.map(|(id, status)| (id.clone().into(), status.clone())).collect(),
+        })
+    }
+
+    /// Replays a record of the log.
+    pub fn replay(&mut self, record: &[u8]) -> Result<(), RestoreError> {
+        let round: Round = serde_cbor::from_slice(record).map_err(|_| RestoreError::Record)?;
+        // The round before was sealed at its own time; idle rounds since are not logged and
+        // change nothing but time.
+        if round.root_before != self.contents_root() {
+            return Err(RestoreError::Diverged);
+        }
+        self.execute(&round);
+        Ok(())
+    }
+
+    /// Hash of everything but time and what time prunes: what a replay must reproduce.
+    pub fn contents_root(&self) -> Vec<u8> {
+        let mut hasher = blake3::Hasher::new();
+        for (id, canister) in &self.canisters {
+            hasher.update(id.as_slice());
+            hasher.update(&canister.module_hash());
+            hasher.update(canister.certified_data());
+        }
+        hasher.finalize().as_bytes().to_vec()
+    }
+
+    pub const fn root(&self) -> [u8; 32] {
+        self.root
+    }
+
+    /// Runs a round and signs the state once.
+    pub fn execute(&mut self, round: &Round) {
+        self.time = round.time.max(self.time);
+        self.rounds += 1;
+        for ingress in &round.ingress {
+            self.execute_one(ingress);
+        }
+        self.seal();
+    }
+
+    fn execute_one(&mut self, ingress: &Ingress) {
+        let time = self.time;
+        let answer = match self.canisters.get_mut(&ingress.canister) {
+            None => Err((3, "no such canister".to_owned(), "IC0301".to_owned())),
+            Some(canister) => {
+                let argument = ingress.argument.clone();
+                let sender = ingress.sender.as_slice();
+                let execution = canister.update(&ingress.method, argument, sender, time);
+                self.count(ingress.canister, &ingress.method, &execution);
+                match execution.outcome {
+                    Outcome::Replied(bytes) => Ok(ByteBuf::from(bytes)),
+                    Outcome::Rejected(text) => Err((4, text, "IC0406".to_owned())),
+                    Outcome::Failed { code, message } => Err((5, message, code.to_owned())),
+                    Outcome::Accepted => Ok(ByteBuf::new()),
+                }
+            }
+        };
+        let status = Status { sender: ingress.sender, expiry: ingress.expiry, answer };
+        self.set_status(ingress.id.clone(), status);
+    }
+
+    fn set_status(&mut self, id: Vec<u8>, status: Status) {
+        self.expiries.insert((status.expiry, id.clone()));
+        self.statuses.insert(id.clone(), status);
+        self.changed.push(id);
+    }
+
+    pub fn count(&mut self, canister: Principal, method: &str, execution: &Execution) {
+        // Unknown methods count under one name: callers choose names without bound.
+        let method = if execution.instructions == 0 { "(refused)" } else { method };
+        let usage = self.usage.entry((canister, method.to_owned())).or_default();
+        usage.calls += 1;
+        usage.instructions += execution.instructions;
+        usage.dirty_pages += execution.dirty_pages;
+        usage.failed += u64::from(matches!(execution.outcome, Outcome::Failed { .. }));
+    }
+
+    /// Lets time pass without a message, so that certificates stay fresh.
+    pub fn advance(&mut self, time: u64) {
+        self.time = time.max(self.time);
+        self.rounds += 1;
+        self.seal();
+    }
+
+    /// Brings the tree up to date, prunes what expired and signs the root.
+    fn seal(&mut self) {
+        let mut expired = Vec::new();
+        while let Some((expiry, id)) = self.expiries.first().cloned() {
+            if expiry >= self.time {
+                break;
+            }
+            self.expiries.pop_first();
+            self.statuses.remove(&id);
+            expired.push(id);
+        }
+        let changed = std::mem::take(&mut self.changed);
+        let Tree::Map(mut top) = std::mem::replace(&mut self.tree, Tree::Leaf(Vec::new())) else {
+            return;
+        };
+        if let Some(Tree::Statuses(trie)) = top.get_mut(&b"request_status"[..]) {
+            for id in changed.iter().chain(&expired) {
+                let Ok(label) = id.as_slice().try_into() else { continue };
+                match self.statuses.get(id) {
+                    Some(status) => trie.insert(label, status_tree(status)),
+                    None => trie.remove(&label),
+                }
+            }
+        }
+        top.insert(b"canister".to_vec(), self.canister_tree());
+        top.insert(b"canister_ranges".to_vec(), self.ranges_tree());
+        top.insert(b"subnet".to_vec(), self.subnet_tree());
+        top.insert(b"time".to_vec(), Tree::Leaf(leb128(self.time)));
+        self.tree = Tree::Map(top);
+        self.root = self.tree.digest();
+        self.signature = self.keys.sign_root(&self.root);
+    }
+
+    fn canister_tree(&self) -> Tree {
+        let canisters = self.canisters.iter().map(|(id, canister)| {
+            let controllers: Vec<_> =
+                canister.controllers().iter().map(|id| ByteBuf::from(id.clone())).collect();
+            let tree = Tree::map([
+                (b"certified_data", Tree::Leaf(canister.certified_data().to_vec())),
+                (b"controllers", Tree::Leaf(to_cbor(&controllers))),
+                (b"module_hash", Tree::Leaf(canister.module_hash().to_vec())),
+            ]);
+            (id.as_slice().to_vec(), tree)
+        });
+        Tree::Map(canisters.collect())
+    }
+
+    fn ranges_tree(&self) -> Tree {
+        let (low, _) = range();
+        let shard = Tree::map([(low.as_slice(), Tree::Leaf(ranges()))]);
+        Tree::map([(self.keys.subnet.as_slice(), shard)])
+    }
+
+    fn subnet_tree(&self) -> Tree {
+        let keys = &self.keys;
+        let node = Tree::map([(b"public_key", Tree::Leaf(keys.node_der.clone()))]);
+        let subnet = Tree::map([
+            (b"canister_ranges", Tree::Leaf(ranges())),
+            (b"node", Tree::map([(keys.node_id.as_slice(), node)])),
+            (b"public_key", Tree::Leaf(keys.root_der.clone())),
+            (b"type", Tree::Leaf(b"application".to_vec())),
+        ]);
+        Tree::map([(keys.subnet.as_slice(), subnet)])
+    }
+
+    /// A certificate over some paths; time is always shown.
+    pub fn certify(&self, paths: &[Vec<Vec<u8>>]) -> Vec<u8> {
+        let time = vec![b"time".to_vec()];
+        let all: Vec<_> = paths.iter().chain([&time]).map(Vec::as_slice).collect();
+        certificate(self.tree.witness(&all), self.signature.clone())
+    }
+
+    /// The certificate that a canister's query sees.
+    pub fn data_certificate(&self, canister: &Principal) -> Vec<u8> {
+        self.certify(&[vec![
+            b"canister".to_vec(),
+            canister.as_slice().to_vec(),
+            b"certified_data".to_vec(),
+        ]])
+    }
+
+    /// Who sent a request, if it is known.
+    pub fn sender_of(&self, id: &[u8]) -> Option<Principal> {
+        self.statuses.get(id).map(|status| status.sender)
+    }
+
+    pub fn canister_mut(&mut self, id: &Principal) -> Option<&mut Canister> {
+        self.canisters.get_mut(id)
+    }
+
+    pub const fn canisters(&self) -> &BTreeMap<Principal, Canister> {
+        &self.canisters
+    }
+
+    /// Installs a new canister under the next id.
+    pub fn install(
+        &mut self,
+        module: &[u8],
+        argument: Vec<u8>,
+        controllers: &[Principal],
+    ) -> Result<Principal, InstallError> {
+        let id = canister_id(self.next_canister);
+        let controllers = controllers.iter().map(|id| id.as_slice().to_vec()).collect();
+        let root_key = &self.keys.root_der;
+        let mut canister =
+            Canister::new(&self.engine, module, id.as_slice(), controllers, root_key)?;
+        canister.init(argument, Principal::management_canister().as_slice(), self.time)?;
+        self.next_canister += 1;
+        self.canisters.insert(id, canister);
+        self.seal();
+        Ok(id)
+    }
+
+    /// Upgrades a canister.
+    pub fn upgrade(
+        &mut self,
+        id: &Principal,
+        module: &[u8],
+        argument: Vec<u8>,
+    ) -> Result<(), InstallError> {
+        let caller = Principal::management_canister();
+        let canister =
+            self.canisters.get_mut(id).ok_or(InstallError::Id("there is no such canister"))?;
+        canister.upgrade(&self.engine, module, argument, caller.as_slice(), self.time)?;
+        self.seal();
+        Ok(())
+    }
+}
+
+fn status_tree(status: &Status) -> BTreeMap<Vec<u8>, Tree> {
+    let leaf = |label: &[u8], bytes: Vec<u8>| (label.to_vec(), Tree::Leaf(bytes));
+    match &status.answer {
+        Ok(reply) => BTreeMap::from([
+            leaf(b"reply", reply.to_vec()),
+            leaf(b"status", b"replied".to_vec()),
+        ]),
+        Err((code, message, error_code)) => BTreeMap::from([
+            leaf(b"error_code", error_code.clone().into_bytes()),
+            leaf(b"reject_code", leb128(u64::from(*code))),
+            leaf(b"reject_message", message.clone().into_bytes()),
+            leaf(b"status", b"rejected".to_vec()),
+        ]),
+    }
+}
+
+fn principal(bytes: &[u8]) -> Result<Principal, RestoreError> {
+    Principal::try_from_slice(bytes).map_err(|_| RestoreError::Checkpoint)
+}
+
+/// Canister ids are a number and the bytes 1, 1.
+fn canister_id(number: u64) -> Principal {
+    let mut bytes = [1; 10];
+    bytes[..8].copy_from_slice(&number.to_be_bytes());
+    Principal::from_slice(&bytes)
+}
+
+fn range() -> (Principal, Principal) {
+    (canister_id(0), canister_id(u64::MAX))
+}
+
+fn ranges() -> Vec<u8> {
+    to_cbor(&vec![range()])
+}
+
+/// Unsigned LEB128.
+fn leb128(mut value: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    loop {
+        let low = (value & 0x7f) as u8;
+        value >>= 7;
+        if value == 0 {
+            out.push(low);
+            return out;
+        }
+        out.push(low | 0x80);
+    }
+}
