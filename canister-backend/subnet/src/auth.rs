@@ -39,10 +39,17 @@ pub(crate) fn authenticate(
     now_ns: u64,
 ) -> Result<(), AuthError> {
     let content = envelope.content.as_ref();
-    if let EnvelopeContent::Call { nonce, sender_info, .. }
-    | EnvelopeContent::Query { nonce, sender_info, .. } = content
+    if let EnvelopeContent::Call {
+        nonce, sender_info, ..
+    }
+    | EnvelopeContent::Query {
+        nonce, sender_info, ..
+    } = content
     {
-        if nonce.as_ref().is_some_and(|nonce| nonce.len() > MAX_NONCE_BYTES) {
+        if nonce
+            .as_ref()
+            .is_some_and(|nonce| nonce.len() > MAX_NONCE_BYTES)
+        {
             return Err(AuthError::Nonce);
         }
         if sender_info.is_some() {
@@ -54,7 +61,11 @@ pub(crate) fn authenticate(
         let bare = envelope.sender_pubkey.is_none()
             && envelope.sender_sig.is_none()
             && delegations.is_empty();
-        return if bare { Ok(()) } else { Err(AuthError::AnonymousWithKey) };
+        return if bare {
+            Ok(())
+        } else {
+            Err(AuthError::AnonymousWithKey)
+        };
     }
     let (Some(key), Some(signature)) = (&envelope.sender_pubkey, &envelope.sender_sig) else {
         return Err(AuthError::Missing);
@@ -93,9 +104,12 @@ fn follow(
 }
 
 fn verify(key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), AuthError> {
-    let key = key.strip_prefix(&ED25519_DER_PREFIX[..]).ok_or(AuthError::UnsupportedKey)?;
+    let key = key
+        .strip_prefix(&ED25519_DER_PREFIX[..])
+        .ok_or(AuthError::UnsupportedKey)?;
     let key = key.try_into().map_err(|_| AuthError::UnsupportedKey)?;
     let key = VerifyingKey::from_bytes(key).map_err(|_| AuthError::UnsupportedKey)?;
     let signature = Signature::from_slice(signature).map_err(|_| AuthError::WrongSignature)?;
-    key.verify_strict(message, &signature).map_err(|_| AuthError::WrongSignature)
+    key.verify_strict(message, &signature)
+        .map_err(|_| AuthError::WrongSignature)
 }

@@ -92,7 +92,9 @@ pub(crate) struct Canister {
 
 impl std::fmt::Debug for Canister {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Canister").field("exports", &self.prepared.exports).finish_non_exhaustive()
+        f.debug_struct("Canister")
+            .field("exports", &self.prepared.exports)
+            .finish_non_exhaustive()
     }
 }
 
@@ -173,12 +175,24 @@ impl Canister {
         state: CanisterState,
         root_key: &[u8],
     ) -> Result<Self, InstallError> {
-        let controllers = state.controllers.into_iter().map(serde_bytes::ByteBuf::into_vec);
-        let mut canister =
-            Self::new(engine, &state.module, &state.id, controllers.collect(), root_key)?;
-        let pages = state.stable_pages.into_iter().map(|(at, page)| (at, page.into_vec()));
-        canister.store.data_mut().stable = StableMemory::restore(state.stable_size, pages.collect())
-            .ok_or(InstallError::StoredState)?;
+        let controllers = state
+            .controllers
+            .into_iter()
+            .map(serde_bytes::ByteBuf::into_vec);
+        let mut canister = Self::new(
+            engine,
+            &state.module,
+            &state.id,
+            controllers.collect(),
+            root_key,
+        )?;
+        let pages = state
+            .stable_pages
+            .into_iter()
+            .map(|(at, page)| (at, page.into_vec()));
+        canister.store.data_mut().stable =
+            StableMemory::restore(state.stable_size, pages.collect())
+                .ok_or(InstallError::StoredState)?;
         canister.store.data_mut().version = state.version;
         let fits = state.globals.len() == canister.globals.len()
             && state.heap.len() >= canister.heap.len()
@@ -228,12 +242,19 @@ impl Canister {
 
     /// (heap, stable) in bytes.
     pub fn memory_sizes(&self) -> (u64, u64) {
-        (self.heap.len() as u64, self.store.data().stable.committed_size() * 65_536)
+        (
+            self.heap.len() as u64,
+            self.store.data().stable.committed_size() * 65_536,
+        )
     }
 
     /// Whether a method is there as update (true) or query (false).
     pub fn has_method(&self, method: &str, update: bool) -> bool {
-        let kind = if update { "canister_update" } else { "canister_query" };
+        let kind = if update {
+            "canister_update"
+        } else {
+            "canister_query"
+        };
         self.exports(&format!("{kind} {method}"))
     }
 
@@ -242,7 +263,12 @@ impl Canister {
     }
 
     /// Runs `canister_init`.
-    pub fn init(&mut self, argument: Vec<u8>, caller: &[u8], time: u64) -> Result<(), InstallError> {
+    pub fn init(
+        &mut self,
+        argument: Vec<u8>,
+        caller: &[u8],
+        time: u64,
+    ) -> Result<(), InstallError> {
         self.hook("canister_init", Mode::Init, argument, caller, time)
     }
 
@@ -259,7 +285,13 @@ impl Canister {
         let (id, root_key) = (host.canister.clone(), host.root_key.clone());
         let mut next = Self::new(engine, module, &id, host.controllers.clone(), &root_key)?;
         let before = self.state();
-        self.hook("canister_pre_upgrade", Mode::PreUpgrade, Vec::new(), caller, time)?;
+        self.hook(
+            "canister_pre_upgrade",
+            Mode::PreUpgrade,
+            Vec::new(),
+            caller,
+            time,
+        )?;
         next.store.data_mut().version = before.version + 1;
         next.certified_data = self.certified_data.clone();
         next.store.data_mut().stable = std::mem::take(&mut self.store.data_mut().stable);
@@ -288,13 +320,22 @@ impl Canister {
         }
         let message = Message::new(mode, name, argument, caller.to_vec(), time);
         match self.run(name, message, limit::INSTALL).outcome {
-            Outcome::Failed { message, .. } => Err(InstallError::Hook { hook: name, message }),
+            Outcome::Failed { message, .. } => Err(InstallError::Hook {
+                hook: name,
+                message,
+            }),
             _ => Ok(()),
         }
     }
 
     /// Runs an update, or a query as an update.
-    pub fn update(&mut self, method: &str, argument: Vec<u8>, caller: &[u8], time: u64) -> Execution {
+    pub fn update(
+        &mut self,
+        method: &str,
+        argument: Vec<u8>,
+        caller: &[u8],
+        time: u64,
+    ) -> Execution {
         let (mode, kind) = if self.has_method(method, true) {
             (Mode::Update, "canister_update")
         } else {
@@ -319,10 +360,20 @@ impl Canister {
     }
 
     /// Asks `canister_inspect_message`, if there is one.
-    pub fn inspect(&mut self, method: &str, argument: Vec<u8>, caller: &[u8], time: u64) -> Execution {
+    pub fn inspect(
+        &mut self,
+        method: &str,
+        argument: Vec<u8>,
+        caller: &[u8],
+        time: u64,
+    ) -> Execution {
         let name = "canister_inspect_message";
         if !self.exports(name) {
-            return Execution { outcome: Outcome::Accepted, instructions: 0, dirty_pages: 0 };
+            return Execution {
+                outcome: Outcome::Accepted,
+                instructions: 0,
+                dirty_pages: 0,
+            };
         }
         let message = Message::new(Mode::Inspect, method, argument, caller.to_vec(), time);
         self.run(name, message, limit::INSPECT)
@@ -331,13 +382,24 @@ impl Canister {
     fn run(&mut self, export: &str, mut message: Message, limit: u64) -> Execution {
         if !self.exports(export) {
             let message = format!("the canister has no method {}", message.method);
-            let outcome = Outcome::Failed { code: "IC0536", message };
-            return Execution { outcome, instructions: 0, dirty_pages: 0 };
+            let outcome = Outcome::Failed {
+                code: "IC0536",
+                message,
+            };
+            return Execution {
+                outcome,
+                instructions: 0,
+                dirty_pages: 0,
+            };
         }
         message.limit = limit;
         let mode = message.mode;
         if let Err(error) = self.make_clean() {
-            return Execution { outcome: failed(&error), instructions: 0, dirty_pages: 0 };
+            return Execution {
+                outcome: failed(&error),
+                instructions: 0,
+                dirty_pages: 0,
+            };
         }
         self.store.data_mut().message = message;
         let ran = self.call(export, limit);
@@ -350,14 +412,24 @@ impl Canister {
         };
         let keep = matches!(mode, Mode::Update | Mode::Init | Mode::PreUpgrade)
             && !matches!(outcome, Outcome::Failed { .. });
-        let outcome = if keep { self.commit(outcome) } else { self.discard(outcome) };
-        Execution { outcome, instructions, dirty_pages }
+        let outcome = if keep {
+            self.commit(outcome)
+        } else {
+            self.discard(outcome)
+        };
+        Execution {
+            outcome,
+            instructions,
+            dirty_pages,
+        }
     }
 
     fn call(&mut self, export: &str, limit: u64) -> wasmtime::Result<()> {
         self.store.set_fuel(limit)?;
         self.clean = false;
-        let function = self.instance.get_typed_func::<(), ()>(&mut self.store, export)?;
+        let function = self
+            .instance
+            .get_typed_func::<(), ()>(&mut self.store, export)?;
         function.call(&mut self.store, ())
     }
 
@@ -382,7 +454,10 @@ impl Canister {
     fn commit(&mut self, outcome: Outcome) -> Outcome {
         if let Err(error) = self.keep_heap() {
             self.store.data_mut().stable.rollback();
-            return Outcome::Failed { code: "IC0504", message: error.to_string() };
+            return Outcome::Failed {
+                code: "IC0504",
+                message: error.to_string(),
+            };
         }
         let host = self.store.data_mut();
         host.stable.commit();
@@ -475,11 +550,17 @@ fn failed(error: &wasmtime::Error) -> Outcome {
     let out_of_instructions = error.downcast_ref::<Trap>() == Some(&Trap::OutOfFuel)
         || error.downcast_ref::<SystemTrap>() == Some(&SystemTrap::OutOfInstructions);
     let (code, message) = if out_of_instructions {
-        ("IC0522", "the canister exceeded its instruction limit".to_owned())
+        (
+            "IC0522",
+            "the canister exceeded its instruction limit".to_owned(),
+        )
     } else if let Some(SystemTrap::Explicit(text)) = error.downcast_ref() {
         ("IC0503", format!("the canister trapped: {text}"))
     } else {
-        ("IC0502", format!("the canister trapped: {}", error.root_cause()))
+        (
+            "IC0502",
+            format!("the canister trapped: {}", error.root_cause()),
+        )
     };
     Outcome::Failed { code, message }
 }
@@ -494,7 +575,10 @@ fn from_val(value: &Val) -> Option<(u8, u64)> {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "32-bit values were stored widened")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "32-bit values were stored widened"
+)]
 fn to_val((kind, bits): (u8, u64)) -> Val {
     match kind {
         0 => Val::I32((bits as u32).cast_signed()),

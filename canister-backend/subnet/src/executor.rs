@@ -43,7 +43,10 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     fn now_ns(&self) -> u64 {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        since.ok().and_then(|since| u64::try_from(since.as_nanos()).ok()).unwrap_or(0)
+        since
+            .ok()
+            .and_then(|since| u64::try_from(since.as_nanos()).ok())
+            .unwrap_or(0)
     }
 }
 
@@ -92,7 +95,11 @@ pub(crate) enum CallAnswer {
 pub(crate) enum Command {
     Call(Ingress, oneshot::Sender<CallAnswer>),
     Query(Query, oneshot::Sender<Vec<u8>>),
-    ReadState(Vec<Vec<Vec<u8>>>, Principal, oneshot::Sender<Result<Vec<u8>, String>>),
+    ReadState(
+        Vec<Vec<Vec<u8>>>,
+        Principal,
+        oneshot::Sender<Result<Vec<u8>, String>>,
+    ),
     Admin(Box<dyn FnOnce(&mut Executor) + Send>),
     Stop,
 }
@@ -128,8 +135,14 @@ pub(crate) fn spawn(
     clock: Arc<dyn Clock>,
 ) -> std::io::Result<(SyncSender<Command>, std::thread::JoinHandle<()>)> {
     let (sender, receiver) = sync_channel(QUEUE_COMMANDS);
-    let mut executor =
-        Executor { state, journal, clock, log_bytes: 0, checkpoint_bytes: 0, broken: false };
+    let mut executor = Executor {
+        state,
+        journal,
+        clock,
+        log_bytes: 0,
+        checkpoint_bytes: 0,
+        broken: false,
+    };
     let thread = std::thread::Builder::new()
         .name("subnet".into())
         .stack_size(16 * 1024 * 1024)
@@ -149,7 +162,9 @@ impl Executor {
                 .into_iter()
                 .chain(receiver.try_iter().take(ROUND_MAX_COMMANDS - 1))
                 .collect();
-            let stop = commands.iter().any(|command| matches!(command, Command::Stop));
+            let stop = commands
+                .iter()
+                .any(|command| matches!(command, Command::Stop));
             self.round(commands);
             if self.broken {
                 // Whoever waits gets a closed channel, as if the process had died.
@@ -184,10 +199,10 @@ impl Executor {
             }
             match read {
                 Command::Query(query, reply) => {
-                    let _ = reply.send(self.query(query));
+                    drop(reply.send(self.query(query)));
                 }
                 Command::ReadState(paths, sender, reply) => {
-                    let _ = reply.send(self.read_state(&paths, sender));
+                    drop(reply.send(self.read_state(&paths, sender)));
                 }
                 Command::Admin(action) => action(self),
                 Command::Call(..) | Command::Stop => {}
@@ -212,8 +227,7 @@ impl Executor {
         let mut seen = HashSet::new();
         for (ingress, reply) in calls {
             // A repeat is answered with what became of the first, never run again.
-            let repeat =
-                self.state.sender_of(&ingress.id).is_some() || seen.contains(&ingress.id);
+            let repeat = self.state.sender_of(&ingress.id).is_some() || seen.contains(&ingress.id);
             if repeat {
                 waiting.push((ingress.id, reply));
                 continue;
@@ -226,7 +240,7 @@ impl Executor {
                     round.ingress.push(ingress);
                 }
                 Err(answer) => {
-                    let _ = reply.send(answer);
+                    drop(reply.send(answer));
                 }
             }
         }
@@ -237,7 +251,7 @@ impl Executor {
         self.state.execute(&round);
         for (id, reply) in waiting {
             let path = vec![b"request_status".to_vec(), id];
-            let _ = reply.send(CallAnswer::Certificate(self.state.certify(&[path])));
+            drop(reply.send(CallAnswer::Certificate(self.state.certify(&[path]))));
         }
         if self.log_bytes > LOG_MAX_BYTES.max(self.checkpoint_bytes) {
             self.make_checkpoint();
@@ -250,13 +264,23 @@ impl Executor {
             return Err(CallAnswer::Refused("the request has expired".into()));
         }
         if ingress.expiry > now + EXPIRY_MAX_AHEAD_NS {
-            return Err(CallAnswer::Refused("the request expires too far in the future".into()));
+            return Err(CallAnswer::Refused(
+                "the request expires too far in the future".into(),
+            ));
         }
         if bytes > 0 && bytes + ingress.argument.len() > ROUND_MAX_BYTES {
-            return Err(reject(RejectCode::SysTransient, "the round is full", "IC0207"));
+            return Err(reject(
+                RejectCode::SysTransient,
+                "the round is full",
+                "IC0207",
+            ));
         }
         let Some(canister) = self.state.canister_mut(&ingress.canister) else {
-            return Err(reject(RejectCode::DestinationInvalid, "no such canister", "IC0301"));
+            return Err(reject(
+                RejectCode::DestinationInvalid,
+                "no such canister",
+                "IC0301",
+            ));
         };
         let (method, sender) = (&ingress.method, ingress.sender.as_slice());
         if !canister.has_method(method, true) && !canister.has_method(method, false) {
@@ -269,9 +293,11 @@ impl Executor {
             Outcome::Failed { code, message } => {
                 Err(reject(RejectCode::CanisterError, &message, code))
             }
-            Outcome::Replied(_) | Outcome::Rejected(_) => {
-                Err(reject(RejectCode::CanisterReject, "refused by the canister", "IC0406"))
-            }
+            Outcome::Replied(_) | Outcome::Rejected(_) => Err(reject(
+                RejectCode::CanisterReject,
+                "refused by the canister",
+                "IC0406",
+            )),
         }
     }
 
@@ -308,7 +334,10 @@ impl Executor {
                 code: "IC0536",
                 message: format!("the canister has no query {}", query.method),
             },
-            None => Outcome::Failed { code: "IC0301", message: "no such canister".into() },
+            None => Outcome::Failed {
+                code: "IC0301",
+                message: "no such canister".into(),
+            },
         };
         let mut response = match execution {
             Outcome::Replied(arg) => QueryResponse::Replied {
@@ -319,14 +348,15 @@ impl Executor {
             Outcome::Failed { code, message } if code == "IC0301" || code == "IC0536" => {
                 rejected(RejectCode::DestinationInvalid, message, code)
             }
-            Outcome::Failed { code, message } => {
-                rejected(RejectCode::CanisterError, message, code)
-            }
+            Outcome::Failed { code, message } => rejected(RejectCode::CanisterError, message, code),
             Outcome::Accepted => rejected(RejectCode::SysFatal, "no reply".into(), "IC0506"),
         };
         let signature = NodeSignature {
             timestamp: time,
-            signature: self.state.keys.sign_as_node(&response.signable(query.id, time)),
+            signature: self
+                .state
+                .keys
+                .sign_as_node(&response.signable(query.id, time)),
             identity: self.state.keys.node_id,
         };
         match &mut response {
@@ -345,7 +375,11 @@ impl Executor {
                 [b"canister", _, b"module_hash" | b"controllers"] => {}
                 [b"request_status", id, ..] => {
                     requests.insert(*id);
-                    if self.state.sender_of(id).is_some_and(|owner| owner != sender) {
+                    if self
+                        .state
+                        .sender_of(id)
+                        .is_some_and(|owner| owner != sender)
+                    {
                         return Err("the request was sent by somebody else".into());
                     }
                 }
@@ -367,7 +401,11 @@ impl Executor {
     ) -> Result<Principal, InstallError> {
         let id = self.state.install(module, argument, controllers)?;
         self.make_checkpoint();
-        if self.broken { Err(InstallError::Journal("see the log".into())) } else { Ok(id) }
+        if self.broken {
+            Err(InstallError::Journal("see the log".into()))
+        } else {
+            Ok(id)
+        }
     }
 
     /// Upgrades a canister and makes that durable.
@@ -379,7 +417,11 @@ impl Executor {
     ) -> Result<(), InstallError> {
         self.state.upgrade(id, module, argument)?;
         self.make_checkpoint();
-        if self.broken { Err(InstallError::Journal("see the log".into())) } else { Ok(()) }
+        if self.broken {
+            Err(InstallError::Journal("see the log".into()))
+        } else {
+            Ok(())
+        }
     }
 
     /// Runs an update outside of any round and tells what it cost; for benchmarks. It is not
@@ -400,7 +442,11 @@ impl Executor {
     pub fn status(&self) -> SubnetStatus {
         let canisters = self.state.canisters().iter().map(|(id, canister)| {
             let (heap_bytes, stable_bytes) = canister.memory_sizes();
-            let methods = self.state.usage.iter().filter(|((canister, _), _)| canister == id);
+            let methods = self
+                .state
+                .usage
+                .iter()
+                .filter(|((canister, _), _)| canister == id);
             CanisterStatus {
                 id: id.to_text(),
                 module_hash: hex::encode(canister.module_hash()),
@@ -412,7 +458,9 @@ impl Executor {
                     .collect(),
                 heap_bytes,
                 stable_bytes,
-                methods: methods.map(|((_, method), usage)| (method.clone(), *usage)).collect(),
+                methods: methods
+                    .map(|((_, method), usage)| (method.clone(), *usage))
+                    .collect(),
             }
         });
         SubnetStatus {
@@ -431,9 +479,15 @@ fn rejected(
     reject_message: String,
     code: &str,
 ) -> ic_transport_types::QueryResponse {
-    let reject =
-        RejectResponse { reject_code, reject_message, error_code: Some(code.to_owned()) };
-    ic_transport_types::QueryResponse::Rejected { reject, signatures: Vec::new() }
+    let reject = RejectResponse {
+        reject_code,
+        reject_message,
+        error_code: Some(code.to_owned()),
+    };
+    ic_transport_types::QueryResponse::Rejected {
+        reject,
+        signatures: Vec::new(),
+    }
 }
 
 fn reject(reject_code: RejectCode, text: &str, code: &str) -> CallAnswer {

@@ -64,7 +64,10 @@ fn bad(reason: impl ToString) -> Refusal {
 }
 
 fn gone() -> Refusal {
-    Refusal(StatusCode::INTERNAL_SERVER_ERROR, "the subnet has stopped".into())
+    Refusal(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "the subnet has stopped".into(),
+    )
 }
 
 fn cbor(status: StatusCode, body: Vec<u8>) -> Response {
@@ -73,12 +76,14 @@ fn cbor(status: StatusCode, body: Vec<u8>) -> Response {
 
 impl Front {
     fn send(&self, command: Command) -> Result<(), Refusal> {
-        self.executor.try_send(command).map_err(|error| match error {
-            TrySendError::Full(_) => {
-                Refusal(StatusCode::TOO_MANY_REQUESTS, "the subnet is busy".into())
-            }
-            TrySendError::Disconnected(_) => gone(),
-        })
+        self.executor
+            .try_send(command)
+            .map_err(|error| match error {
+                TrySendError::Full(_) => {
+                    Refusal(StatusCode::TOO_MANY_REQUESTS, "the subnet is busy".into())
+                }
+                TrySendError::Disconnected(_) => gone(),
+            })
     }
 
     fn open(&self, canister: &str, body: &[u8]) -> Result<Authenticated, Refusal> {
@@ -94,7 +99,9 @@ impl Front {
                     ));
                 }
                 if *canister_id != addressed {
-                    return Err(bad("the canister of the address is not that of the request"));
+                    return Err(bad(
+                        "the canister of the address is not that of the request",
+                    ));
                 }
                 Some(*canister_id)
             }
@@ -106,7 +113,9 @@ impl Front {
         if !anonymous_read && envelope.content.ingress_expiry() < self.clock.now_ns() {
             return Err(bad("the request has expired"));
         }
-        Ok(Authenticated { content: envelope.content.into_owned() })
+        Ok(Authenticated {
+            content: envelope.content.into_owned(),
+        })
     }
 }
 
@@ -138,13 +147,22 @@ async fn call(
 ) -> Result<Response, Refusal> {
     let Authenticated { content } = front.open(&canister, &body)?;
     let id = content.to_request_id();
-    let EnvelopeContent::Call { ingress_expiry, sender, canister_id, method_name, arg, .. } =
-        content
+    let EnvelopeContent::Call {
+        ingress_expiry,
+        sender,
+        canister_id,
+        method_name,
+        arg,
+        ..
+    } = content
     else {
         return Err(bad("not a call"));
     };
     if arg.len() > INGRESS_MAX_BYTES {
-        return Err(Refusal(StatusCode::PAYLOAD_TOO_LARGE, "more than 2 MiB".into()));
+        return Err(Refusal(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "more than 2 MiB".into(),
+        ));
     }
     let ingress = Ingress {
         id: id.as_slice().to_vec(),
@@ -171,10 +189,23 @@ async fn query(
 ) -> Result<Response, Refusal> {
     let Authenticated { content } = front.open(&canister, &body)?;
     let id = content.to_request_id();
-    let EnvelopeContent::Query { sender, canister_id, method_name, arg, .. } = content else {
+    let EnvelopeContent::Query {
+        sender,
+        canister_id,
+        method_name,
+        arg,
+        ..
+    } = content
+    else {
         return Err(bad("not a query"));
     };
-    let query = Query { id, canister: canister_id, sender, method: method_name, argument: arg };
+    let query = Query {
+        id,
+        canister: canister_id,
+        sender,
+        method: method_name,
+        argument: arg,
+    };
     let (reply, answer) = oneshot::channel();
     front.send(Command::Query(query, reply))?;
     Ok(cbor(StatusCode::OK, answer.await.map_err(|_| gone())?))
@@ -194,7 +225,11 @@ async fn read_state(
     }
     let paths = paths
         .into_iter()
-        .map(|path| path.into_iter().map(|label| label.as_bytes().to_vec()).collect())
+        .map(|path| {
+            path.into_iter()
+                .map(|label| label.as_bytes().to_vec())
+                .collect()
+        })
         .collect();
     let (reply, answer) = oneshot::channel();
     front.send(Command::ReadState(paths, sender, reply))?;
@@ -202,17 +237,19 @@ async fn read_state(
         .await
         .map_err(|_| gone())?
         .map_err(|reason| Refusal(StatusCode::FORBIDDEN, reason))?;
-    Ok(cbor(StatusCode::OK, to_cbor(&ReadStateResponse { certificate })))
+    Ok(cbor(
+        StatusCode::OK,
+        to_cbor(&ReadStateResponse { certificate }),
+    ))
 }
 
 async fn subnet_status(State(front): State<Front>) -> Result<Response, Refusal> {
     let (reply, answer) = oneshot::channel();
     front.send(Command::Admin(Box::new(move |executor| {
-        let _ = reply.send(executor.status());
+        drop(reply.send(executor.status()));
     })))?;
     let status = answer.await.map_err(|_| gone())?;
-    let json = serde_json::to_vec(&status).map_err(|error| {
-        Refusal(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
-    })?;
+    let json = serde_json::to_vec(&status)
+        .map_err(|error| Refusal(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
 }

@@ -172,39 +172,59 @@ pub(crate) fn link(linker: &mut Linker<Host>) -> Outcome<()> {
 
 fn message_data(linker: &mut Linker<Host>) -> Outcome<()> {
     linker.func_wrap("ic0", "msg_arg_data_size", |mut c: Call<'_>| {
-        enter(&mut c, "msg_arg_data_size", |mode| mode != Mode::Start && mode != Mode::PreUpgrade)?;
+        enter(&mut c, "msg_arg_data_size", |mode| {
+            mode != Mode::Start && mode != Mode::PreUpgrade
+        })?;
         size(c.data().message.argument.len())
     })?;
-    linker.func_wrap("ic0", "msg_arg_data_copy", |mut c: Call<'_>, to: i32, at: i32, n: i32| {
-        enter(&mut c, "msg_arg_data_copy", |mode| mode != Mode::Start && mode != Mode::PreUpgrade)?;
-        let data = std::mem::take(&mut c.data_mut().message.argument);
-        let copied = copy_out(&mut c, &data, to, at, n);
-        c.data_mut().message.argument = data;
-        copied
-    })?;
+    linker.func_wrap(
+        "ic0",
+        "msg_arg_data_copy",
+        |mut c: Call<'_>, to: i32, at: i32, n: i32| {
+            enter(&mut c, "msg_arg_data_copy", |mode| {
+                mode != Mode::Start && mode != Mode::PreUpgrade
+            })?;
+            let data = std::mem::take(&mut c.data_mut().message.argument);
+            let copied = copy_out(&mut c, &data, to, at, n);
+            c.data_mut().message.argument = data;
+            copied
+        },
+    )?;
     linker.func_wrap("ic0", "msg_caller_size", |mut c: Call<'_>| {
         enter(&mut c, "msg_caller_size", |mode| mode != Mode::Start)?;
         size(c.data().message.caller.len())
     })?;
-    linker.func_wrap("ic0", "msg_caller_copy", |mut c: Call<'_>, to: i32, at: i32, n: i32| {
-        enter(&mut c, "msg_caller_copy", |mode| mode != Mode::Start)?;
-        let data = c.data().message.caller.clone();
-        copy_out(&mut c, &data, to, at, n)
-    })?;
+    linker.func_wrap(
+        "ic0",
+        "msg_caller_copy",
+        |mut c: Call<'_>, to: i32, at: i32, n: i32| {
+            enter(&mut c, "msg_caller_copy", |mode| mode != Mode::Start)?;
+            let data = c.data().message.caller.clone();
+            copy_out(&mut c, &data, to, at, n)
+        },
+    )?;
     linker.func_wrap("ic0", "msg_method_name_size", |mut c: Call<'_>| {
         enter(&mut c, "msg_method_name_size", |mode| mode == Mode::Inspect)?;
         size(c.data().message.method.len())
     })?;
-    linker.func_wrap("ic0", "msg_method_name_copy", |mut c: Call<'_>, to: i32, at: i32, n: i32| {
-        enter(&mut c, "msg_method_name_copy", |mode| mode == Mode::Inspect)?;
-        let data = c.data().message.method.clone().into_bytes();
-        copy_out(&mut c, &data, to, at, n)
-    })?;
+    linker.func_wrap(
+        "ic0",
+        "msg_method_name_copy",
+        |mut c: Call<'_>, to: i32, at: i32, n: i32| {
+            enter(&mut c, "msg_method_name_copy", |mode| mode == Mode::Inspect)?;
+            let data = c.data().message.method.clone().into_bytes();
+            copy_out(&mut c, &data, to, at, n)
+        },
+    )?;
     // Reject code 0: no message here is a reject callback.
-    linker.func_wrap("ic0", "msg_reject_code", |mut c: Call<'_>| -> Outcome<i32> {
-        enter(&mut c, "msg_reject_code", |_| false)?;
-        Ok(0)
-    })?;
+    linker.func_wrap(
+        "ic0",
+        "msg_reject_code",
+        |mut c: Call<'_>| -> Outcome<i32> {
+            enter(&mut c, "msg_reject_code", |_| false)?;
+            Ok(0)
+        },
+    )?;
     linker.func_wrap("ic0", "msg_deadline", |mut c: Call<'_>| -> Outcome<i64> {
         enter(&mut c, "msg_deadline", |mode| {
             matches!(mode, Mode::Update | Mode::Query | Mode::ReplicatedQuery)
@@ -219,21 +239,28 @@ const fn may_answer(mode: Mode) -> bool {
 }
 
 fn answers(linker: &mut Linker<Host>) -> Outcome<()> {
-    linker.func_wrap("ic0", "msg_reply_data_append", |mut c: Call<'_>, from: i32, n: i32| {
-        enter(&mut c, "msg_reply_data_append", may_answer)?;
-        let bytes = copy_in(&mut c, from, n)?;
-        let message = &mut c.data_mut().message;
-        let most =
-            if message.mode == Mode::Query { QUERY_REPLY_MAX_BYTES } else { REPLY_MAX_BYTES };
-        if message.answer.is_some() {
-            return stop(SystemTrap::AnsweredTwice);
-        }
-        if message.reply_data.len() + bytes.len() > most {
-            return stop(SystemTrap::TooLarge);
-        }
-        message.reply_data.extend_from_slice(&bytes);
-        Ok(())
-    })?;
+    linker.func_wrap(
+        "ic0",
+        "msg_reply_data_append",
+        |mut c: Call<'_>, from: i32, n: i32| {
+            enter(&mut c, "msg_reply_data_append", may_answer)?;
+            let bytes = copy_in(&mut c, from, n)?;
+            let message = &mut c.data_mut().message;
+            let most = if message.mode == Mode::Query {
+                QUERY_REPLY_MAX_BYTES
+            } else {
+                REPLY_MAX_BYTES
+            };
+            if message.answer.is_some() {
+                return stop(SystemTrap::AnsweredTwice);
+            }
+            if message.reply_data.len() + bytes.len() > most {
+                return stop(SystemTrap::TooLarge);
+            }
+            message.reply_data.extend_from_slice(&bytes);
+            Ok(())
+        },
+    )?;
     linker.func_wrap("ic0", "msg_reply", |mut c: Call<'_>| {
         enter(&mut c, "msg_reply", may_answer)?;
         let message = &mut c.data_mut().message;
@@ -246,7 +273,9 @@ fn answers(linker: &mut Linker<Host>) -> Outcome<()> {
     linker.func_wrap("ic0", "msg_reject", |mut c: Call<'_>, from: i32, n: i32| {
         enter(&mut c, "msg_reject", may_answer)?;
         let text = copy_in(&mut c, from, n)?;
-        let Ok(text) = String::from_utf8(text) else { return stop(SystemTrap::NotUtf8) };
+        let Ok(text) = String::from_utf8(text) else {
+            return stop(SystemTrap::NotUtf8);
+        };
         let message = &mut c.data_mut().message;
         if message.answer.is_some() {
             return stop(SystemTrap::AnsweredTwice);
@@ -261,19 +290,29 @@ fn answers(linker: &mut Linker<Host>) -> Outcome<()> {
         }
         Ok(())
     })?;
-    linker.func_wrap("ic0", "trap", |mut c: Call<'_>, from: i32, n: i32| -> Outcome<()> {
-        enter(&mut c, "trap", |_| true)?;
-        let text = copy_in(&mut c, from, n)?;
-        stop(SystemTrap::Explicit(String::from_utf8_lossy(&text).into_owned()))
-    })?;
-    linker.func_wrap("ic0", "debug_print", |mut c: Call<'_>, from: i32, n: i32| {
-        pay(&mut c, charge::DEBUG_PRINT)?;
-        // Never traps. Canisters print nothing of users; it goes to the log of this process only.
-        if let Ok(text) = copy_in(&mut c, from, n) {
-            tracing::debug!(text = %String::from_utf8_lossy(&text), "canister");
-        }
-        Ok(())
-    })?;
+    linker.func_wrap(
+        "ic0",
+        "trap",
+        |mut c: Call<'_>, from: i32, n: i32| -> Outcome<()> {
+            enter(&mut c, "trap", |_| true)?;
+            let text = copy_in(&mut c, from, n)?;
+            stop(SystemTrap::Explicit(
+                String::from_utf8_lossy(&text).into_owned(),
+            ))
+        },
+    )?;
+    linker.func_wrap(
+        "ic0",
+        "debug_print",
+        |mut c: Call<'_>, from: i32, n: i32| {
+            pay(&mut c, charge::DEBUG_PRINT)?;
+            // Never traps. Canisters print nothing of users; it goes to the log of this process only.
+            if let Ok(text) = copy_in(&mut c, from, n) {
+                tracing::debug!(text = %String::from_utf8_lossy(&text), "canister");
+            }
+            Ok(())
+        },
+    )?;
     Ok(())
 }
 
@@ -284,39 +323,58 @@ fn stable_memory(linker: &mut Linker<Host>) -> Outcome<()> {
     })?;
     linker.func_wrap("ic0", "stable64_grow", |mut c: Call<'_>, by: i64| {
         pay(&mut c, charge::SYSTEM_CALL)?;
-        Ok(c.data_mut().stable.grow(by.cast_unsigned()).map_or(-1, u64::cast_signed))
+        Ok(c.data_mut()
+            .stable
+            .grow(by.cast_unsigned())
+            .map_or(-1, u64::cast_signed))
     })?;
-    linker.func_wrap("ic0", "stable64_read", |mut c: Call<'_>, to: i64, from: i64, n: i64| {
-        let length = n.cast_unsigned();
-        pay(&mut c, charge::STABLE + length.saturating_mul(charge::BYTE))?;
-        let memory = memory(&mut c)?;
-        let (heap, host) = memory.data_and_store_mut(&mut c);
-        let into = slice_mut(heap, to.cast_unsigned(), length)?;
-        host.stable.read(from.cast_unsigned(), into).map_err(wasmtime::Error::new)
-    })?;
-    linker.func_wrap("ic0", "stable64_write", |mut c: Call<'_>, to: i64, from: i64, n: i64| {
-        let length = n.cast_unsigned();
-        pay(&mut c, charge::STABLE + length.saturating_mul(charge::BYTE))?;
-        let memory = memory(&mut c)?;
-        let (heap, host) = memory.data_and_store_mut(&mut c);
-        let bytes = slice_mut(heap, from.cast_unsigned(), length)?;
-        host.stable.write(to.cast_unsigned(), bytes).map_err(wasmtime::Error::new)
-    })?;
+    linker.func_wrap(
+        "ic0",
+        "stable64_read",
+        |mut c: Call<'_>, to: i64, from: i64, n: i64| {
+            let length = n.cast_unsigned();
+            pay(&mut c, charge::STABLE + length.saturating_mul(charge::BYTE))?;
+            let memory = memory(&mut c)?;
+            let (heap, host) = memory.data_and_store_mut(&mut c);
+            let into = slice_mut(heap, to.cast_unsigned(), length)?;
+            host.stable
+                .read(from.cast_unsigned(), into)
+                .map_err(wasmtime::Error::new)
+        },
+    )?;
+    linker.func_wrap(
+        "ic0",
+        "stable64_write",
+        |mut c: Call<'_>, to: i64, from: i64, n: i64| {
+            let length = n.cast_unsigned();
+            pay(&mut c, charge::STABLE + length.saturating_mul(charge::BYTE))?;
+            let memory = memory(&mut c)?;
+            let (heap, host) = memory.data_and_store_mut(&mut c);
+            let bytes = slice_mut(heap, from.cast_unsigned(), length)?;
+            host.stable
+                .write(to.cast_unsigned(), bytes)
+                .map_err(wasmtime::Error::new)
+        },
+    )?;
     Ok(())
 }
 
 fn certification(linker: &mut Linker<Host>) -> Outcome<()> {
-    linker.func_wrap("ic0", "certified_data_set", |mut c: Call<'_>, from: i32, n: i32| {
-        enter(&mut c, "certified_data_set", |mode| {
-            matches!(mode, Mode::Init | Mode::PreUpgrade | Mode::Update)
-        })?;
-        let data = copy_in(&mut c, from, n)?;
-        if data.len() > CERTIFIED_DATA_MAX_BYTES {
-            return stop(SystemTrap::TooLarge);
-        }
-        c.data_mut().message.certified_data = Some(data);
-        Ok(())
-    })?;
+    linker.func_wrap(
+        "ic0",
+        "certified_data_set",
+        |mut c: Call<'_>, from: i32, n: i32| {
+            enter(&mut c, "certified_data_set", |mode| {
+                matches!(mode, Mode::Init | Mode::PreUpgrade | Mode::Update)
+            })?;
+            let data = copy_in(&mut c, from, n)?;
+            if data.len() > CERTIFIED_DATA_MAX_BYTES {
+                return stop(SystemTrap::TooLarge);
+            }
+            c.data_mut().message.certified_data = Some(data);
+            Ok(())
+        },
+    )?;
     linker.func_wrap("ic0", "data_certificate_present", |mut c: Call<'_>| {
         enter(&mut c, "data_certificate_present", |_| true)?;
         Ok(i32::from(c.data().message.certificate.is_some()))
@@ -325,11 +383,15 @@ fn certification(linker: &mut Linker<Host>) -> Outcome<()> {
         enter(&mut c, "data_certificate_size", |mode| mode == Mode::Query)?;
         size(c.data().message.certificate.as_ref().map_or(0, Vec::len))
     })?;
-    linker.func_wrap("ic0", "data_certificate_copy", |mut c: Call<'_>, to: i32, at: i32, n: i32| {
-        enter(&mut c, "data_certificate_copy", |mode| mode == Mode::Query)?;
-        let data = c.data().message.certificate.clone().unwrap_or_default();
-        copy_out(&mut c, &data, to, at, n)
-    })?;
+    linker.func_wrap(
+        "ic0",
+        "data_certificate_copy",
+        |mut c: Call<'_>, to: i32, at: i32, n: i32| {
+            enter(&mut c, "data_certificate_copy", |mode| mode == Mode::Query)?;
+            let data = c.data().message.certificate.clone().unwrap_or_default();
+            copy_out(&mut c, &data, to, at, n)
+        },
+    )?;
     Ok(())
 }
 
@@ -342,11 +404,15 @@ fn about_the_canister(linker: &mut Linker<Host>) -> Outcome<()> {
         enter(&mut c, "canister_self_size", |mode| mode != Mode::Start)?;
         size(c.data().canister.len())
     })?;
-    linker.func_wrap("ic0", "canister_self_copy", |mut c: Call<'_>, to: i32, at: i32, n: i32| {
-        enter(&mut c, "canister_self_copy", |mode| mode != Mode::Start)?;
-        let data = c.data().canister.clone();
-        copy_out(&mut c, &data, to, at, n)
-    })?;
+    linker.func_wrap(
+        "ic0",
+        "canister_self_copy",
+        |mut c: Call<'_>, to: i32, at: i32, n: i32| {
+            enter(&mut c, "canister_self_copy", |mode| mode != Mode::Start)?;
+            let data = c.data().canister.clone();
+            copy_out(&mut c, &data, to, at, n)
+        },
+    )?;
     linker.func_wrap("ic0", "canister_version", |mut c: Call<'_>| {
         enter(&mut c, "canister_version", |mode| mode != Mode::Start)?;
         Ok(c.data().version.cast_signed())
@@ -356,7 +422,10 @@ fn about_the_canister(linker: &mut Linker<Host>) -> Outcome<()> {
         enter(&mut c, "canister_status", |mode| mode != Mode::Start)?;
         Ok(1_i32)
     })?;
-    for name in ["canister_cycle_balance128", "canister_liquid_cycle_balance128"] {
+    for name in [
+        "canister_cycle_balance128",
+        "canister_liquid_cycle_balance128",
+    ] {
         linker.func_wrap("ic0", name, move |mut c: Call<'_>, to: i32| {
             enter(&mut c, name, |mode| mode != Mode::Start)?;
             copy_out(&mut c, &CYCLES.to_le_bytes(), to, 0, 16)
@@ -366,25 +435,37 @@ fn about_the_canister(linker: &mut Linker<Host>) -> Outcome<()> {
         enter(&mut c, "root_key_size", Mode::is_replicated)?;
         size(c.data().root_key.len())
     })?;
-    linker.func_wrap("ic0", "root_key_copy", |mut c: Call<'_>, to: i32, at: i32, n: i32| {
-        enter(&mut c, "root_key_copy", Mode::is_replicated)?;
-        let data = c.data().root_key.clone();
-        copy_out(&mut c, &data, to, at, n)
-    })?;
-    linker.func_wrap("ic0", "is_controller", |mut c: Call<'_>, from: i32, n: i32| {
-        pay(&mut c, charge::IS_CONTROLLER)?;
-        let principal = copy_in(&mut c, from, n)?;
-        Ok(i32::from(c.data().controllers.contains(&principal)))
-    })?;
+    linker.func_wrap(
+        "ic0",
+        "root_key_copy",
+        |mut c: Call<'_>, to: i32, at: i32, n: i32| {
+            enter(&mut c, "root_key_copy", Mode::is_replicated)?;
+            let data = c.data().root_key.clone();
+            copy_out(&mut c, &data, to, at, n)
+        },
+    )?;
+    linker.func_wrap(
+        "ic0",
+        "is_controller",
+        |mut c: Call<'_>, from: i32, n: i32| {
+            pay(&mut c, charge::IS_CONTROLLER)?;
+            let principal = copy_in(&mut c, from, n)?;
+            Ok(i32::from(c.data().controllers.contains(&principal)))
+        },
+    )?;
     linker.func_wrap("ic0", "in_replicated_execution", |mut c: Call<'_>| {
         enter(&mut c, "in_replicated_execution", |_| true)?;
         Ok(i32::from(c.data().message.mode.is_replicated()))
     })?;
-    linker.func_wrap("ic0", "performance_counter", |mut c: Call<'_>, _kind: i32| {
-        pay(&mut c, charge::PERFORMANCE_COUNTER)?;
-        let left = c.get_fuel()?;
-        Ok(c.data().message.limit.saturating_sub(left).cast_signed())
-    })?;
+    linker.func_wrap(
+        "ic0",
+        "performance_counter",
+        |mut c: Call<'_>, _kind: i32| {
+            pay(&mut c, charge::PERFORMANCE_COUNTER)?;
+            let left = c.get_fuel()?;
+            Ok(c.data().message.limit.saturating_sub(left).cast_signed())
+        },
+    )?;
     linker.func_wrap("ic0", "env_var_count", |mut c: Call<'_>| {
         enter(&mut c, "env_var_count", |mode| mode != Mode::Start)?;
         Ok(0_i32)
@@ -398,7 +479,9 @@ fn unsupported(linker: &mut Linker<Host>) -> Outcome<()> {
     fn refuse<T>(what: &'static str) -> Outcome<T> {
         stop(SystemTrap::Unsupported(what))
     }
-    linker.func_wrap("ic0", "global_timer_set", |_: Call<'_>, _: i64| refuse::<i64>("timers"))?;
+    linker.func_wrap("ic0", "global_timer_set", |_: Call<'_>, _: i64| {
+        refuse::<i64>("timers")
+    })?;
     linker.func_wrap(
         "ic0",
         "call_new",
@@ -406,20 +489,34 @@ fn unsupported(linker: &mut Linker<Host>) -> Outcome<()> {
             refuse::<()>(CALLS)
         },
     )?;
-    linker.func_wrap("ic0", "call_on_cleanup", |_: Call<'_>, _: i32, _: i32| refuse::<()>(CALLS))?;
-    linker.func_wrap("ic0", "call_data_append", |_: Call<'_>, _: i32, _: i32| refuse::<()>(CALLS))?;
-    linker.func_wrap("ic0", "call_cycles_add128", |_: Call<'_>, _: i64, _: i64| {
+    linker.func_wrap("ic0", "call_on_cleanup", |_: Call<'_>, _: i32, _: i32| {
         refuse::<()>(CALLS)
     })?;
-    linker.func_wrap("ic0", "call_with_best_effort_response", |_: Call<'_>, _: i32| {
+    linker.func_wrap("ic0", "call_data_append", |_: Call<'_>, _: i32, _: i32| {
         refuse::<()>(CALLS)
     })?;
+    linker.func_wrap(
+        "ic0",
+        "call_cycles_add128",
+        |_: Call<'_>, _: i64, _: i64| refuse::<()>(CALLS),
+    )?;
+    linker.func_wrap(
+        "ic0",
+        "call_with_best_effort_response",
+        |_: Call<'_>, _: i32| refuse::<()>(CALLS),
+    )?;
     linker.func_wrap("ic0", "call_perform", |_: Call<'_>| refuse::<i32>(CALLS))?;
-    linker.func_wrap("ic0", "cost_call", |_: Call<'_>, _: i64, _: i64, _: i32| refuse::<()>(CALLS))?;
-    linker.func_wrap("ic0", "msg_reject_msg_size", |_: Call<'_>| refuse::<i32>(CALLS))?;
-    linker.func_wrap("ic0", "msg_reject_msg_copy", |_: Call<'_>, _: i32, _: i32, _: i32| {
+    linker.func_wrap("ic0", "cost_call", |_: Call<'_>, _: i64, _: i64, _: i32| {
         refuse::<()>(CALLS)
     })?;
+    linker.func_wrap("ic0", "msg_reject_msg_size", |_: Call<'_>| {
+        refuse::<i32>(CALLS)
+    })?;
+    linker.func_wrap(
+        "ic0",
+        "msg_reject_msg_copy",
+        |_: Call<'_>, _: i32, _: i32, _: i32| refuse::<()>(CALLS),
+    )?;
     Ok(())
 }
 
@@ -429,7 +526,11 @@ fn stop<T>(trap: SystemTrap) -> Outcome<T> {
 
 fn enter(c: &mut Call<'_>, name: &'static str, allowed: impl Fn(Mode) -> bool) -> Outcome<()> {
     pay(c, charge::SYSTEM_CALL)?;
-    if allowed(c.data().message.mode) { Ok(()) } else { stop(SystemTrap::Mode(name)) }
+    if allowed(c.data().message.mode) {
+        Ok(())
+    } else {
+        stop(SystemTrap::Mode(name))
+    }
 }
 
 fn pay(c: &mut Call<'_>, instructions: u64) -> Outcome<()> {

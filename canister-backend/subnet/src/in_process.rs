@@ -40,7 +40,12 @@ impl HttpService for InProcess {
         size_limit: Option<usize>,
     ) -> Result<Response<Bytes>, AgentError> {
         let request = request()?.map(Body::from);
-        let response = self.router.clone().oneshot(request).await.map_err(transport)?;
+        let response = self
+            .router
+            .clone()
+            .oneshot(request)
+            .await
+            .map_err(transport)?;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.map_err(transport)?.to_bytes();
         if size_limit.is_some_and(|limit| body.len() > limit) {

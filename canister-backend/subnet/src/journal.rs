@@ -64,7 +64,10 @@ impl FileJournal {
     /// Of the disk; `ResourceBusy` if another process has it.
     pub fn open(folder: &Path) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
-        let lock = OpenOptions::new().create(true).append(true).open(folder.join("lock"))?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(folder.join("lock"))?;
         lock.try_lock().map_err(|error| match error {
             std::fs::TryLockError::WouldBlock => io::Error::new(
                 io::ErrorKind::ResourceBusy,
@@ -72,7 +75,12 @@ impl FileJournal {
             ),
             std::fs::TryLockError::Error(error) => error,
         })?;
-        Ok(Self { folder: folder.to_owned(), number: 0, log: None, _lock: lock })
+        Ok(Self {
+            folder: folder.to_owned(),
+            number: 0,
+            log: None,
+            _lock: lock,
+        })
     }
 
     fn path(&self, kind: &str, number: u64) -> PathBuf {
@@ -83,8 +91,12 @@ impl FileJournal {
         let mut newest = 0;
         for entry in std::fs::read_dir(&self.folder)? {
             let name = entry?.file_name();
-            let number = name.to_str().and_then(|name| name.strip_prefix("checkpoint-"));
-            newest = number.and_then(|number| number.parse().ok()).map_or(newest, |n| newest.max(n));
+            let number = name
+                .to_str()
+                .and_then(|name| name.strip_prefix("checkpoint-"));
+            newest = number
+                .and_then(|number| number.parse().ok())
+                .map_or(newest, |n| newest.max(n));
         }
         Ok(newest)
     }
@@ -96,12 +108,17 @@ impl FileJournal {
     fn open_log(&mut self) -> io::Result<&mut File> {
         if self.log.is_none() {
             let path = self.path("log", self.number);
-            let log =
-                OpenOptions::new().create(true).read(true).append(true).open(path)?;
+            let log = OpenOptions::new()
+                .create(true)
+                .read(true)
+                .append(true)
+                .open(path)?;
             self.sync_folder()?;
             self.log = Some(log);
         }
-        self.log.as_mut().ok_or_else(|| io::Error::other("the log was opened just now"))
+        self.log
+            .as_mut()
+            .ok_or_else(|| io::Error::other("the log was opened just now"))
     }
 
     fn remove_older(&self) -> io::Result<()> {
@@ -109,7 +126,9 @@ impl FileJournal {
             let entry = entry?;
             let name = entry.file_name();
             let number = name.to_str().and_then(|name| {
-                let number = name.strip_prefix("checkpoint-").or(name.strip_prefix("log-"))?;
+                let number = name
+                    .strip_prefix("checkpoint-")
+                    .or(name.strip_prefix("log-"))?;
                 number.parse::<u64>().ok()
             });
             if number.is_some_and(|number| number < self.number) {
@@ -121,7 +140,10 @@ impl FileJournal {
 }
 
 fn damaged(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("the subnet's {what} is damaged"))
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("the subnet's {what} is damaged"),
+    )
 }
 
 impl Journal for FileJournal {
@@ -139,7 +161,10 @@ impl Journal for FileJournal {
         log.set_len(whole as u64)?;
         log.sync_all()?;
         self.remove_older()?;
-        Ok(Stored { checkpoint, records })
+        Ok(Stored {
+            checkpoint,
+            records,
+        })
     }
 
     fn append(&mut self, record: &[u8]) -> io::Result<()> {
@@ -170,8 +195,12 @@ impl Journal for FileJournal {
 
 fn read_checkpoint(path: &Path) -> io::Result<Vec<u8>> {
     let bytes = std::fs::read(path)?;
-    let (magic, rest) = bytes.split_first_chunk::<8>().ok_or_else(|| damaged("checkpoint"))?;
-    let (hash, state) = rest.split_first_chunk::<32>().ok_or_else(|| damaged("checkpoint"))?;
+    let (magic, rest) = bytes
+        .split_first_chunk::<8>()
+        .ok_or_else(|| damaged("checkpoint"))?;
+    let (hash, state) = rest
+        .split_first_chunk::<32>()
+        .ok_or_else(|| damaged("checkpoint"))?;
     if magic != CHECKPOINT_MAGIC || blake3::hash(state).as_bytes() != hash {
         return Err(damaged("checkpoint"));
     }
@@ -198,7 +227,9 @@ fn split_records(bytes: &[u8]) -> io::Result<(Vec<Vec<u8>>, usize)> {
     while let Some(header) = bytes.get(at..at + RECORD_HEADER_BYTES) {
         let length = u32::from_be_bytes([header[0], header[1], header[2], header[3]]) as usize;
         let start = at + RECORD_HEADER_BYTES;
-        let Some(record) = bytes.get(start..start + length) else { break };
+        let Some(record) = bytes.get(start..start + length) else {
+            break;
+        };
         if blake3::hash(record).as_bytes()[..16] != header[4..] {
             if start + length == bytes.len() {
                 break;
@@ -232,7 +263,10 @@ impl Journal for MemoryJournal {
     }
 
     fn checkpoint(&mut self, state: &[u8]) -> io::Result<()> {
-        self.stored = Stored { checkpoint: Some(state.to_vec()), records: Vec::new() };
+        self.stored = Stored {
+            checkpoint: Some(state.to_vec()),
+            records: Vec::new(),
+        };
         Ok(())
     }
 }
@@ -278,7 +312,10 @@ pub mod testkit {
         /// Operations so far.
         #[must_use]
         pub fn operations(&self) -> u64 {
-            self.disk.lock().unwrap_or_else(PoisonError::into_inner).operations
+            self.disk
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .operations
         }
 
         fn step(&self, effect: impl FnOnce(&mut Disk)) -> io::Result<()> {
@@ -298,7 +335,12 @@ pub mod testkit {
 
     impl Journal for FaultJournal {
         fn load(&mut self) -> io::Result<Stored> {
-            Ok(self.disk.lock().unwrap_or_else(PoisonError::into_inner).durable.clone())
+            Ok(self
+                .disk
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .durable
+                .clone())
         }
 
         fn append(&mut self, record: &[u8]) -> io::Result<()> {
@@ -315,7 +357,10 @@ pub mod testkit {
         fn checkpoint(&mut self, state: &[u8]) -> io::Result<()> {
             self.step(|disk| {
                 disk.written.clear();
-                disk.durable = Stored { checkpoint: Some(state.to_vec()), records: Vec::new() };
+                disk.durable = Stored {
+                    checkpoint: Some(state.to_vec()),
+                    records: Vec::new(),
+                };
             })
         }
     }
@@ -331,12 +376,20 @@ mod tests {
         journal.append(b"").unwrap();
         journal.sync().unwrap();
         let records = vec![b"one".to_vec(), Vec::new()];
-        assert_eq!(journal.load().unwrap(), Stored { checkpoint: None, records });
+        assert_eq!(
+            journal.load().unwrap(),
+            Stored {
+                checkpoint: None,
+                records
+            }
+        );
         journal.checkpoint(b"state").unwrap();
         journal.append(b"two").unwrap();
         journal.sync().unwrap();
-        let expected =
-            Stored { checkpoint: Some(b"state".to_vec()), records: vec![b"two".to_vec()] };
+        let expected = Stored {
+            checkpoint: Some(b"state".to_vec()),
+            records: vec![b"two".to_vec()],
+        };
         assert_eq!(journal.load().unwrap(), expected);
     }
 
@@ -365,7 +418,11 @@ mod tests {
         for length in first..whole.len() {
             std::fs::write(&log, &whole[..length]).unwrap();
             let mut journal = FileJournal::open(folder.path()).unwrap();
-            assert_eq!(journal.load().unwrap().records, vec![b"first".to_vec()], "{length}");
+            assert_eq!(
+                journal.load().unwrap().records,
+                vec![b"first".to_vec()],
+                "{length}"
+            );
         }
     }
 
@@ -382,7 +439,10 @@ mod tests {
         let mut bytes = std::fs::read(&log).unwrap();
         bytes[RECORD_HEADER_BYTES] ^= 1;
         std::fs::write(&log, &bytes).unwrap();
-        let error = FileJournal::open(folder.path()).unwrap().load().unwrap_err();
+        let error = FileJournal::open(folder.path())
+            .unwrap()
+            .load()
+            .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 

@@ -13,8 +13,9 @@ const BLS_DER_PREFIX: [u8; 37] = [
     0x02, 0x01, 0x03, 0x61, 0x00,
 ];
 /// DER prefix of an Ed25519 public key (RFC 8410).
-pub(crate) const ED25519_DER_PREFIX: [u8; 12] =
-    [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+pub(crate) const ED25519_DER_PREFIX: [u8; 12] = [
+    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
+];
 /// Ciphersuite of the Internet Computer's BLS signatures.
 const BLS_DST: &[u8] = b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_NUL_";
 /// Domain separator of a signed state root.
@@ -38,7 +39,10 @@ impl std::fmt::Debug for Seeds {
 impl Seeds {
     /// Fresh ones from the operating system.
     pub fn random() -> Result<Self, getrandom::Error> {
-        let mut seeds = Self { root: vec![0; 32], node: vec![0; 32] };
+        let mut seeds = Self {
+            root: vec![0; 32],
+            node: vec![0; 32],
+        };
         getrandom::fill(&mut seeds.root)?;
         getrandom::fill(&mut seeds.node)?;
         Ok(seeds)
@@ -57,7 +61,9 @@ pub(crate) struct Keys {
 
 impl std::fmt::Debug for Keys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Keys").field("subnet", &self.subnet.to_text()).finish_non_exhaustive()
+        f.debug_struct("Keys")
+            .field("subnet", &self.subnet.to_text())
+            .finish_non_exhaustive()
     }
 }
 
@@ -70,12 +76,22 @@ impl Keys {
         let node_der = [&ED25519_DER_PREFIX[..], node.verifying_key().as_bytes()].concat();
         let subnet = Principal::self_authenticating(&root_der);
         let node_id = Principal::self_authenticating(&node_der);
-        Some(Self { root, node, root_der, node_der, subnet, node_id })
+        Some(Self {
+            root,
+            node,
+            root_der,
+            node_der,
+            subnet,
+            node_id,
+        })
     }
 
     /// The subnet's signature over a state root.
     pub fn sign_root(&self, root: &[u8; 32]) -> Vec<u8> {
-        self.root.sign(&[STATE_ROOT, root].concat(), BLS_DST, &[]).compress().to_vec()
+        self.root
+            .sign(&[STATE_ROOT, root].concat(), BLS_DST, &[])
+            .compress()
+            .to_vec()
     }
 
     /// The node's signature over what it answers.
@@ -91,7 +107,11 @@ impl Keys {
 
 /// A certificate in CBOR, self-described.
 pub(crate) fn certificate(tree: HashTree, signature: Vec<u8>) -> Vec<u8> {
-    let certificate = Certificate { tree, signature, delegation: None };
+    let certificate = Certificate {
+        tree,
+        signature,
+        delegation: None,
+    };
     to_cbor(&certificate)
 }
 
@@ -101,7 +121,11 @@ pub(crate) fn certificate(tree: HashTree, signature: Vec<u8>) -> Vec<u8> {
 /// Never: the structures here always serialise.
 pub(crate) fn to_cbor(value: &impl Serialize) -> Vec<u8> {
     let mut serializer = serde_cbor::Serializer::new(Vec::new());
-    serializer.self_describe().expect("writing to a vector does not fail");
-    value.serialize(&mut serializer).expect("plain structures always serialise");
+    serializer
+        .self_describe()
+        .expect("writing to a vector does not fail");
+    value
+        .serialize(&mut serializer)
+        .expect("plain structures always serialise");
     serializer.into_inner()
 }

@@ -120,7 +120,14 @@ impl Subnet {
         seed: [u8; 32],
     ) -> Result<Self, OpenError> {
         let node = blake3::hash(&seed).as_bytes().to_vec();
-        Self::start(journal, clock, &Seeds { root: seed.to_vec(), node })
+        Self::start(
+            journal,
+            clock,
+            &Seeds {
+                root: seed.to_vec(),
+                node,
+            },
+        )
     }
 
     fn start(
@@ -147,9 +154,20 @@ impl Subnet {
         let now = clock.now_ns();
         state.advance(now);
         let (executor, thread) = spawn(state, journal, Arc::clone(&clock))?;
-        let front = Front { executor: executor.clone(), clock, root_key };
+        let front = Front {
+            executor: executor.clone(),
+            clock,
+            root_key,
+        };
         let thread = Mutex::new(Some(thread));
-        Ok(Self { executor, thread, front, subnet_id, node_seed, node_id })
+        Ok(Self {
+            executor,
+            thread,
+            front,
+            subnet_id,
+            node_seed,
+            node_id,
+        })
     }
 
     /// The key that every certificate leads to: DER, 133 bytes.
@@ -225,7 +243,8 @@ impl Subnet {
         argument: Vec<u8>,
     ) -> Result<Option<Execution>, Stopped> {
         let method = method.to_owned();
-        self.admin(move |executor| executor.measure(&canister, &method, argument)).await
+        self.admin(move |executor| executor.measure(&canister, &method, argument))
+            .await
     }
 
     /// What the subnet tells of itself.
@@ -242,7 +261,7 @@ impl Subnet {
     ) -> Result<T, Stopped> {
         let (reply, answer) = oneshot::channel();
         let command = Command::Admin(Box::new(move |executor| {
-            let _ = reply.send(action(executor));
+            drop(reply.send(action(executor)));
         }));
         self.executor.try_send(command).map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)
@@ -258,15 +277,21 @@ impl Subnet {
         extra: Router,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<()> {
-        axum::serve(listener, self.router().merge(extra)).with_graceful_shutdown(stop).await
+        axum::serve(listener, self.router().merge(extra))
+            .with_graceful_shutdown(stop)
+            .await
     }
 
     /// Stops after a checkpoint; without it the next start replays the log.
     pub fn shutdown(&self) {
-        let _ = self.executor.send(Command::Stop);
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(self.executor.send(Command::Stop));
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(thread) = thread {
-            let _ = thread.join();
+            drop(thread.join());
         }
     }
 }
@@ -275,8 +300,9 @@ fn load_or_make_seeds(path: &PathBuf) -> Result<Seeds, OpenError> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     match std::fs::read(path) {
-        Ok(bytes) => serde_cbor::from_slice(&bytes)
-            .map_err(|_| OpenError::State("damaged keys.cbor".into())),
+        Ok(bytes) => {
+            serde_cbor::from_slice(&bytes).map_err(|_| OpenError::State("damaged keys.cbor".into()))
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let seeds = Seeds::random().map_err(|error| OpenError::Start(error.to_string()))?;
             let temporary = path.with_extension("new");

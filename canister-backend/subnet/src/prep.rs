@@ -39,7 +39,11 @@ pub(crate) fn prepare(wasm: &[u8], implemented: &[&str]) -> Result<Prepared, Mod
         return Err(ModuleError::Invalid("too large".into()));
     }
     let mut module = Module::new();
-    let mut prepared = Prepared { wasm: Vec::new(), exports: Vec::new(), globals: 0 };
+    let mut prepared = Prepared {
+        wasm: Vec::new(),
+        exports: Vec::new(),
+        globals: 0,
+    };
     let mut mutable = Vec::new();
     let mut has_exports = false;
     for payload in Parser::new(0).parse_all(wasm) {
@@ -78,7 +82,11 @@ pub(crate) fn prepare(wasm: &[u8], implemented: &[&str]) -> Result<Prepared, Mod
                     prepared.exports.push(export.name.to_owned());
                 }
                 for (number, index) in (0..).zip(&mutable) {
-                    section.export(&format!("{GLOBAL_PREFIX}{number}"), ExportKind::Global, *index);
+                    section.export(
+                        &format!("{GLOBAL_PREFIX}{number}"),
+                        ExportKind::Global,
+                        *index,
+                    );
                     prepared.globals = number + 1;
                 }
                 module.section(&section);
@@ -87,7 +95,10 @@ pub(crate) fn prepare(wasm: &[u8], implemented: &[&str]) -> Result<Prepared, Mod
             _ => {}
         }
         if let Some((id, range)) = payload.as_section() {
-            module.section(&RawSection { id, data: &wasm[range] });
+            module.section(&RawSection {
+                id,
+                data: &wasm[range],
+            });
         }
     }
     if !has_exports {
@@ -104,7 +115,9 @@ fn check_export(name: &str) -> Result<(), ModuleError> {
         "canister_post_upgrade",
         "canister_inspect_message",
     ];
-    let method = ["canister_update ", "canister_query "].iter().any(|kind| name.starts_with(kind));
+    let method = ["canister_update ", "canister_query "]
+        .iter()
+        .any(|kind| name.starts_with(kind));
     if name.starts_with("canister_") && !method && !KNOWN.contains(&name) {
         return Err(ModuleError::UnknownExport(name.to_owned()));
     }
@@ -121,7 +134,10 @@ fn kind(kind: ExternalKind) -> Result<ExportKind, ModuleError> {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the shape that map_err wants"
+)]
 fn invalid(error: wasmparser::BinaryReaderError) -> ModuleError {
     ModuleError::Invalid(error.to_string())
 }

@@ -33,7 +33,12 @@ impl StableMemory {
             .into_iter()
             .map(|(number, bytes)| Some((number, <Page>::try_from(bytes.into_boxed_slice()).ok()?)))
             .collect::<Option<_>>()?;
-        Some(Self { pages, size, overlay: HashMap::new(), overlay_size: size })
+        Some(Self {
+            pages,
+            size,
+            overlay: HashMap::new(),
+            overlay_size: size,
+        })
     }
 
     /// Committed wasm pages.
@@ -43,7 +48,10 @@ impl StableMemory {
 
     /// Committed pages that hold anything, in order.
     pub fn committed_pages(&self) -> BTreeMap<u64, &[u8]> {
-        self.pages.iter().map(|(number, page)| (*number, &page[..])).collect()
+        self.pages
+            .iter()
+            .map(|(number, page)| (*number, &page[..]))
+            .collect()
     }
 
     pub const fn size(&self) -> u64 {
@@ -52,7 +60,10 @@ impl StableMemory {
 
     /// The old size in wasm pages, or `None` if it cannot grow.
     pub fn grow(&mut self, by: u64) -> Option<u64> {
-        let new = self.overlay_size.checked_add(by).filter(|new| *new <= MAX_WASM_PAGES)?;
+        let new = self
+            .overlay_size
+            .checked_add(by)
+            .filter(|new| *new <= MAX_WASM_PAGES)?;
         Some(std::mem::replace(&mut self.overlay_size, new))
     }
 
@@ -60,7 +71,11 @@ impl StableMemory {
         self.check(offset, into.len())?;
         for (number, start, range) in spans(offset, into.len()) {
             let into = &mut into[range];
-            match self.overlay.get(&number).or_else(|| self.pages.get(&number)) {
+            match self
+                .overlay
+                .get(&number)
+                .or_else(|| self.pages.get(&number))
+            {
                 Some(page) => into.copy_from_slice(&page[start..start + into.len()]),
                 None => into.fill(0),
             }
@@ -73,7 +88,10 @@ impl StableMemory {
         for (number, start, range) in spans(offset, bytes.len()) {
             let bytes = &bytes[range];
             let page = self.overlay.entry(number).or_insert_with(|| {
-                self.pages.get(&number).cloned().unwrap_or_else(|| Box::new([0; PAGE]))
+                self.pages
+                    .get(&number)
+                    .cloned()
+                    .unwrap_or_else(|| Box::new([0; PAGE]))
             });
             page[start..start + bytes.len()].copy_from_slice(bytes);
         }
@@ -97,15 +115,16 @@ impl StableMemory {
 
     fn check(&self, offset: u64, length: usize) -> Result<(), OutOfBounds> {
         let end = offset.checked_add(length as u64).ok_or(OutOfBounds)?;
-        if end > self.overlay_size * WASM_PAGE { Err(OutOfBounds) } else { Ok(()) }
+        if end > self.overlay_size * WASM_PAGE {
+            Err(OutOfBounds)
+        } else {
+            Ok(())
+        }
     }
 }
 
 /// (page, start within the page, range of the buffer) for each page touched.
-fn spans(
-    offset: u64,
-    length: usize,
-) -> impl Iterator<Item = (u64, usize, std::ops::Range<usize>)> {
+fn spans(offset: u64, length: usize) -> impl Iterator<Item = (u64, usize, std::ops::Range<usize>)> {
     let mut done = 0;
     std::iter::from_fn(move || {
         if done == length {

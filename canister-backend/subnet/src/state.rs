@@ -98,7 +98,9 @@ pub(crate) struct State {
 
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State").field("time", &self.time).finish_non_exhaustive()
+        f.debug_struct("State")
+            .field("time", &self.time)
+            .finish_non_exhaustive()
     }
 }
 
@@ -151,7 +153,9 @@ impl State {
             rounds: self.rounds,
             next_canister: self.next_canister,
             canisters: self.canisters.values().map(Canister::state).collect(),
-            statuses: statuses.map(|(id, status)| (id.clone().into(), status.clone())).collect(),
+            statuses: statuses
+                .map(|(id, status)| (id.clone().into(), status.clone()))
+                .collect(),
         })
     }
 
@@ -209,7 +213,11 @@ impl State {
                 }
             }
         };
-        let status = Status { sender: ingress.sender, expiry: ingress.expiry, answer };
+        let status = Status {
+            sender: ingress.sender,
+            expiry: ingress.expiry,
+            answer,
+        };
         self.set_status(ingress.id.clone(), status);
     }
 
@@ -221,7 +229,11 @@ impl State {
 
     pub fn count(&mut self, canister: Principal, method: &str, execution: &Execution) {
         // Unknown methods count under one name: callers choose names without bound.
-        let method = if execution.instructions == 0 { "(refused)" } else { method };
+        let method = if execution.instructions == 0 {
+            "(refused)"
+        } else {
+            method
+        };
         let usage = self.usage.entry((canister, method.to_owned())).or_default();
         usage.calls += 1;
         usage.instructions += execution.instructions;
@@ -253,7 +265,9 @@ impl State {
         };
         if let Some(Tree::Statuses(trie)) = top.get_mut(&b"request_status"[..]) {
             for id in changed.iter().chain(&expired) {
-                let Ok(label) = id.as_slice().try_into() else { continue };
+                let Ok(label) = id.as_slice().try_into() else {
+                    continue;
+                };
                 match self.statuses.get(id) {
                     Some(status) => trie.insert(label, status_tree(status)),
                     None => trie.remove(&label),
@@ -271,10 +285,16 @@ impl State {
 
     fn canister_tree(&self) -> Tree {
         let canisters = self.canisters.iter().map(|(id, canister)| {
-            let controllers: Vec<_> =
-                canister.controllers().iter().map(|id| ByteBuf::from(id.clone())).collect();
+            let controllers: Vec<_> = canister
+                .controllers()
+                .iter()
+                .map(|id| ByteBuf::from(id.clone()))
+                .collect();
             let tree = Tree::map([
-                (b"certified_data", Tree::Leaf(canister.certified_data().to_vec())),
+                (
+                    b"certified_data",
+                    Tree::Leaf(canister.certified_data().to_vec()),
+                ),
                 (b"controllers", Tree::Leaf(to_cbor(&controllers))),
                 (b"module_hash", Tree::Leaf(canister.module_hash().to_vec())),
             ]);
@@ -338,11 +358,18 @@ impl State {
         controllers: &[Principal],
     ) -> Result<Principal, InstallError> {
         let id = canister_id(self.next_canister);
-        let controllers = controllers.iter().map(|id| id.as_slice().to_vec()).collect();
+        let controllers = controllers
+            .iter()
+            .map(|id| id.as_slice().to_vec())
+            .collect();
         let root_key = &self.keys.root_der;
         let mut canister =
             Canister::new(&self.engine, module, id.as_slice(), controllers, root_key)?;
-        canister.init(argument, Principal::management_canister().as_slice(), self.time)?;
+        canister.init(
+            argument,
+            Principal::management_canister().as_slice(),
+            self.time,
+        )?;
         self.next_canister += 1;
         self.canisters.insert(id, canister);
         self.seal();
@@ -357,8 +384,10 @@ impl State {
         argument: Vec<u8>,
     ) -> Result<(), InstallError> {
         let caller = Principal::management_canister();
-        let canister =
-            self.canisters.get_mut(id).ok_or(InstallError::Id("there is no such canister"))?;
+        let canister = self
+            .canisters
+            .get_mut(id)
+            .ok_or(InstallError::Id("there is no such canister"))?;
         canister.upgrade(&self.engine, module, argument, caller.as_slice(), self.time)?;
         self.seal();
         Ok(())

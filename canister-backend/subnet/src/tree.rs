@@ -20,7 +20,12 @@ pub(crate) enum Tree {
 
 impl Tree {
     pub fn map<const N: usize>(entries: [(&[u8], Self); N]) -> Self {
-        Self::Map(entries.into_iter().map(|(label, tree)| (label.to_vec(), tree)).collect())
+        Self::Map(
+            entries
+                .into_iter()
+                .map(|(label, tree)| (label.to_vec(), tree))
+                .collect(),
+        )
     }
 
     pub fn digest(&self) -> Hash {
@@ -51,8 +56,10 @@ impl Tree {
         match self {
             Self::Leaf(bytes) => leaf(bytes.clone()),
             Self::Map(map) => {
-                let all: Vec<_> =
-                    map.iter().map(|(label, tree)| labeled(label.clone(), tree.whole())).collect();
+                let all: Vec<_> = map
+                    .iter()
+                    .map(|(label, tree)| labeled(label.clone(), tree.whole()))
+                    .collect();
                 balanced(all)
             }
             Self::Statuses(trie) => pruned(trie.digest()),
@@ -102,7 +109,10 @@ fn range_witness(
     entries: &[(&Vec<u8>, &Tree)],
     shown: &BTreeMap<&[u8], Vec<&[Vec<u8>]>>,
 ) -> HashTree {
-    if !entries.iter().any(|(label, _)| shown.contains_key(label.as_slice())) && !entries.is_empty()
+    if !entries
+        .iter()
+        .any(|(label, _)| shown.contains_key(label.as_slice()))
+        && !entries.is_empty()
     {
         return pruned(map_digest(entries));
     }
@@ -121,9 +131,15 @@ fn range_witness(
 
 fn neighbours<'a, V>(map: &'a BTreeMap<Vec<u8>, V>, label: &[u8]) -> Vec<&'a [u8]> {
     use std::ops::Bound::{Excluded, Unbounded};
-    let before = map.range::<[u8], _>((Unbounded, Excluded(label))).next_back();
+    let before = map
+        .range::<[u8], _>((Unbounded, Excluded(label)))
+        .next_back();
     let after = map.range::<[u8], _>((Excluded(label), Unbounded)).next();
-    before.into_iter().chain(after).map(|(label, _)| label.as_slice()).collect()
+    before
+        .into_iter()
+        .chain(after)
+        .map(|(label, _)| label.as_slice())
+        .collect()
 }
 
 /// Labels of 32 bytes with small trees below, in a binary trie with kept hashes. Its shape depends
@@ -136,8 +152,16 @@ pub(crate) struct Trie {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Node {
-    Leaf { label: Hash, below: Hash },
-    Fork { bit: usize, hash: Hash, left: Box<Node>, right: Box<Node> },
+    Leaf {
+        label: Hash,
+        below: Hash,
+    },
+    Fork {
+        bit: usize,
+        hash: Hash,
+        left: Box<Node>,
+        right: Box<Node>,
+    },
 }
 
 impl Node {
@@ -150,7 +174,12 @@ impl Node {
 
     fn fork(bit: usize, left: Box<Self>, right: Box<Self>) -> Box<Self> {
         let hash = fork_hash(&left.digest(), &right.digest());
-        Box::new(Self::Fork { bit, hash, left, right })
+        Box::new(Self::Fork {
+            bit,
+            hash,
+            left,
+            right,
+        })
     }
 
     fn first_label(&self) -> &Hash {
@@ -165,7 +194,9 @@ impl Node {
         let apart = first_difference(self.first_label(), &label);
         match *self {
             Self::Leaf { .. } if apart.is_none() => new,
-            Self::Fork { bit, left, right, .. } if apart.is_none_or(|apart| apart > bit) => {
+            Self::Fork {
+                bit, left, right, ..
+            } if apart.is_none_or(|apart| apart >= bit) => {
                 if bit_of(&label, bit) {
                     Self::fork(bit, left, right.insert(new))
                 } else {
@@ -188,7 +219,9 @@ impl Node {
         match *self {
             Self::Leaf { label: there, .. } if there == *label => None,
             Self::Leaf { .. } => Some(self),
-            Self::Fork { bit, left, right, .. } => {
+            Self::Fork {
+                bit, left, right, ..
+            } => {
                 let (left, right) = if bit_of(label, bit) {
                     (Some(left), right.remove(label))
                 } else {
@@ -208,12 +241,12 @@ impl Node {
                 Some(below) => labeled(label.to_vec(), below.clone()),
                 None => pruned(self.digest()),
             },
-            Self::Fork { hash, left, right, .. } => {
-                match (left.witness(shown), right.witness(shown)) {
-                    (left, right) if is_pruned(&left) && is_pruned(&right) => pruned(*hash),
-                    (left, right) => fork(left, right),
-                }
-            }
+            Self::Fork {
+                hash, left, right, ..
+            } => match (left.witness(shown), right.witness(shown)) {
+                (left, right) if is_pruned(&left) && is_pruned(&right) => pruned(*hash),
+                (left, right) => fork(left, right),
+            },
         }
     }
 }
@@ -248,11 +281,15 @@ impl Trie {
     }
 
     fn digest(&self) -> Hash {
-        self.root.as_ref().map_or_else(|| empty().digest(), |root| root.digest())
+        self.root
+            .as_ref()
+            .map_or_else(|| empty().digest(), |root| root.digest())
     }
 
     fn witness(&self, paths: &[&[Vec<u8>]]) -> HashTree {
-        let Some(root) = &self.root else { return empty() };
+        let Some(root) = &self.root else {
+            return empty();
+        };
         let mut shown = BTreeMap::new();
         for path in paths {
             let label = path[0].as_slice();
@@ -300,7 +337,14 @@ mod tests {
             statuses.remove(&Sha(i).hash());
         }
         Tree::map([
-            (b"canister", Tree::map([(b"a", Tree::Leaf(vec![1])), (b"c", Tree::Leaf(vec![2]))])),
+            (
+                b"canister",
+                Tree::map([
+                    (b"a", Tree::Leaf(vec![1])),
+                    (b"c", Tree::Leaf(vec![2])),
+                    (b"e", Tree::Leaf(vec![3])),
+                ]),
+            ),
             (b"request_status", Tree::Statuses(statuses)),
             (b"time", Tree::Leaf(vec![9])),
         ])
@@ -329,9 +373,16 @@ mod tests {
         let witness = tree.witness(&paths.iter().map(Vec::as_slice).collect::<Vec<_>>());
         assert_eq!(witness.digest(), tree.digest());
         assert_eq!(witness.lookup_path([b"time"]), LookupResult::Found(&[9]));
-        assert_eq!(witness.lookup_path([&b"canister"[..], b"b"]), LookupResult::Absent);
-        assert_eq!(witness.lookup_path([&b"canister"[..], b"d"]), LookupResult::Unknown);
-        let status = |i: u8| witness.lookup_path([&b"request_status"[..], &Sha(i).hash(), b"status"]);
+        assert_eq!(
+            witness.lookup_path([&b"canister"[..], b"b"]),
+            LookupResult::Absent
+        );
+        assert_eq!(
+            witness.lookup_path([&b"canister"[..], b"d"]),
+            LookupResult::Unknown
+        );
+        let status =
+            |i: u8| witness.lookup_path([&b"request_status"[..], &Sha(i).hash(), b"status"]);
         assert_eq!(status(1), LookupResult::Found(&[1]));
         assert_eq!(status(3), LookupResult::Absent);
     }

@@ -1,0 +1,51 @@
+(module
+  (import "ic0" "msg_arg_data_size" (func $arg_size (result i32)))
+  (import "ic0" "msg_arg_data_copy" (func $arg_copy (param i32 i32 i32)))
+  (import "ic0" "msg_reply_data_append" (func $append (param i32 i32)))
+  (import "ic0" "msg_reply" (func $reply))
+  (import "ic0" "trap" (func $trap (param i32 i32)))
+  (import "ic0" "stable64_grow" (func $grow (param i64) (result i64)))
+  (import "ic0" "stable64_write" (func $write (param i64 i64 i64)))
+  (import "ic0" "stable64_read" (func $read (param i64 i64 i64)))
+  (import "ic0" "certified_data_set" (func $certify (param i32 i32)))
+  (import "ic0" "data_certificate_size" (func $cert_size (result i32)))
+  (import "ic0" "data_certificate_copy" (func $cert_copy (param i32 i32 i32)))
+  (memory (export "memory") 1)
+  (global $calls (mut i32) (i32.const 0))
+  (data (i32.const 16) "on purpose")
+
+  (func (export "canister_init") (drop (call $grow (i64.const 1))))
+
+  ;; 100: heap counter, 1000: argument
+  (func $put
+    (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
+    (i32.store (i32.const 100) (i32.add (i32.load (i32.const 100)) (i32.const 1)))
+    (call $arg_copy (i32.const 1000) (i32.const 0) (call $arg_size))
+    (call $write (i64.const 0) (i64.const 1000) (i64.extend_i32_u (call $arg_size)))
+    (call $certify (i32.const 1000) (call $arg_size)))
+  (func (export "canister_update put") (call $put) (call $state))
+  (func (export "canister_update put_then_trap")
+    (call $put) (call $trap (i32.const 16) (i32.const 10)))
+  (func (export "canister_query put_in_query")
+    (i32.store (i32.const 100) (i32.const 77))
+    (global.set $calls (i32.const 77))
+    (call $state))
+  (func (export "canister_query certify_in_query") (call $certify (i32.const 0) (i32.const 4)))
+
+  ;; replies calls (4) | heap counter (4) | first 8 bytes of stable memory
+  (func $state
+    (i32.store (i32.const 200) (global.get $calls))
+    (i32.store (i32.const 204) (i32.load (i32.const 100)))
+    (call $read (i64.const 208) (i64.const 0) (i64.const 8))
+    (call $append (i32.const 200) (i32.const 16))
+    (call $reply))
+  (func (export "canister_query get") (call $state))
+
+  (func (export "canister_query certificate")
+    (call $cert_copy (i32.const 2000) (i32.const 0) (call $cert_size))
+    (call $append (i32.const 2000) (call $cert_size))
+    (call $reply))
+  (func (export "canister_update spin") (loop $l (br $l)))
+  (func (export "canister_update silent"))
+  (func (export "canister_update far") (call $write (i64.const 65533) (i64.const 0) (i64.const 4)))
+)
