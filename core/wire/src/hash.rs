@@ -80,6 +80,8 @@ pub mod label {
         REFILL = "paigham/1 refill";
         /// Signature of a capability.
         CAPABILITY = "paigham/1 capability";
+        /// Signature of a network file.
+        NETWORK_FILE = "paigham/1 network file";
         /// Hash of an identity record.
         RECORD = "paigham/1 record";
         /// Signature of an identity record.

@@ -18,9 +18,14 @@
 //! | [`relay`] | requests, replies and errors of the relay (§6.2) |
 //! | [`directory`] | requests, replies and errors of the directory (§7) |
 //! | [`codec`] | encoding and decoding whole structures |
+//!
+//! With the feature `client` also `certificate` (what a subnet signed), `network` (the trust root,
+//! `spec/network.md`) and `recovery_kit` (24 words).
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "client")]
+pub mod certificate;
 pub mod chain;
 pub mod codec;
 pub mod directory;
@@ -32,4 +37,8 @@ pub mod ids;
 pub mod keys;
 pub mod leaf;
 pub mod map;
+#[cfg(feature = "client")]
+pub mod network;
+#[cfg(feature = "client")]
+pub mod recovery_kit;
 pub mod relay;

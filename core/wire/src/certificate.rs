@@ -1,0 +1,365 @@
+//! What a subnet signed: verification of certificates (IC interface specification,
+//! "Certification").
+//!
+//! Pure: root key and canister are given, time is compared separately ([`check_fresh`]).
+
+use ic_certification::{Certificate, Delegation, LookupResult};
+use ic_verify_bls_signature::verify_bls_signature;
+
+use crate::hash::Hash;
+use crate::ids::CanisterId;
+
+/// How old a certificate of a read may be.
+pub const FRESH_NS: u64 = 5 * 60 * 1_000_000_000;
+/// How far ahead of the client's time a certificate may lie.
+pub const AHEAD_NS: u64 = 2 * 60 * 1_000_000_000;
+/// How much older than the certificate its delegation may be.
+pub const DELEGATION_MAX_AGE_NS: u64 = 30 * 24 * 3_600 * 1_000_000_000;
+/// Largest certificate in bytes.
+pub const CERTIFICATE_MAX_BYTES: usize = 64 * 1024;
+
+/// DER prefix of a BLS12-381 public key.
+const DER_PREFIX: [u8; 37] = [
+    0x30, 0x81, 0x82, 0x30, 0x1d, 0x06, 0x0d, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0xdc, 0x7c, 0x05,
+    0x03, 0x01, 0x02, 0x01, 0x06, 0x0c, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0xdc, 0x7c, 0x05, 0x03,
+    0x02, 0x01, 0x03, 0x61, 0x00,
+];
+const STATE_ROOT: &[u8] = b"\x0Dic-state-root";
+
+/// Why a certificate shows nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateError {
+    /// No certificate, or one beyond [`CERTIFICATE_MAX_BYTES`].
+    #[error("malformed certificate")]
+    Malformed,
+    /// Its canonical encoding differs from the bytes received.
+    #[error("the certificate is not in its canonical encoding")]
+    NotCanonical,
+    /// The pinned root key is not a BLS key.
+    #[error("the root key is malformed")]
+    RootKey,
+    /// The subnet's signature does not hold.
+    #[error("the subnet's signature does not hold")]
+    Signature,
+    /// The delegation is nested, too old, or not signed by the root.
+    #[error("the subnet's delegation does not hold")]
+    Delegation,
+    /// The delegated subnet does not hold the canister.
+    #[error("the subnet is not that of the canister")]
+    OutOfRange,
+    /// It certifies another canister, or nothing of this one.
+    #[error("the certificate is that of another canister")]
+    OtherCanister,
+    /// It has no time.
+    #[error("the certificate has no time")]
+    NoTime,
+}
+
+/// A certificate whose signature holds.
+#[derive(Debug, Clone)]
+pub struct VerifiedCertificate {
+    certificate: Certificate,
+    time_ns: u64,
+}
+
+impl VerifiedCertificate {
+    /// Checks encoding, signature and delegation.
+    ///
+    /// # Errors
+    /// [`CertificateError`] but for `OtherCanister`.
+    ///
+    /// # Security
+    /// A certificate without delegation is the root subnet's own and speaks for every canister
+    /// that it shows; the caller asks for its canister's paths.
+    pub fn verify(
+        bytes: &[u8],
+        root_key: &[u8],
+        canister: &CanisterId,
+    ) -> Result<Self, CertificateError> {
+        let certificate = decode(bytes)?;
+        let time_ns = time_of(&certificate)?;
+        let key = match &certificate.delegation {
+            None => bls_key(root_key).ok_or(CertificateError::RootKey)?,
+            Some(delegation) => delegated_key(delegation, root_key, canister, time_ns)?,
+        };
+        check_signature(&certificate, &key)?;
+        Ok(Self { certificate, time_ns })
+    }
+
+    /// Certified time in nanoseconds since 1970.
+    #[must_use]
+    pub const fn time_ns(&self) -> u64 {
+        self.time_ns
+    }
+
+    /// `certified_data` of a canister.
+    ///
+    /// # Errors
+    /// [`CertificateError::OtherCanister`].
+    pub fn certified_data(&self, canister: &CanisterId) -> Result<Hash, CertificateError> {
+        let data = self
+            .canister_leaf(canister, b"certified_data")
+            .ok_or(CertificateError::OtherCanister)?;
+        data.try_into().map_err(|_| CertificateError::OtherCanister)
+    }
+
+    /// SHA-256 of a canister's module, where the certificate shows it.
+    #[must_use]
+    pub fn module_hash(&self, canister: &CanisterId) -> Option<Hash> {
+        self.canister_leaf(canister, b"module_hash")?.try_into().ok()
+    }
+
+    /// A canister's controllers (bytes of principals), where the certificate shows them.
+    #[must_use]
+    pub fn controllers(&self, canister: &CanisterId) -> Option<Vec<Vec<u8>>> {
+        let leaf = self.canister_leaf(canister, b"controllers")?;
+        let controllers: Vec<serde_cbor::Value> = serde_cbor::from_slice(leaf).ok()?;
+        controllers
+            .into_iter()
+            .map(|value| match value {
+                serde_cbor::Value::Bytes(bytes) => Some(bytes),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn canister_leaf(&self, canister: &CanisterId, name: &[u8]) -> Option<&[u8]> {
+        lookup(&self.certificate, &[b"canister", canister.as_slice(), name])
+    }
+}
+
+/// How a certificate's time stands to the client's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FreshnessError {
+    /// Older than [`FRESH_NS`].
+    #[error("the certificate is {0} s old")]
+    Stale(u64),
+    /// Further ahead than [`AHEAD_NS`].
+    #[error("the certificate lies {0} s ahead")]
+    Ahead(u64),
+}
+
+/// Whether a certificate of `time_ns` is fresh at `now_ns`.
+///
+/// # Errors
+/// [`FreshnessError`].
+pub const fn check_fresh(time_ns: u64, now_ns: u64) -> Result<(), FreshnessError> {
+    if now_ns.saturating_sub(time_ns) > FRESH_NS {
+        Err(FreshnessError::Stale((now_ns - time_ns) / 1_000_000_000))
+    } else if time_ns.saturating_sub(now_ns) > AHEAD_NS {
+        Err(FreshnessError::Ahead((time_ns - now_ns) / 1_000_000_000))
+    } else {
+        Ok(())
+    }
+}
+
+fn decode(bytes: &[u8]) -> Result<Certificate, CertificateError> {
+    if bytes.len() > CERTIFICATE_MAX_BYTES {
+        return Err(CertificateError::Malformed);
+    }
+    let certificate: Certificate =
+        serde_cbor::from_slice(bytes).map_err(|_| CertificateError::Malformed)?;
+    let mut serializer = serde_cbor::Serializer::new(Vec::with_capacity(bytes.len()));
+    serializer.self_describe().map_err(|_| CertificateError::Malformed)?;
+    serde::Serialize::serialize(&certificate, &mut serializer)
+        .map_err(|_| CertificateError::Malformed)?;
+    if serializer.into_inner() != bytes {
+        return Err(CertificateError::NotCanonical);
+    }
+    Ok(certificate)
+}
+
+fn lookup<'a>(certificate: &'a Certificate, path: &[&[u8]]) -> Option<&'a [u8]> {
+    match certificate.tree.lookup_path(path) {
+        LookupResult::Found(value) => Some(value),
+        LookupResult::Absent | LookupResult::Unknown | LookupResult::Error => None,
+    }
+}
+
+fn time_of(certificate: &Certificate) -> Result<u64, CertificateError> {
+    let leaf = lookup(certificate, &[b"time"]).ok_or(CertificateError::NoTime)?;
+    let mut value = 0u64;
+    for (index, byte) in (0u32..).zip(leaf) {
+        let bits = u64::from(byte & 0x7f);
+        let shifted = bits.checked_shl(7 * index).filter(|shifted| shifted >> (7 * index) == bits);
+        value |= shifted.ok_or(CertificateError::NoTime)?;
+        if byte & 0x80 == 0 {
+            let last = leaf.len() == index as usize + 1;
+            return if last { Ok(value) } else { Err(CertificateError::NoTime) };
+        }
+    }
+    Err(CertificateError::NoTime)
+}
+
+fn bls_key(der: &[u8]) -> Option<[u8; 96]> {
+    der.strip_prefix(&DER_PREFIX[..])?.try_into().ok()
+}
+
+fn check_signature(
+    certificate: &Certificate,
+    key: &[u8; 96],
+) -> Result<(), CertificateError> {
+    let message = [STATE_ROOT, &certificate.tree.digest()[..]].concat();
+    verify_bls_signature(&certificate.signature, &message, key)
+        .map_err(|()| CertificateError::Signature)
+}
+
+fn delegated_key(
+    delegation: &Delegation,
+    root_key: &[u8],
+    canister: &CanisterId,
+    outer_time_ns: u64,
+) -> Result<[u8; 96], CertificateError> {
+    let root = decode(&delegation.certificate)?;
+    if root.delegation.is_some() {
+        return Err(CertificateError::Delegation);
+    }
+    check_signature(&root, &bls_key(root_key).ok_or(CertificateError::RootKey)?)
+        .map_err(|_| CertificateError::Delegation)?;
+    if outer_time_ns.saturating_sub(time_of(&root)?) > DELEGATION_MAX_AGE_NS {
+        return Err(CertificateError::Delegation);
+    }
+    let subnet = delegation.subnet_id.as_slice();
+    let ranges = lookup(&root, &[b"subnet", subnet, b"canister_ranges"])
+        .ok_or(CertificateError::OutOfRange)?;
+    let ranges: Vec<(serde_bytes::ByteBuf, serde_bytes::ByteBuf)> =
+        serde_cbor::from_slice(ranges).map_err(|_| CertificateError::OutOfRange)?;
+    let id = canister.as_slice();
+    if !ranges.iter().any(|(low, high)| low.as_slice() <= id && id <= high.as_slice()) {
+        return Err(CertificateError::OutOfRange);
+    }
+    lookup(&root, &[b"subnet", subnet, b"public_key"])
+        .and_then(bls_key)
+        .ok_or(CertificateError::Delegation)
+}
+
+#[cfg(test)]
+mod tests {
+    use ic_certification::{HashTree, fork, labeled, leaf, pruned};
+    use ic_verify_bls_signature::PrivateKey;
+
+    use super::*;
+
+    const NOW: u64 = 1_700_000_000_000_000_000;
+
+    fn key(seed: u8) -> PrivateKey {
+        let mut bytes = [0; 32];
+        bytes[31] = seed;
+        PrivateKey::deserialize(&bytes).unwrap()
+    }
+
+    fn der(key: &PrivateKey) -> Vec<u8> {
+        [&DER_PREFIX[..], &key.public_key().serialize()].concat()
+    }
+
+    fn leb(mut value: u64) -> Vec<u8> {
+        let mut out = Vec::new();
+        while value >= 0x80 {
+            out.push((value & 0x7f) as u8 | 0x80);
+            value >>= 7;
+        }
+        out.push(value as u8);
+        out
+    }
+
+    fn canister() -> CanisterId {
+        CanisterId::new(&[0, 0, 0, 0, 0, 0, 0, 1, 1, 1]).unwrap()
+    }
+
+    fn tree(canister: &CanisterId, data: [u8; 32], time: u64) -> HashTree {
+        let leaf = labeled("certified_data", leaf(data.to_vec()));
+        fork(
+            labeled("canister", labeled(canister.as_slice().to_vec(), leaf)),
+            fork(pruned([7; 32]), labeled("time", ic_certification::leaf(leb(time)))),
+        )
+    }
+
+    fn sign(tree: HashTree, key: &PrivateKey, delegation: Option<Delegation>) -> Vec<u8> {
+        let message = [STATE_ROOT, &tree.digest()[..]].concat();
+        let signature = key.sign(&message).serialize().to_vec();
+        let mut serializer = serde_cbor::Serializer::new(Vec::new());
+        serializer.self_describe().unwrap();
+        let certificate = Certificate { tree, signature, delegation };
+        serde::Serialize::serialize(&certificate, &mut serializer).unwrap();
+        serializer.into_inner()
+    }
+
+    /// What the root signed is shown; another key, another canister or a flipped byte is refused.
+    #[test]
+    fn a_certificate_speaks_for_its_canister_only() {
+        let root = key(1);
+        let bytes = sign(tree(&canister(), [3; 32], NOW), &root, None);
+        let verified = VerifiedCertificate::verify(&bytes, &der(&root), &canister()).unwrap();
+        assert_eq!(verified.time_ns(), NOW);
+        assert_eq!(verified.certified_data(&canister()).unwrap(), [3; 32]);
+        let other = CanisterId::new(&[9]).unwrap();
+        assert_eq!(verified.certified_data(&other), Err(CertificateError::OtherCanister));
+        let refused = |bytes: &[u8], key: &PrivateKey| {
+            VerifiedCertificate::verify(bytes, &der(key), &canister()).unwrap_err()
+        };
+        assert_eq!(refused(&bytes, &key(2)), CertificateError::Signature);
+        for at in (0..bytes.len()).step_by(7) {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1;
+            refused(&flipped, &root);
+        }
+    }
+
+    /// The same content in another CBOR encoding is not the same certificate.
+    #[test]
+    fn only_the_canonical_encoding_counts() {
+        let root = key(1);
+        let bytes = sign(tree(&canister(), [3; 32], NOW), &root, None);
+        let untagged = &bytes[3..];
+        let error = VerifiedCertificate::verify(untagged, &der(&root), &canister()).unwrap_err();
+        assert_eq!(error, CertificateError::NotCanonical);
+        let trailing = [&bytes[..], &[0]].concat();
+        assert!(VerifiedCertificate::verify(&trailing, &der(&root), &canister()).is_err());
+    }
+
+    fn delegation(root: &PrivateKey, subnet: &PrivateKey, high: u8, time: u64) -> Delegation {
+        let ranges = vec![(
+            serde_bytes::ByteBuf::from(vec![0; 10]),
+            serde_bytes::ByteBuf::from(vec![0, 0, 0, 0, 0, 0, 0, high, 1, 1]),
+        )];
+        let inner = fork(
+            labeled("canister_ranges", leaf(serde_cbor::to_vec(&ranges).unwrap())),
+            labeled("public_key", leaf(der(subnet))),
+        );
+        let tree = fork(
+            labeled("subnet", labeled(vec![5; 29], inner)),
+            labeled("time", leaf(leb(time))),
+        );
+        Delegation { subnet_id: vec![5; 29], certificate: sign(tree, root, None) }
+    }
+
+    /// A subnet speaks for its canisters under a recent delegation by the root, and for no others.
+    #[test]
+    fn delegations_are_checked() {
+        let (root, subnet) = (key(1), key(2));
+        let with = |delegation| {
+            let bytes = sign(tree(&canister(), [3; 32], NOW), &subnet, Some(delegation));
+            VerifiedCertificate::verify(&bytes, &der(&root), &canister()).map(|_| ())
+        };
+        assert_eq!(with(delegation(&root, &subnet, 9, NOW)), Ok(()));
+        assert_eq!(
+            with(delegation(&root, &subnet, 0, NOW)),
+            Err(CertificateError::OutOfRange)
+        );
+        assert_eq!(
+            with(delegation(&subnet, &subnet, 9, NOW)),
+            Err(CertificateError::Delegation)
+        );
+        let old = NOW - DELEGATION_MAX_AGE_NS - 1;
+        assert_eq!(with(delegation(&root, &subnet, 9, old)), Err(CertificateError::Delegation));
+    }
+
+    /// Five minutes is fresh, more is not, and neither is the future.
+    #[test]
+    fn freshness_has_two_sides() {
+        assert_eq!(check_fresh(NOW, NOW + FRESH_NS), Ok(()));
+        assert_eq!(check_fresh(NOW, NOW + FRESH_NS + 1), Err(FreshnessError::Stale(300)));
+        assert_eq!(check_fresh(NOW + AHEAD_NS, NOW), Ok(()));
+        assert_eq!(check_fresh(NOW + AHEAD_NS + 1, NOW), Err(FreshnessError::Ahead(120)));
+    }
+}
