@@ -1,1 +1,43 @@
-//! paigham-relay
+//! The relay canister: it keeps each group's posts in one certified order, without knowing who is
+//! in the group or what they say (`spec/protocol.md` §6).
+//!
+//! [`Relay`] is the whole logic over any memory and is tested natively; [`api`] is the thin layer
+//! of methods. Everything lives in stable memory, and an upgrade does no work in proportion to it.
+//!
+//! ```text
+//! memory id  structure                      key → value
+//! 0          certified map                  id → BLAKE3 of its leaf (see paigham_wire::map)
+//! 1          queues                         queue → QueueRecord
+//! 2          digests                        queue ‖ seq → accepted_at, H(post)
+//! 3          payloads                       queue ‖ seq → header, H(keys) of a commit, envelope
+//! 4          commits                        queue ‖ epoch started → seq, accepted_at, H(post)
+//! 5          tokens                         queue ‖ token hash → generation, seq of its end
+//! 6          bundles                        queue ‖ epoch started → wrapper, tree, joiners left
+//! 7          welcomes                       locator → queue ‖ epoch started
+//! 8          inboxes                        inbox → InboxRecord
+//! 9          deposits                       inbox ‖ seq → accepted_at, sealed bytes
+//! 10         key packages                   inbox ‖ number → key package
+//! 11         claims                         inbox ‖ claim id → key package
+//! 12         layout version                 u32
+//! ```
+//! Retired ids: none. Numbers in keys are big-endian, values are TLS structures of `records`.
+
+// The macros of ic-cdk export functions by attribute, which `forbid` would refuse.
+#![deny(unsafe_code)]
+
+mod api;
+mod fetch;
+mod inboxes;
+mod limits;
+mod pool;
+mod posts;
+mod records;
+mod relay;
+mod welcomes;
+
+pub use api::candid_interface;
+pub use limits::{argument_limit, is_query};
+pub use relay::{OpenError, Relay};
+
+#[cfg(test)]
+mod tests;

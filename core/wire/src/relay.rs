@@ -716,3 +716,9 @@ pub fn decode_result<T: DeserializeBytes, E: DeserializeBytes>(
         _ => Err(CodecError::Malformed),
     }
 }
+
+impl From<PostRefusal> for RelayError {
+    fn from(refusal: PostRefusal) -> Self {
+        Self::Post(refusal)
+    }
+}

@@ -1,0 +1,154 @@
+//! The canister's methods: one blob in, one blob out.
+
+use std::cell::RefCell;
+
+use ic_cdk::api;
+use ic_stable_structures::DefaultMemoryImpl;
+use paigham_wire::ids::CanisterId;
+use paigham_wire::relay::{RelayError, encode_result};
+use serde_bytes::ByteBuf;
+use tls_codec::Serialize;
+
+use crate::limits::{argument_limit, is_query};
+use crate::relay::Relay;
+
+/// 8 MiB: with 32,768 buckets a canister's stable memory fits.
+const BUCKET_PAGES: u16 = 128;
+
+thread_local! {
+    static RELAY: RefCell<Option<Relay<DefaultMemoryImpl>>> = const { RefCell::new(None) };
+}
+
+/// Runs on the relay, opening it at the first use after an install or upgrade.
+fn with<T>(action: impl FnOnce(&mut Relay<DefaultMemoryImpl>) -> T) -> T {
+    RELAY.with_borrow_mut(|slot| {
+        let relay = slot.get_or_insert_with(|| {
+            let canister = CanisterId::new(api::canister_self().as_slice());
+            let opened = canister.map(|canister| {
+                Relay::open(DefaultMemoryImpl::default(), canister, BUCKET_PAGES)
+            });
+            match opened {
+                Some(Ok(relay)) => relay,
+                // A memory of another layout: nothing may be done with it, so the call is undone.
+                Some(Err(error)) => ic_cdk::trap(format!("stable memory: {error:?}")),
+                None => ic_cdk::trap("the canister's id is longer than a principal"),
+            }
+        });
+        action(relay)
+    })
+}
+
+/// Runs an update and certifies the new root, once.
+fn update<T: Serialize>(
+    action: impl FnOnce(&mut Relay<DefaultMemoryImpl>, u64) -> Result<T, RelayError>,
+) -> ByteBuf {
+    with(|relay| {
+        let reply = encode_result(&action(relay, api::time()));
+        api::certified_data_set(relay.root());
+        ByteBuf::from(reply)
+    })
+}
+
+/// Runs a query with the certificate at hand.
+fn query<T: Serialize>(
+    action: impl FnOnce(&Relay<DefaultMemoryImpl>, Vec<u8>, u64) -> Result<T, RelayError>,
+) -> ByteBuf {
+    let reply = match api::data_certificate() {
+        Some(certificate) => with(|relay| action(relay, certificate, api::time())),
+        None => Err(RelayError::NoCertificate),
+    };
+    ByteBuf::from(encode_result(&reply))
+}
+
+#[ic_cdk::init]
+fn init() {
+    with(|relay| api::certified_data_set(relay.root()));
+}
+
+#[ic_cdk::post_upgrade]
+fn post_upgrade() {
+    with(|relay| api::certified_data_set(relay.root()));
+}
+
+/// Sheds what will fail anyway; every check is made again by the method.
+#[ic_cdk::inspect_message]
+fn inspect_message() {
+    let method = api::msg_method_name();
+    let fits = argument_limit(&method).is_some_and(|limit| api::msg_arg_data().len() <= limit);
+    if fits && !is_query(&method) {
+        api::accept_message();
+    }
+}
+
+#[ic_cdk::update]
+fn create_queue(request: ByteBuf) -> ByteBuf {
+    update(|relay, _| relay.create_queue(&request))
+}
+
+#[ic_cdk::update]
+fn append_batch(posts: ByteBuf) -> ByteBuf {
+    update(|relay, now| relay.append_batch(&posts, now))
+}
+
+#[ic_cdk::update]
+fn submit_commit(request: ByteBuf) -> ByteBuf {
+    update(|relay, now| relay.submit_commit(&request, now))
+}
+
+#[ic_cdk::query]
+fn fetch(request: ByteBuf) -> ByteBuf {
+    query(|relay, certificate, _| relay.fetch(&request, certificate))
+}
+
+#[ic_cdk::query]
+fn welcome(request: ByteBuf) -> ByteBuf {
+    query(|relay, certificate, _| relay.welcome(&request, certificate))
+}
+
+#[ic_cdk::update]
+fn ack_welcome(request: ByteBuf) -> ByteBuf {
+    update(|relay, _| relay.ack_welcome(&request))
+}
+
+#[ic_cdk::update]
+fn create_inbox(request: ByteBuf) -> ByteBuf {
+    update(|relay, _| relay.create_inbox(&request))
+}
+
+#[ic_cdk::update]
+fn deposit(request: ByteBuf) -> ByteBuf {
+    update(|relay, now| relay.deposit(&request, now))
+}
+
+#[ic_cdk::query]
+fn read_inbox(request: ByteBuf) -> ByteBuf {
+    query(|relay, certificate, now| relay.read_inbox(&request, certificate, now))
+}
+
+#[ic_cdk::update]
+fn drain(request: ByteBuf) -> ByteBuf {
+    update(|relay, _| relay.drain(&request))
+}
+
+#[ic_cdk::update]
+fn refill(request: ByteBuf) -> ByteBuf {
+    update(|relay, _| relay.refill(&request))
+}
+
+#[ic_cdk::update]
+fn claim(request: ByteBuf) -> ByteBuf {
+    update(|relay, now| relay.claim(&request, now))
+}
+
+#[ic_cdk::query]
+fn pool(request: ByteBuf) -> ByteBuf {
+    query(|relay, certificate, _| relay.pool(&request, certificate))
+}
+
+candid::export_service!();
+
+/// The canister's Candid interface, generated from its methods.
+#[must_use]
+pub fn candid_interface() -> String {
+    __export_service()
+}

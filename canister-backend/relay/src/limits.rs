@@ -1,0 +1,38 @@
+//! Named bounds of what callers control, with their reasons.
+
+/// Entries that a queue retains; far beyond what members read late, and a bound on its storage.
+pub(crate) const QUEUE_MAX_ENTRIES: u32 = 1_000_000;
+/// Deposits that an inbox retains until it is drained.
+pub(crate) const INBOX_MAX_DEPOSITS: u32 = 1_000;
+/// Largest sealed Welcome wrapper and tree of one commit in bytes: with the commit they must fit
+/// an ingress message of 2 MiB.
+pub(crate) const BUNDLE_MAX_BYTES: usize = 1_500_000;
+/// Largest envelope of a commit in bytes, for the same reason.
+pub(crate) const COMMIT_MAX_BYTES: usize = 1_500_000;
+/// Digests of one fetch: 40 bytes each.
+pub(crate) const FETCH_MAX_DIGESTS: usize = 40_000;
+/// Deposits of one `read_inbox`.
+pub(crate) const READ_MAX_DEPOSITS: usize = 200;
+
+/// Largest argument of a method in bytes, Candid included; `None` for a method that is not there.
+#[must_use]
+pub fn argument_limit(method: &str) -> Option<usize> {
+    const KIB: usize = 1024;
+    match method {
+        "append_batch" | "submit_commit" => Some(2_048 * KIB),
+        "refill" => Some(1_024 * KIB),
+        "fetch" => Some(16 * KIB),
+        "deposit" => Some(10 * KIB),
+        "create_inbox" => Some(2 * KIB),
+        "create_queue" | "ack_welcome" | "drain" | "claim" | "welcome" | "read_inbox" | "pool" => {
+            Some(KIB)
+        }
+        _ => None,
+    }
+}
+
+/// Whether a method is a query.
+#[must_use]
+pub fn is_query(method: &str) -> bool {
+    matches!(method, "fetch" | "welcome" | "read_inbox" | "pool")
+}

@@ -1,0 +1,100 @@
+//! Key packages: filled by the device, claimed one by one, with a last resort.
+
+use ic_stable_structures::Memory;
+use paigham_wire::codec::decode;
+use paigham_wire::hash::blake3;
+use paigham_wire::relay::{
+    CLAIMS_REMEMBERED, Claim, Claimed, InboxOperation, InboxState, KEY_PACKAGE_MAX_BYTES,
+    POOL_MAX_KEY_PACKAGES, PoolReply, PoolRequest, Refill, RelayError,
+};
+use tls_codec::VLBytes;
+
+use crate::relay::{Relay, numbered, paired};
+
+impl<M: Memory> Relay<M> {
+    /// Adds key packages behind those there, and replaces the last resort.
+    pub(crate) fn refill(&mut self, request: &[u8]) -> Result<InboxState, RelayError> {
+        let request: Refill = decode(request).map_err(|_| RelayError::Malformed)?;
+        let inbox = request.inbox;
+        let mut record = self.inbox(&inbox).ok_or(RelayError::NoSuchInbox)?;
+        let operation = InboxOperation::Refill {
+            counter: request.counter,
+            key_packages: &request.key_packages,
+            last_resort: &request.last_resort,
+        };
+        if !self.check_counter(&record, &inbox, &operation, request.counter, &request.signature)? {
+            return Ok(record.state());
+        }
+        let fits = |package: &VLBytes| {
+            (1..=KEY_PACKAGE_MAX_BYTES).contains(&package.as_slice().len())
+        };
+        if !request.key_packages.iter().chain(&request.last_resort).all(fits) {
+            return Err(RelayError::TooLarge);
+        }
+        let left = record.leaf.one_time_left as usize;
+        if left + request.key_packages.len() > POOL_MAX_KEY_PACKAGES {
+            return Err(RelayError::Full);
+        }
+        for package in &request.key_packages {
+            let key = numbered(&inbox.0, record.next_package);
+            self.packages.insert(key, package.as_slice().to_vec());
+            record.next_package = record.next_package.wrapping_add(1);
+            record.leaf.one_time_left += 1;
+        }
+        if let Some(package) = request.last_resort {
+            record.leaf.last_resort_hash = blake3(package.as_slice());
+            record.last_resort = package;
+        }
+        record.leaf.counter = request.counter;
+        record.last_signature = request.signature;
+        self.put_inbox(&inbox, &record);
+        Ok(record.state())
+    }
+
+    /// Takes the oldest one-time key package out; the same claim id gets the same one again.
+    pub(crate) fn claim(&mut self, request: &[u8], now: u64) -> Result<Claimed, RelayError> {
+        let request: Claim = decode(request).map_err(|_| RelayError::Malformed)?;
+        let inbox = request.inbox;
+        let mut record = self.inbox(&inbox).ok_or(RelayError::NoSuchInbox)?;
+        self.check_credential(&request.credential, &inbox, &record.inbox_key, now)?;
+        let claim_key = paired(&inbox.0, &request.claim_id);
+        if let Some(package) = self.claims.get(&claim_key) {
+            return Ok(Claimed { key_package: Some(package.into()) });
+        }
+        if record.leaf.one_time_left == 0 {
+            return Ok(Claimed { key_package: None });
+        }
+        let package = self
+            .packages
+            .remove(&numbered(&inbox.0, record.first_package))
+            .ok_or(RelayError::Full)?;
+        record.first_package = record.first_package.wrapping_add(1);
+        record.leaf.one_time_left -= 1;
+        record.leaf.claimed = record.leaf.claimed.saturating_add(1);
+        record.claims.push(request.claim_id);
+        if record.claims.len() > CLAIMS_REMEMBERED {
+            let oldest = record.claims.remove(0);
+            self.claims.remove(&paired(&inbox.0, &oldest));
+        }
+        self.claims.insert(claim_key, package.clone());
+        self.put_inbox(&inbox, &record);
+        Ok(Claimed { key_package: Some(package.into()) })
+    }
+
+    /// X-Wing key and last resort, with a witness; anybody may ask.
+    pub(crate) fn pool(
+        &self,
+        request: &[u8],
+        certificate: Vec<u8>,
+    ) -> Result<PoolReply, RelayError> {
+        let request: PoolRequest = decode(request).map_err(|_| RelayError::Malformed)?;
+        let record = self.inbox(&request.inbox).ok_or(RelayError::NoSuchInbox)?;
+        let witness = self.witness(&[request.inbox.0]).into();
+        Ok(PoolReply {
+            certificate: certificate.into(),
+            witness,
+            xwing_key: record.xwing_key,
+            last_resort: record.last_resort,
+        })
+    }
+}

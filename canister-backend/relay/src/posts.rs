@@ -1,0 +1,286 @@
+//! Queues: creating them, appending posts, submitting commits.
+
+use ic_stable_structures::Memory;
+use paigham_wire::chain::{EntryDigest, commit_next, commit_start, queue_next, queue_start};
+use paigham_wire::codec::decode;
+use paigham_wire::frame::{
+    FrameError, NOT_AFTER_MAX_AHEAD_SECONDS, PostHeader, PostKind, PostRef, REPEAT_WINDOW,
+    verify_post_tag,
+};
+use paigham_wire::hash::{Hash, blake3};
+use paigham_wire::ids::QueueId;
+use paigham_wire::keys::EPOCH_ZERO_KEYS_HASH;
+use paigham_wire::leaf::QueueLeaf;
+use paigham_wire::relay::{
+    BATCH_MAX_POSTS, BatchReply, COMMIT_MAX_JOINERS, CommitAccepted, CreateQueue, Position,
+    PostOutcome, PostRefusal, QueueCreated, RelayError, SubmitCommit,
+};
+
+use crate::limits::{BUNDLE_MAX_BYTES, COMMIT_MAX_BYTES, QUEUE_MAX_ENTRIES};
+use crate::records::{CommitRecord, Payload, QueueRecord, TokenRecord};
+use crate::relay::{Relay, get, numbered, paired, put};
+
+const NS_PER_SECOND: u64 = 1_000_000_000;
+
+impl<M: Memory> Relay<M> {
+    /// Makes a queue; a repeat gets the same reply.
+    pub(crate) fn create_queue(&mut self, request: &[u8]) -> Result<QueueCreated, RelayError> {
+        let request: CreateQueue = decode(request).map_err(|_| RelayError::Malformed)?;
+        let queue = request.verify(&self.canister).ok_or(RelayError::WrongSignature)?;
+        if self.queue(&queue).is_none() {
+            let (head, commit_head) = (queue_start(&queue), commit_start(&queue));
+            let leaf = QueueLeaf {
+                epoch: 0,
+                seq: 0,
+                head,
+                first_seq: 1,
+                head_before: head,
+                commit_head,
+                first_epoch: 1,
+                commit_head_before: commit_head,
+                keys_hash: EPOCH_ZERO_KEYS_HASH,
+                generation: 0,
+            };
+            let record = QueueRecord { leaf, control_key: request.control_key, keys: None };
+            self.put_queue(&queue, &record);
+        }
+        Ok(QueueCreated { queue })
+    }
+
+    /// Takes posts one by one; each has its own outcome.
+    pub(crate) fn append_batch(&mut self, posts: &[u8], now: u64) -> Result<BatchReply, RelayError> {
+        let mut outcomes = Vec::new();
+        let mut rest = posts;
+        while !rest.is_empty() {
+            if outcomes.len() == BATCH_MAX_POSTS {
+                return Err(RelayError::TooLarge);
+            }
+            let Ok((post, behind)) = PostRef::split_first(rest) else {
+                // Where the next post starts is unknown.
+                outcomes.push(PostOutcome::Refused(PostRefusal::Malformed));
+                break;
+            };
+            outcomes.push(self.append(&post, now));
+            rest = behind;
+        }
+        Ok(BatchReply { outcomes })
+    }
+
+    fn append(&mut self, post: &PostRef<'_>, now: u64) -> PostOutcome {
+        match self.try_append(post, now) {
+            Ok(outcome) => outcome,
+            Err(refusal) => PostOutcome::Refused(refusal),
+        }
+    }
+
+    fn try_append(&mut self, post: &PostRef<'_>, now: u64) -> Result<PostOutcome, PostRefusal> {
+        let header = &post.header;
+        if header.kind == PostKind::Commit {
+            return Err(PostRefusal::WrongKind);
+        }
+        let mut record = self.queue(&header.queue).ok_or(PostRefusal::NoSuchQueue)?;
+        let hash = post.hash();
+        if let Some(position) = self.find_repeat(header, &record.leaf, &hash)? {
+            return Ok(PostOutcome::Repeat(position));
+        }
+        check_time(header.not_after, now)?;
+        check_epoch(header.epoch, record.leaf.epoch)?;
+        let keys = record.keys.as_ref().ok_or(PostRefusal::WrongMac)?;
+        if !verify_post_tag(&keys.mac_key, &hash, post.tag) {
+            return Err(PostRefusal::WrongMac);
+        }
+        let position = self.store_entry(&mut record, post, hash, None, now)?;
+        self.put_queue(&header.queue, &record);
+        Ok(PostOutcome::Accepted(position))
+    }
+
+    /// Whether the post is among the entries after `after_seq`.
+    fn find_repeat(
+        &self,
+        header: &PostHeader,
+        leaf: &QueueLeaf,
+        hash: &Hash,
+    ) -> Result<Option<Position>, PostRefusal> {
+        let behind =
+            leaf.seq.checked_sub(header.after_seq).ok_or(PostRefusal::AfterSeqAhead)?;
+        if behind > REPEAT_WINDOW {
+            return Err(PostRefusal::CatchUpFirst);
+        }
+        for seq in header.after_seq + 1..=leaf.seq {
+            if let Some(entry) = self.digest(&header.queue, seq)
+                && entry.post_hash == *hash
+            {
+                return Ok(Some(Position { seq, accepted_at: entry.accepted_at }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Stores an entry and extends the chain; the caller stores the record.
+    fn store_entry(
+        &mut self,
+        record: &mut QueueRecord,
+        post: &PostRef<'_>,
+        post_hash: Hash,
+        keys_hash: Option<Hash>,
+        now: u64,
+    ) -> Result<Position, PostRefusal> {
+        let leaf = &mut record.leaf;
+        if leaf.seq >= QUEUE_MAX_ENTRIES {
+            return Err(PostRefusal::Full);
+        }
+        let seq = leaf.seq + 1;
+        let digest = EntryDigest { accepted_at: now, post_hash };
+        leaf.head = queue_next(&leaf.head, seq, &digest);
+        leaf.seq = seq;
+        let key = numbered(&post.header.queue.0, seq);
+        put(&mut self.digests, key, &digest);
+        let envelope = post.envelope.to_vec().into();
+        put(&mut self.payloads, key, &Payload { header: *post.header_bytes, keys_hash, envelope });
+        Ok(Position { seq, accepted_at: now })
+    }
+
+    /// Compare-and-swap on the epoch: commit, keys, Welcome and tree are stored together, or
+    /// nothing is.
+    pub(crate) fn submit_commit(
+        &mut self,
+        request: &[u8],
+        now: u64,
+    ) -> Result<CommitAccepted, RelayError> {
+        let request: SubmitCommit = decode(request).map_err(|_| RelayError::Malformed)?;
+        let post = PostRef::decode(request.post.as_slice()).map_err(malformed)?;
+        let (header, hash) = (post.header, post.hash());
+        let bundle = &request.bundle;
+        let bundle_bytes = bundle.wrapper.as_slice().len() + bundle.tree.as_slice().len();
+        if bundle_bytes > BUNDLE_MAX_BYTES
+            || post.envelope.len() > COMMIT_MAX_BYTES
+            || bundle.locators.len() > COMMIT_MAX_JOINERS
+        {
+            return Err(RelayError::TooLarge);
+        }
+        if header.kind != PostKind::Commit {
+            return Err(PostRefusal::WrongKind.into());
+        }
+        let mut record =
+            self.queue(&header.queue).ok_or(RelayError::Post(PostRefusal::NoSuchQueue))?;
+        let started = header.epoch.checked_add(1).ok_or(RelayError::Malformed)?;
+        if let Some(accepted) = self.find_commit(&header.queue, started, &hash) {
+            return Ok(accepted);
+        }
+        self.find_repeat(&header, &record.leaf, &hash).map_err(RelayError::Post)?;
+        check_time(header.not_after, now).map_err(RelayError::Post)?;
+        check_epoch(header.epoch, record.leaf.epoch).map_err(RelayError::Post)?;
+        let signed = request.verify(
+            &record.control_key,
+            &self.canister,
+            &header.queue,
+            header.epoch,
+            &hash,
+        );
+        if !signed {
+            return Err(PostRefusal::WrongSignature.into());
+        }
+        check_generation(&record, &request)?;
+        self.check_locators(&bundle.locators)?;
+        self.store_commit(&mut record, &post, hash, &request, now)
+    }
+
+    fn store_commit(
+        &mut self,
+        record: &mut QueueRecord,
+        post: &PostRef<'_>,
+        post_hash: Hash,
+        request: &SubmitCommit,
+        now: u64,
+    ) -> Result<CommitAccepted, RelayError> {
+        let queue = post.header.queue;
+        let keys = &request.next_keys;
+        let keys_hash = keys.hash();
+        let position = self
+            .store_entry(record, post, post_hash, Some(keys_hash), now)
+            .map_err(RelayError::Post)?;
+        let Position { seq, accepted_at } = position;
+        let epoch = record.leaf.epoch + 1;
+        if keys.generation != record.leaf.generation {
+            if let Some(ended) = &record.keys {
+                let token =
+                    TokenRecord { generation: ended.generation, end: seq };
+                put(&mut self.tokens, paired(&queue.0, &ended.read_token_hash), &token);
+            }
+            let token = TokenRecord { generation: keys.generation, end: 0 };
+            put(&mut self.tokens, paired(&queue.0, &keys.read_token_hash), &token);
+        }
+        let leaf = &mut record.leaf;
+        let digest = EntryDigest { accepted_at, post_hash };
+        leaf.commit_head = commit_next(&leaf.commit_head, epoch, seq, &digest, &keys_hash);
+        leaf.epoch = epoch;
+        leaf.keys_hash = keys_hash;
+        leaf.generation = keys.generation;
+        record.control_key = keys.control_key;
+        record.keys = Some(keys.clone());
+        let stored = CommitRecord { seq, accepted_at, post_hash };
+        put(&mut self.commits, numbered(&queue.0, epoch), &stored);
+        self.store_bundle(&queue, epoch, &request.bundle);
+        self.put_queue(&queue, record);
+        Ok(CommitAccepted { epoch, position })
+    }
+
+    fn find_commit(&self, queue: &QueueId, epoch: u32, hash: &Hash) -> Option<CommitAccepted> {
+        let commit: CommitRecord = get(&self.commits, &numbered(&queue.0, epoch))?;
+        let position = Position { seq: commit.seq, accepted_at: commit.accepted_at };
+        (commit.post_hash == *hash).then_some(CommitAccepted { epoch, position })
+    }
+}
+
+fn malformed(error: FrameError) -> RelayError {
+    match error {
+        FrameError::Length(_) => RelayError::TooLarge,
+        FrameError::Truncated | FrameError::UnknownKind(_) | FrameError::TagOnCommit => {
+            RelayError::Post(PostRefusal::Malformed)
+        }
+    }
+}
+
+fn check_time(not_after: u32, now: u64) -> Result<(), PostRefusal> {
+    let now = now / NS_PER_SECOND;
+    let not_after = u64::from(not_after);
+    if not_after < now {
+        Err(PostRefusal::Expired)
+    } else if not_after > now + u64::from(NOT_AFTER_MAX_AHEAD_SECONDS) {
+        Err(PostRefusal::NotAfterTooFar)
+    } else {
+        Ok(())
+    }
+}
+
+const fn check_epoch(sealed: u32, current: u32) -> Result<(), PostRefusal> {
+    if sealed < current {
+        Err(PostRefusal::StaleEpoch)
+    } else if sealed > current {
+        Err(PostRefusal::FutureEpoch)
+    } else {
+        Ok(())
+    }
+}
+
+/// The same generation with the same token, or the next one with a new token; the first commit
+/// starts the first generation.
+fn check_generation(record: &QueueRecord, request: &SubmitCommit) -> Result<(), RelayError> {
+    let next = &request.next_keys;
+    let follows = match &record.keys {
+        None => next.generation == 1,
+        Some(now) if next.generation == now.generation => {
+            next.read_token_hash == now.read_token_hash
+        }
+        Some(now) => {
+            Some(next.generation) == now.generation.checked_add(1)
+                && next.read_token_hash != now.read_token_hash
+        }
+    };
+    if follows { Ok(()) } else { Err(PostRefusal::WrongGeneration.into()) }
+}
+
+/// What a joiner's leaf says of stored bytes.
+pub(crate) fn stored_hash(bytes: &[u8]) -> Hash {
+    blake3(bytes)
+}

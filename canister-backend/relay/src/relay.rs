@@ -1,0 +1,166 @@
+//! The state of a relay and its certified map.
+
+use ic_stable_structures::memory_manager::{MemoryId, MemoryManager, VirtualMemory};
+use ic_stable_structures::{Memory, StableBTreeMap, StableCell};
+use paigham_wire::chain::EntryDigest;
+use paigham_wire::codec::{decode, encode};
+use paigham_wire::hash::Hash;
+use paigham_wire::ids::{CanisterId, InboxId, QueueId};
+use paigham_wire::leaf::Leaf;
+use paigham_wire::map::{MapError, MerkleMap, StableMemory};
+use tls_codec::{DeserializeBytes, Serialize};
+
+use crate::records::{InboxRecord, QueueRecord};
+
+/// Version of the layout of stable memory.
+const LAYOUT: u32 = 1;
+
+pub(crate) type Table<const N: usize, M> = StableBTreeMap<[u8; N], Vec<u8>, VirtualMemory<M>>;
+
+/// Why a relay does not open on a memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenError {
+    /// The certified map.
+    Map(MapError),
+    /// A layout of another version.
+    Layout(u32),
+}
+
+/// A relay over a memory.
+pub struct Relay<M: Memory> {
+    pub(crate) canister: CanisterId,
+    pub(crate) map: MerkleMap<StableMemory<VirtualMemory<M>>>,
+    pub(crate) queues: Table<32, M>,
+    pub(crate) digests: Table<36, M>,
+    pub(crate) payloads: Table<36, M>,
+    pub(crate) commits: Table<36, M>,
+    pub(crate) tokens: Table<64, M>,
+    pub(crate) bundles: Table<36, M>,
+    pub(crate) welcomes: Table<32, M>,
+    pub(crate) inboxes: Table<32, M>,
+    pub(crate) deposits: Table<36, M>,
+    pub(crate) packages: Table<36, M>,
+    pub(crate) claims: Table<64, M>,
+}
+
+impl<M: Memory> std::fmt::Debug for Relay<M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Relay").field("canister", &self.canister).finish_non_exhaustive()
+    }
+}
+
+impl<M: Memory> Relay<M> {
+    /// Opens the relay in `memory`, or makes an empty one. Each structure grows by
+    /// `bucket_pages` wasm pages at a time; what a memory was made with stays.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the memory holds something else.
+    pub fn open(memory: M, canister: CanisterId, bucket_pages: u16) -> Result<Self, OpenError> {
+        let manager = MemoryManager::init_with_bucket_size(memory, bucket_pages);
+        let layout = StableCell::init(manager.get(MemoryId::new(12)), LAYOUT);
+        if *layout.get() != LAYOUT {
+            return Err(OpenError::Layout(*layout.get()));
+        }
+        let at = |id: u8| manager.get(MemoryId::new(id));
+        Ok(Self {
+            canister,
+            map: MerkleMap::open(StableMemory(at(0))).map_err(OpenError::Map)?,
+            queues: StableBTreeMap::init(at(1)),
+            digests: StableBTreeMap::init(at(2)),
+            payloads: StableBTreeMap::init(at(3)),
+            commits: StableBTreeMap::init(at(4)),
+            tokens: StableBTreeMap::init(at(5)),
+            bundles: StableBTreeMap::init(at(6)),
+            welcomes: StableBTreeMap::init(at(7)),
+            inboxes: StableBTreeMap::init(at(8)),
+            deposits: StableBTreeMap::init(at(9)),
+            packages: StableBTreeMap::init(at(10)),
+            claims: StableBTreeMap::init(at(11)),
+        })
+    }
+
+    /// The root of the certified map, for `certified_data`.
+    pub fn root(&mut self) -> Hash {
+        self.map.root()
+    }
+
+    pub(crate) fn queue(&self, queue: &QueueId) -> Option<QueueRecord> {
+        get(&self.queues, &queue.0)
+    }
+
+    /// Stores a queue and puts its leaf into the map.
+    pub(crate) fn put_queue(&mut self, queue: &QueueId, record: &QueueRecord) {
+        self.certify(&queue.0, &encode(&Leaf::Queue(record.leaf.clone())));
+        self.queues.insert(queue.0, encode(record));
+    }
+
+    pub(crate) fn inbox(&self, inbox: &InboxId) -> Option<InboxRecord> {
+        get(&self.inboxes, &inbox.0)
+    }
+
+    /// Stores an inbox and puts its leaf into the map.
+    pub(crate) fn put_inbox(&mut self, inbox: &InboxId, record: &InboxRecord) {
+        self.certify(&inbox.0, &encode(&Leaf::Inbox(record.leaf.clone())));
+        self.inboxes.insert(inbox.0, encode(record));
+    }
+
+    /// Puts a leaf into the map.
+    ///
+    /// # Panics
+    /// When stable memory cannot grow: half of the call is stored by then, and the trap undoes it.
+    pub(crate) fn certify(&mut self, key: &[u8; 32], leaf: &[u8]) {
+        self.map.insert(key, leaf).expect("no stable memory left; the whole call is undone");
+    }
+
+    pub(crate) fn digest(&self, queue: &QueueId, seq: u32) -> Option<EntryDigest> {
+        get(&self.digests, &numbered(&queue.0, seq))
+    }
+
+    /// The value of a leaf, for witnesses.
+    pub(crate) fn leaf(&self, key: &[u8; 32]) -> Option<Vec<u8>> {
+        let leaf = if let Some(queue) = self.queue(&QueueId(*key)) {
+            Leaf::Queue(queue.leaf)
+        } else if let Some(inbox) = self.inbox(&InboxId(*key)) {
+            Leaf::Inbox(inbox.leaf)
+        } else {
+            Leaf::Welcome(self.welcome_leaf(key)?)
+        };
+        Some(encode(&leaf))
+    }
+
+    pub(crate) fn witness(&self, keys: &[[u8; 32]]) -> Vec<u8> {
+        self.map.witness(keys, |key| self.leaf(key)).encode()
+    }
+}
+
+/// Reads a record; what does not decode is treated as absent (the layout version guards it).
+pub(crate) fn get<const N: usize, M: Memory, T: DeserializeBytes>(
+    table: &Table<N, M>,
+    key: &[u8; N],
+) -> Option<T> {
+    decode(&table.get(key)?).ok()
+}
+
+pub(crate) fn put<const N: usize, M: Memory>(
+    table: &mut Table<N, M>,
+    key: [u8; N],
+    record: &impl Serialize,
+) {
+    table.insert(key, encode(record));
+}
+
+/// id ‖ number
+pub(crate) fn numbered(id: &[u8; 32], number: u32) -> [u8; 36] {
+    let mut key = [0; 36];
+    key[..32].copy_from_slice(id);
+    key[32..].copy_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// id ‖ hash
+pub(crate) fn paired(id: &[u8; 32], hash: &Hash) -> [u8; 64] {
+    let mut key = [0; 64];
+    key[..32].copy_from_slice(id);
+    key[32..].copy_from_slice(hash);
+    key
+}
