@@ -1,1 +1,25 @@
-//! paigham-directory
+//! The directory canister: which keys belong to which account (`spec/protocol.md` §7,
+//! `spec/identity.md`).
+//!
+//! [`Directory`] is the logic over any memory; [`api`] is the thin layer of methods.
+//!
+//! ```text
+//! memory id  structure        key → value
+//! 0          certified map    directory key of a label → BLAKE3 of its leaf
+//! 1          records          account ‖ version → accepted_at, record
+//! 2          heads            account → number of records, head of the record chain
+//! 3          layout version   u32
+//! ```
+//! Retired ids: none.
+
+// The macros of ic-cdk export functions by attribute, which `forbid` would refuse.
+#![deny(unsafe_code)]
+
+mod api;
+mod directory;
+
+pub use api::candid_interface;
+pub use directory::{Directory, MAX_RECORDS, OpenError};
+
+#[cfg(test)]
+mod tests;

@@ -65,3 +65,29 @@ pub struct Ping {
     /// Random.
     pub nonce: [u8; 32],
 }
+
+/// Why the directory refused a call.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes, thiserror::Error,
+)]
+#[repr(u8)]
+pub enum DirectoryError {
+    /// The blob is not the method's request, or the record does not decode.
+    #[error("malformed request")]
+    Malformed = 1,
+    /// More accounts or bytes than one reply holds.
+    #[error("beyond a limit of the directory")]
+    TooLarge = 2,
+    /// The record does not follow from those before (`spec/identity.md`).
+    #[error("the record does not follow from those before")]
+    Rejected = 3,
+    /// The account has no records, and this one is no create.
+    #[error("no such account")]
+    NoSuchAccount = 4,
+    /// The account has as many records as the directory keeps.
+    #[error("the account has too many records")]
+    Full = 5,
+    /// The canister has no certificate at hand: the call was not a plain query.
+    #[error("no certificate at hand")]
+    NoCertificate = 6,
+}

@@ -1,0 +1,200 @@
+//! Accounts and their records.
+
+use ic_stable_structures::memory_manager::{MemoryId, MemoryManager, VirtualMemory};
+use ic_stable_structures::{Memory, StableBTreeMap, StableCell};
+use paigham_wire::chain::{record_next, record_start};
+use paigham_wire::codec::{decode, encode};
+use paigham_wire::directory::{
+    AccountRecords, DatedRecord, DirectoryError, LOOKUP_MAX_ACCOUNTS, LookupReply, LookupRequest,
+    SubmitReply, SubmitRequest,
+};
+use paigham_wire::hash::Hash;
+use paigham_wire::identity::{AccountState, IdentityRecord, RecordKind};
+use paigham_wire::ids::{AccountId, DirectoryKey};
+use paigham_wire::leaf::{Leaf, RecordsLeaf};
+use paigham_wire::map::{MapError, MerkleMap, StableMemory};
+use tls_codec::VLBytes;
+
+/// Version of the layout of stable memory.
+const LAYOUT: u32 = 1;
+/// Most records of one account: its lookup must fit one reply until the log takes their place.
+pub const MAX_RECORDS: u32 = 500;
+/// Bytes of records in one lookup; a query reply may have 3 MiB.
+const LOOKUP_MAX_BYTES: usize = 2 * 1024 * 1024;
+
+type Table<const N: usize, M> = StableBTreeMap<[u8; N], Vec<u8>, VirtualMemory<M>>;
+
+/// Why a directory does not open on a memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenError {
+    /// The certified map.
+    Map(MapError),
+    /// A layout of another version.
+    Layout(u32),
+}
+
+/// A directory over a memory.
+pub struct Directory<M: Memory> {
+    map: MerkleMap<StableMemory<VirtualMemory<M>>>,
+    records: Table<20, M>,
+    heads: Table<16, M>,
+}
+
+impl<M: Memory> std::fmt::Debug for Directory<M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Directory").field("accounts", &self.map.len()).finish_non_exhaustive()
+    }
+}
+
+impl<M: Memory> Directory<M> {
+    /// Opens the directory in `memory`, or makes an empty one. Each structure grows by
+    /// `bucket_pages` wasm pages at a time.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the memory holds something else.
+    pub fn open(memory: M, bucket_pages: u16) -> Result<Self, OpenError> {
+        let manager = MemoryManager::init_with_bucket_size(memory, bucket_pages);
+        let layout = StableCell::init(manager.get(MemoryId::new(3)), LAYOUT);
+        if *layout.get() != LAYOUT {
+            return Err(OpenError::Layout(*layout.get()));
+        }
+        let map = MerkleMap::open(StableMemory(manager.get(MemoryId::new(0))));
+        Ok(Self {
+            map: map.map_err(OpenError::Map)?,
+            records: StableBTreeMap::init(manager.get(MemoryId::new(1))),
+            heads: StableBTreeMap::init(manager.get(MemoryId::new(2))),
+        })
+    }
+
+    /// The root of the certified map, for `certified_data`.
+    pub fn root(&mut self) -> Hash {
+        self.map.root()
+    }
+
+    /// Stores a record that follows from those before; a repeat of the newest gets the same reply.
+    ///
+    /// # Errors
+    /// [`DirectoryError`].
+    pub fn submit(&mut self, request: &[u8], now: u64) -> Result<SubmitReply, DirectoryError> {
+        let request: SubmitRequest = decode(request).map_err(|_| DirectoryError::Malformed)?;
+        let bytes = request.record.as_slice();
+        let record = IdentityRecord::decode(bytes).map_err(|_| DirectoryError::Malformed)?;
+        let account = record.content.account;
+        let stored = self.stored(&account);
+        if let Some((at, newest)) = stored.last()
+            && newest.hash() == record.hash()
+        {
+            return Ok(SubmitReply { version: record.content.record_version, accepted_at: *at });
+        }
+        match (stored.is_empty(), record.content.kind) {
+            (true, RecordKind::Create { .. }) => {
+                AccountState::create(&record, now).map_err(|_| DirectoryError::Rejected)?;
+            }
+            (true, _) => return Err(DirectoryError::NoSuchAccount),
+            (false, _) => {
+                AccountState::from_records(&stored)
+                    .and_then(|state| state.apply(&record, now))
+                    .map_err(|_| DirectoryError::Rejected)?;
+            }
+        }
+        let leaf = self.head(&account);
+        if leaf.count >= MAX_RECORDS {
+            return Err(DirectoryError::Full);
+        }
+        self.store(&account, leaf, &record, request.record, now);
+        Ok(SubmitReply { version: record.content.record_version, accepted_at: now })
+    }
+
+    /// # Panics
+    /// When stable memory cannot grow: half of the call is stored by then, and the trap undoes it.
+    fn store(
+        &mut self,
+        account: &AccountId,
+        mut leaf: RecordsLeaf,
+        record: &IdentityRecord,
+        bytes: VLBytes,
+        now: u64,
+    ) {
+        let version = record.content.record_version;
+        leaf.head = record_next(&leaf.head, version, now, &record.hash());
+        leaf.count += 1;
+        self.records.insert(
+            numbered(account, version),
+            encode(&DatedRecord { accepted_at: now, record: bytes }),
+        );
+        self.heads.insert(account.0, encode(&leaf));
+        let key = DirectoryKey::of_label(&account.directory_label());
+        self.map
+            .insert(&key.0, &encode(&Leaf::Records(leaf)))
+            .expect("no stable memory left; the whole call is undone");
+    }
+
+    /// All records of some accounts, with a witness over all of them.
+    ///
+    /// # Errors
+    /// [`DirectoryError`].
+    pub fn lookup(
+        &self,
+        request: &[u8],
+        certificate: Vec<u8>,
+    ) -> Result<LookupReply, DirectoryError> {
+        let request: LookupRequest = decode(request).map_err(|_| DirectoryError::Malformed)?;
+        if request.accounts.len() > LOOKUP_MAX_ACCOUNTS {
+            return Err(DirectoryError::TooLarge);
+        }
+        let mut bytes = 0;
+        let mut accounts = Vec::with_capacity(request.accounts.len());
+        for account in &request.accounts {
+            let records = self.dated(account);
+            bytes += records.iter().map(|dated| dated.record.as_slice().len()).sum::<usize>();
+            if bytes > LOOKUP_MAX_BYTES {
+                return Err(DirectoryError::TooLarge);
+            }
+            accounts.push(AccountRecords { account: *account, records });
+        }
+        let leaves: std::collections::BTreeMap<_, _> = request
+            .accounts
+            .iter()
+            .map(|account| (DirectoryKey::of_label(&account.directory_label()).0, *account))
+            .collect();
+        let keys: Vec<_> = leaves.keys().copied().collect();
+        let witness = self.map.witness(&keys, |key| {
+            leaves.get(key).map(|account| encode(&Leaf::Records(self.head(account))))
+        });
+        let witness = witness.encode().into();
+        Ok(LookupReply { certificate: certificate.into(), witness, accounts })
+    }
+
+    fn head(&self, account: &AccountId) -> RecordsLeaf {
+        let stored = self.heads.get(&account.0).and_then(|bytes| decode(&bytes).ok());
+        stored.unwrap_or_else(|| RecordsLeaf {
+            count: 0,
+            head: record_start(&account.directory_label()),
+        })
+    }
+
+    fn dated(&self, account: &AccountId) -> Vec<DatedRecord> {
+        self.records
+            .range(numbered(account, 0)..=numbered(account, u32::MAX))
+            .filter_map(|entry| decode(&entry.value()).ok())
+            .collect()
+    }
+
+    fn stored(&self, account: &AccountId) -> Vec<(u64, IdentityRecord)> {
+        self.dated(account)
+            .into_iter()
+            .filter_map(|dated| {
+                let record = IdentityRecord::decode(dated.record.as_slice()).ok()?;
+                Some((dated.accepted_at, record))
+            })
+            .collect()
+    }
+}
+
+/// account ‖ version
+fn numbered(account: &AccountId, version: u32) -> [u8; 20] {
+    let mut key = [0; 20];
+    key[..16].copy_from_slice(&account.0);
+    key[16..].copy_from_slice(&version.to_be_bytes());
+    key
+}

@@ -1,0 +1,156 @@
+//! Stories of the directory's operations.
+
+use ed25519_dalek::SigningKey;
+use ic_stable_structures::VectorMemory;
+use paigham_wire::chain::{record_next, record_start};
+use paigham_wire::codec::{decode, encode};
+use paigham_wire::directory::{DirectoryError, LookupReply, LookupRequest, SubmitReply, SubmitRequest};
+use paigham_wire::identity::{
+    AccountState, DeviceEntry, IdentityRecord, RecordContent, RecordKind, Role, recovery_key_hash,
+};
+use paigham_wire::ids::{AccountId, CanisterId, DeviceId, DirectoryKey, InboxId};
+use paigham_wire::leaf::Leaf;
+use paigham_wire::map::{Found, Witness};
+
+use crate::Directory;
+
+const NOW: u64 = 1_700_000_000_000_000_000;
+
+fn directory() -> Directory<VectorMemory> {
+    Directory::open(VectorMemory::default(), 1).unwrap()
+}
+
+fn key(seed: u8) -> SigningKey {
+    SigningKey::from_bytes(&[seed; 32])
+}
+
+fn create(seed: u8) -> IdentityRecord {
+    let identity_key = key(seed).verifying_key().to_bytes();
+    let recovery = recovery_key_hash(&key(seed + 1).verifying_key().to_bytes());
+    let device = DeviceEntry {
+        device: DeviceId([seed; 16]),
+        leaf_key: [1; 32],
+        shard: CanisterId::new(&[1]).unwrap(),
+        inbox: InboxId([1; 32]),
+        xwing_key_hash: [1; 32],
+        added_at: NOW,
+    };
+    let content = RecordContent {
+        version: 1,
+        account: AccountId::derive(&identity_key, &recovery, &[0; 32]),
+        record_version: 0,
+        identity_key,
+        recovery_key_hash: recovery,
+        devices: vec![device],
+        previous: [0; 32],
+        key_change_version: 0,
+        key_change_hash: [0; 32],
+        kind: RecordKind::Create { nonce: [0; 32] },
+    };
+    let keys = [(Role::NewIdentity, &key(seed)), (Role::Recovery, &key(seed + 1))];
+    IdentityRecord::sign(content, &keys)
+}
+
+fn freeze(create: &IdentityRecord, signer: &SigningKey) -> IdentityRecord {
+    let state = AccountState::create(create, NOW).unwrap();
+    let content = RecordContent {
+        record_version: 1,
+        previous: create.hash(),
+        key_change_version: 0,
+        key_change_hash: state.at(NOW).key_change.1,
+        kind: RecordKind::Freeze,
+        ..create.content.clone()
+    };
+    IdentityRecord::sign(content, &[(Role::Identity, signer)])
+}
+
+fn submit(
+    directory: &mut Directory<VectorMemory>,
+    record: &IdentityRecord,
+    now: u64,
+) -> Result<SubmitReply, DirectoryError> {
+    directory.submit(&encode(&SubmitRequest { record: encode(record).into() }), now)
+}
+
+fn lookup(directory: &Directory<VectorMemory>, accounts: Vec<AccountId>) -> LookupReply {
+    directory.lookup(&encode(&LookupRequest { accounts }), vec![1]).unwrap()
+}
+
+/// An account is registered once; its records and their times are certified as a chain.
+#[test]
+fn records_are_certified_as_a_chain() {
+    let mut directory = directory();
+    let first = create(1);
+    let account = first.content.account;
+    let accepted = SubmitReply { version: 0, accepted_at: NOW };
+    assert_eq!(submit(&mut directory, &first, NOW), Ok(accepted));
+    assert_eq!(submit(&mut directory, &first, NOW + 9), Ok(accepted));
+    let second = freeze(&first, &key(1));
+    assert_eq!(
+        submit(&mut directory, &second, NOW + 5),
+        Ok(SubmitReply { version: 1, accepted_at: NOW + 5 })
+    );
+    let root = directory.root();
+    let absent = AccountId([9; 16]);
+    let reply = lookup(&directory, vec![account, absent]);
+    let witness = Witness::decode(reply.witness.as_slice()).unwrap();
+    assert_eq!(witness.root(), root);
+    let key = DirectoryKey::of_label(&account.directory_label());
+    let Ok(Found::Present(leaf)) = witness.get(&key.0) else { panic!("absent") };
+    let Leaf::Records(leaf) = decode(leaf).unwrap() else { panic!("another leaf") };
+    let head = record_start(&account.directory_label());
+    let head = record_next(&head, 0, NOW, &first.hash());
+    assert_eq!((leaf.count, leaf.head), (2, record_next(&head, 1, NOW + 5, &second.hash())));
+    assert_eq!(reply.accounts[0].records.len(), 2);
+    let key = DirectoryKey::of_label(&absent.directory_label());
+    assert_eq!(witness.get(&key.0), Ok(Found::Absent));
+    assert!(reply.accounts[1].records.is_empty());
+}
+
+/// Records that do not follow, by a stranger, for an account that is not there, or that are no
+/// records at all, change nothing.
+#[test]
+fn wrong_records_are_refused() {
+    let mut directory = directory();
+    let first = create(1);
+    let stranger = freeze(&first, &key(7));
+    assert_eq!(submit(&mut directory, &stranger, NOW), Err(DirectoryError::NoSuchAccount));
+    submit(&mut directory, &first, NOW).unwrap();
+    let root = directory.root();
+    assert_eq!(submit(&mut directory, &stranger, NOW), Err(DirectoryError::Rejected));
+    let mut altered = first.clone();
+    altered.content.devices[0].leaf_key = [9; 32];
+    assert_eq!(submit(&mut directory, &altered, NOW), Err(DirectoryError::Rejected));
+    let garbage = SubmitRequest { record: vec![1, 2, 3].into() };
+    assert_eq!(directory.submit(&encode(&garbage), NOW), Err(DirectoryError::Malformed));
+    let many = LookupRequest { accounts: vec![AccountId([0; 16]); 257] };
+    assert_eq!(
+        directory.lookup(&encode(&many), Vec::new()).unwrap_err(),
+        DirectoryError::TooLarge
+    );
+    assert_eq!(directory.root(), root);
+}
+
+/// An upgrade finds everything where it was.
+#[test]
+fn a_directory_outlives_its_code() {
+    let memory = VectorMemory::default();
+    let mut directory = Directory::open(memory.clone(), 1).unwrap();
+    submit(&mut directory, &create(1), NOW).unwrap();
+    let root = directory.root();
+    drop(directory);
+    let mut directory = Directory::open(memory, 1).unwrap();
+    assert_eq!(directory.root(), root);
+    assert_eq!(submit(&mut directory, &create(1), NOW + 1).unwrap().accepted_at, NOW);
+}
+
+/// The interface that others build against is the one in spec/.
+#[test]
+fn the_candid_interface_is_the_written_one() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../spec/directory.did");
+    let generated = crate::candid_interface();
+    if std::env::var_os("PAIGHAM_WRITE_VECTORS").is_some() {
+        std::fs::write(path, &generated).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(path).unwrap(), generated);
+}
