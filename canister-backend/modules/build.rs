@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Package and file name of each canister.
-const CANISTERS: [(&str, &str); 2] =
-    [("paigham-directory", "paigham_directory"), ("paigham-relay", "paigham_relay")];
+const CANISTERS: [(&str, &str); 2] = [
+    ("paigham-directory", "paigham_directory"),
+    ("paigham-relay", "paigham_relay"),
+];
 
 /// What the canisters are made of, from the workspace's root.
 const SOURCES: [&str; 7] = [
@@ -41,7 +43,9 @@ const CLEARED: [&str; 12] = [
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../..").canonicalize()?;
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?)
+        .join("../..")
+        .canonicalize()?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     for source in SOURCES {
         println!("cargo::rerun-if-changed={}", root.join(source).display());
@@ -50,14 +54,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     build(&root, &target)?;
     for (_, file) in CANISTERS {
         let module = target.join("wasm32-unknown-unknown/canister").join(file);
-        std::fs::copy(module.with_extension("wasm"), out.join(file).with_extension("wasm"))?;
+        std::fs::copy(
+            module.with_extension("wasm"),
+            out.join(file).with_extension("wasm"),
+        )?;
     }
     Ok(())
 }
 
 /// `target/canister-modules`, beside the profiles of the outer build, so that all profiles share it.
 fn canister_target(out: &Path) -> Result<PathBuf, Box<dyn Error>> {
-    let target = out.ancestors().nth(4).ok_or("OUT_DIR lies in no target folder")?;
+    let target = out
+        .ancestors()
+        .nth(4)
+        .ok_or("OUT_DIR lies in no target folder")?;
     Ok(target.join("canister-modules"))
 }
 
@@ -69,14 +79,17 @@ fn build(root: &Path, target: &Path) -> Result<(), Box<dyn Error>> {
             cargo.env_remove(name);
         }
     }
-    cargo.current_dir(root).env("CARGO_ENCODED_RUSTFLAGS", flags(root)?).args([
-        "build",
-        "--locked",
-        "--profile=canister",
-        "--target=wasm32-unknown-unknown",
-        "--lib",
-        "--target-dir",
-    ]);
+    cargo
+        .current_dir(root)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags(root)?)
+        .args([
+            "build",
+            "--locked",
+            "--profile=canister",
+            "--target=wasm32-unknown-unknown",
+            "--lib",
+            "--target-dir",
+        ]);
     cargo.arg(target);
     for (package, _) in CANISTERS {
         cargo.args(["--package", package]);

@@ -42,7 +42,9 @@ pub struct Directory<M: Memory> {
 
 impl<M: Memory> std::fmt::Debug for Directory<M> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Directory").field("accounts", &self.map.len()).finish_non_exhaustive()
+        f.debug_struct("Directory")
+            .field("accounts", &self.map.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -84,7 +86,10 @@ impl<M: Memory> Directory<M> {
         if let Some((at, newest)) = stored.last()
             && newest.hash() == record.hash()
         {
-            return Ok(SubmitReply { version: record.content.record_version, accepted_at: *at });
+            return Ok(SubmitReply {
+                version: record.content.record_version,
+                accepted_at: *at,
+            });
         }
         match (stored.is_empty(), record.content.kind) {
             (true, RecordKind::Create { .. }) => {
@@ -102,7 +107,10 @@ impl<M: Memory> Directory<M> {
             return Err(DirectoryError::Full);
         }
         self.store(&account, leaf, &record, request.record, now);
-        Ok(SubmitReply { version: record.content.record_version, accepted_at: now })
+        Ok(SubmitReply {
+            version: record.content.record_version,
+            accepted_at: now,
+        })
     }
 
     /// # Panics
@@ -120,7 +128,10 @@ impl<M: Memory> Directory<M> {
         leaf.count += 1;
         self.records.insert(
             numbered(account, version),
-            encode(&DatedRecord { accepted_at: now, record: bytes }),
+            encode(&DatedRecord {
+                accepted_at: now,
+                record: bytes,
+            }),
         );
         self.heads.insert(account.0, encode(&leaf));
         let key = DirectoryKey::of_label(&account.directory_label());
@@ -146,27 +157,47 @@ impl<M: Memory> Directory<M> {
         let mut accounts = Vec::with_capacity(request.accounts.len());
         for account in &request.accounts {
             let records = self.dated(account);
-            bytes += records.iter().map(|dated| dated.record.as_slice().len()).sum::<usize>();
+            bytes += records
+                .iter()
+                .map(|dated| dated.record.as_slice().len())
+                .sum::<usize>();
             if bytes > LOOKUP_MAX_BYTES {
                 return Err(DirectoryError::TooLarge);
             }
-            accounts.push(AccountRecords { account: *account, records });
+            accounts.push(AccountRecords {
+                account: *account,
+                records,
+            });
         }
         let leaves: std::collections::BTreeMap<_, _> = request
             .accounts
             .iter()
-            .map(|account| (DirectoryKey::of_label(&account.directory_label()).0, *account))
+            .map(|account| {
+                (
+                    DirectoryKey::of_label(&account.directory_label()).0,
+                    *account,
+                )
+            })
             .collect();
         let keys: Vec<_> = leaves.keys().copied().collect();
         let witness = self.map.witness(&keys, |key| {
-            leaves.get(key).map(|account| encode(&Leaf::Records(self.head(account))))
+            leaves
+                .get(key)
+                .map(|account| encode(&Leaf::Records(self.head(account))))
         });
         let witness = witness.encode().into();
-        Ok(LookupReply { certificate: certificate.into(), witness, accounts })
+        Ok(LookupReply {
+            certificate: certificate.into(),
+            witness,
+            accounts,
+        })
     }
 
     fn head(&self, account: &AccountId) -> RecordsLeaf {
-        let stored = self.heads.get(&account.0).and_then(|bytes| decode(&bytes).ok());
+        let stored = self
+            .heads
+            .get(&account.0)
+            .and_then(|bytes| decode(&bytes).ok());
         stored.unwrap_or_else(|| RecordsLeaf {
             count: 0,
             head: record_start(&account.directory_label()),

@@ -4,7 +4,9 @@ use ed25519_dalek::SigningKey;
 use ic_stable_structures::VectorMemory;
 use paigham_wire::chain::{record_next, record_start};
 use paigham_wire::codec::{decode, encode};
-use paigham_wire::directory::{DirectoryError, LookupReply, LookupRequest, SubmitReply, SubmitRequest};
+use paigham_wire::directory::{
+    DirectoryError, LookupReply, LookupRequest, SubmitReply, SubmitRequest,
+};
 use paigham_wire::identity::{
     AccountState, DeviceEntry, IdentityRecord, RecordContent, RecordKind, Role, recovery_key_hash,
 };
@@ -47,7 +49,10 @@ fn create(seed: u8) -> IdentityRecord {
         key_change_hash: [0; 32],
         kind: RecordKind::Create { nonce: [0; 32] },
     };
-    let keys = [(Role::NewIdentity, &key(seed)), (Role::Recovery, &key(seed + 1))];
+    let keys = [
+        (Role::NewIdentity, &key(seed)),
+        (Role::Recovery, &key(seed + 1)),
+    ];
     IdentityRecord::sign(content, &keys)
 }
 
@@ -69,11 +74,18 @@ fn submit(
     record: &IdentityRecord,
     now: u64,
 ) -> Result<SubmitReply, DirectoryError> {
-    directory.submit(&encode(&SubmitRequest { record: encode(record).into() }), now)
+    directory.submit(
+        &encode(&SubmitRequest {
+            record: encode(record).into(),
+        }),
+        now,
+    )
 }
 
 fn lookup(directory: &Directory<VectorMemory>, accounts: Vec<AccountId>) -> LookupReply {
-    directory.lookup(&encode(&LookupRequest { accounts }), vec![1]).unwrap()
+    directory
+        .lookup(&encode(&LookupRequest { accounts }), vec![1])
+        .unwrap()
 }
 
 /// An account is registered once; its records and their times are certified as a chain.
@@ -82,13 +94,19 @@ fn records_are_certified_as_a_chain() {
     let mut directory = directory();
     let first = create(1);
     let account = first.content.account;
-    let accepted = SubmitReply { version: 0, accepted_at: NOW };
+    let accepted = SubmitReply {
+        version: 0,
+        accepted_at: NOW,
+    };
     assert_eq!(submit(&mut directory, &first, NOW), Ok(accepted));
     assert_eq!(submit(&mut directory, &first, NOW + 9), Ok(accepted));
     let second = freeze(&first, &key(1));
     assert_eq!(
         submit(&mut directory, &second, NOW + 5),
-        Ok(SubmitReply { version: 1, accepted_at: NOW + 5 })
+        Ok(SubmitReply {
+            version: 1,
+            accepted_at: NOW + 5
+        })
     );
     let root = directory.root();
     let absent = AccountId([9; 16]);
@@ -96,11 +114,18 @@ fn records_are_certified_as_a_chain() {
     let witness = Witness::decode(reply.witness.as_slice()).unwrap();
     assert_eq!(witness.root(), root);
     let key = DirectoryKey::of_label(&account.directory_label());
-    let Ok(Found::Present(leaf)) = witness.get(&key.0) else { panic!("absent") };
-    let Leaf::Records(leaf) = decode(leaf).unwrap() else { panic!("another leaf") };
+    let Ok(Found::Present(leaf)) = witness.get(&key.0) else {
+        panic!("absent")
+    };
+    let Leaf::Records(leaf) = decode(leaf).unwrap() else {
+        panic!("another leaf")
+    };
     let head = record_start(&account.directory_label());
     let head = record_next(&head, 0, NOW, &first.hash());
-    assert_eq!((leaf.count, leaf.head), (2, record_next(&head, 1, NOW + 5, &second.hash())));
+    assert_eq!(
+        (leaf.count, leaf.head),
+        (2, record_next(&head, 1, NOW + 5, &second.hash()))
+    );
     assert_eq!(reply.accounts[0].records.len(), 2);
     let key = DirectoryKey::of_label(&absent.directory_label());
     assert_eq!(witness.get(&key.0), Ok(Found::Absent));
@@ -114,16 +139,32 @@ fn wrong_records_are_refused() {
     let mut directory = directory();
     let first = create(1);
     let stranger = freeze(&first, &key(7));
-    assert_eq!(submit(&mut directory, &stranger, NOW), Err(DirectoryError::NoSuchAccount));
+    assert_eq!(
+        submit(&mut directory, &stranger, NOW),
+        Err(DirectoryError::NoSuchAccount)
+    );
     submit(&mut directory, &first, NOW).unwrap();
     let root = directory.root();
-    assert_eq!(submit(&mut directory, &stranger, NOW), Err(DirectoryError::Rejected));
+    assert_eq!(
+        submit(&mut directory, &stranger, NOW),
+        Err(DirectoryError::Rejected)
+    );
     let mut altered = first.clone();
     altered.content.devices[0].leaf_key = [9; 32];
-    assert_eq!(submit(&mut directory, &altered, NOW), Err(DirectoryError::Rejected));
-    let garbage = SubmitRequest { record: vec![1, 2, 3].into() };
-    assert_eq!(directory.submit(&encode(&garbage), NOW), Err(DirectoryError::Malformed));
-    let many = LookupRequest { accounts: vec![AccountId([0; 16]); 257] };
+    assert_eq!(
+        submit(&mut directory, &altered, NOW),
+        Err(DirectoryError::Rejected)
+    );
+    let garbage = SubmitRequest {
+        record: vec![1, 2, 3].into(),
+    };
+    assert_eq!(
+        directory.submit(&encode(&garbage), NOW),
+        Err(DirectoryError::Malformed)
+    );
+    let many = LookupRequest {
+        accounts: vec![AccountId([0; 16]); 257],
+    };
     assert_eq!(
         directory.lookup(&encode(&many), Vec::new()).unwrap_err(),
         DirectoryError::TooLarge
@@ -141,7 +182,12 @@ fn a_directory_outlives_its_code() {
     drop(directory);
     let mut directory = Directory::open(memory, 1).unwrap();
     assert_eq!(directory.root(), root);
-    assert_eq!(submit(&mut directory, &create(1), NOW + 1).unwrap().accepted_at, NOW);
+    assert_eq!(
+        submit(&mut directory, &create(1), NOW + 1)
+            .unwrap()
+            .accepted_at,
+        NOW
+    );
 }
 
 /// The interface that others build against is the one in spec/.

@@ -32,7 +32,9 @@ mod tests {
         for module in [DIRECTORY, RELAY] {
             assert!(module.starts_with(b"\0asm"));
             for path in [workspace, &registry] {
-                let found = module.windows(path.len()).any(|part| part == path.as_bytes());
+                let found = module
+                    .windows(path.len())
+                    .any(|part| part == path.as_bytes());
                 assert!(!found, "a module holds {path}");
             }
         }

@@ -24,9 +24,8 @@ fn with<T>(action: impl FnOnce(&mut Relay<DefaultMemoryImpl>) -> T) -> T {
     RELAY.with_borrow_mut(|slot| {
         let relay = slot.get_or_insert_with(|| {
             let canister = CanisterId::new(api::canister_self().as_slice());
-            let opened = canister.map(|canister| {
-                Relay::open(DefaultMemoryImpl::default(), canister, BUCKET_PAGES)
-            });
+            let opened = canister
+                .map(|canister| Relay::open(DefaultMemoryImpl::default(), canister, BUCKET_PAGES));
             match opened {
                 Some(Ok(relay)) => relay,
                 // A memory of another layout: nothing may be done with it, so the call is undone.

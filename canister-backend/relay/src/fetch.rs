@@ -33,18 +33,31 @@ impl<M: Memory> Relay<M> {
             return Err(RelayError::TooLarge);
         }
         let keys: Vec<_> = request.items.iter().map(|item| item.queue.0).collect();
-        let mut room = Room { bytes: FETCH_MAX_BYTES, digests: FETCH_MAX_DIGESTS };
+        let mut room = Room {
+            bytes: FETCH_MAX_BYTES,
+            digests: FETCH_MAX_DIGESTS,
+        };
         let items = request
             .items
             .iter()
-            .map(|item| self.fetch_one(item, &mut room).unwrap_or_else(FetchedItem::Refused))
+            .map(|item| {
+                self.fetch_one(item, &mut room)
+                    .unwrap_or_else(FetchedItem::Refused)
+            })
             .collect();
         let witness = self.witness(&keys).into();
-        Ok(FetchReply { certificate: certificate.into(), witness, items })
+        Ok(FetchReply {
+            certificate: certificate.into(),
+            witness,
+            items,
+        })
     }
 
     fn fetch_one(&self, item: &FetchItem, room: &mut Room) -> Result<FetchedItem, FetchRefusal> {
-        let leaf = self.queue(&item.queue).ok_or(FetchRefusal::NoSuchQueue)?.leaf;
+        let leaf = self
+            .queue(&item.queue)
+            .ok_or(FetchRefusal::NoSuchQueue)?
+            .leaf;
         let token: TokenRecord = get(&self.tokens, &paired(&item.queue.0, &item.token.hash()))
             .ok_or(FetchRefusal::UnknownToken)?;
         let from = item.from_seq.max(leaf.first_seq);
@@ -75,13 +88,20 @@ impl<M: Memory> Relay<M> {
         FetchedItem::Digests(digests)
     }
 
-    fn fetch_entries(&self, item: &FetchItem, from: u32, last: u32, room: &mut Room) -> FetchedItem {
+    fn fetch_entries(
+        &self,
+        item: &FetchItem,
+        from: u32,
+        last: u32,
+        room: &mut Room,
+    ) -> FetchedItem {
         let mut entries = Vec::new();
         for seq in from..=last {
             let key = numbered(&item.queue.0, seq);
-            let (Some(digest), Some(payload)) =
-                (self.digest(&item.queue, seq), get::<36, M, Payload>(&self.payloads, &key))
-            else {
+            let (Some(digest), Some(payload)) = (
+                self.digest(&item.queue, seq),
+                get::<36, M, Payload>(&self.payloads, &key),
+            ) else {
                 break;
             };
             let bytes = ENTRY_OVERHEAD_BYTES + payload.envelope.as_slice().len();

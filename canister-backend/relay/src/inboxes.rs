@@ -29,12 +29,21 @@ impl<M: Memory> Relay<M> {
         }
         let inbox = InboxId::derive(&request.inbox_key);
         let operation = InboxOperation::Create { xwing_key };
-        if !operation.verify(&request.inbox_key, &request.signature, &self.canister, &inbox) {
+        if !operation.verify(
+            &request.inbox_key,
+            &request.signature,
+            &self.canister,
+            &inbox,
+        ) {
             return Err(RelayError::WrongSignature);
         }
         if let Some(record) = self.inbox(&inbox) {
             let same = record.xwing_key == request.xwing_key;
-            return if same { Ok(record.state()) } else { Err(RelayError::Exists) };
+            return if same {
+                Ok(record.state())
+            } else {
+                Err(RelayError::Exists)
+            };
         }
         let head = inbox_start(&inbox);
         let leaf = InboxLeaf {
@@ -81,7 +90,11 @@ impl<M: Memory> Relay<M> {
                 let holds =
                     operation.verify(inbox_key, &capability.signature, &self.canister, inbox);
                 let lasts = u64::from(not_after) >= now / NS_PER_SECOND;
-                if holds && lasts { Ok(()) } else { Err(RelayError::Credential) }
+                if holds && lasts {
+                    Ok(())
+                } else {
+                    Err(RelayError::Credential)
+                }
             }
             _ => Err(RelayError::Credential),
         }
@@ -106,10 +119,16 @@ impl<M: Memory> Relay<M> {
         leaf.seq += 1;
         let seq = leaf.seq;
         leaf.head = inbox_next(&leaf.head, seq, now, &blake3(request.sealed.as_slice()));
-        let stored = StoredDeposit { accepted_at: now, sealed: request.sealed };
+        let stored = StoredDeposit {
+            accepted_at: now,
+            sealed: request.sealed,
+        };
         put(&mut self.deposits, numbered(&inbox.0, seq), &stored);
         self.put_inbox(&inbox, &record);
-        Ok(Position { seq, accepted_at: now })
+        Ok(Position {
+            seq,
+            accepted_at: now,
+        })
     }
 
     fn find_deposit(
@@ -120,7 +139,10 @@ impl<M: Memory> Relay<M> {
     ) -> Option<Position> {
         self.retained(inbox, leaf, leaf.first_seq)
             .find(|(_, stored)| stored.sealed == *sealed)
-            .map(|(seq, stored)| Position { seq, accepted_at: stored.accepted_at })
+            .map(|(seq, stored)| Position {
+                seq,
+                accepted_at: stored.accepted_at,
+            })
     }
 
     fn retained(
@@ -146,8 +168,16 @@ impl<M: Memory> Relay<M> {
         let inbox = request.inbox;
         let record = self.inbox(&inbox).ok_or(RelayError::NoSuchInbox)?;
         let (from_seq, not_after) = (request.from_seq, request.not_after);
-        let operation = InboxOperation::Read { from_seq, not_after };
-        if !operation.verify(&record.inbox_key, &request.signature, &self.canister, &inbox) {
+        let operation = InboxOperation::Read {
+            from_seq,
+            not_after,
+        };
+        if !operation.verify(
+            &record.inbox_key,
+            &request.signature,
+            &self.canister,
+            &inbox,
+        ) {
             return Err(RelayError::WrongSignature);
         }
         let now = now / NS_PER_SECOND;
@@ -157,17 +187,34 @@ impl<M: Memory> Relay<M> {
         }
         let mut deposits = Vec::new();
         let mut rest = Vec::new();
-        for (seq, StoredDeposit { accepted_at, sealed }) in
-            self.retained(&inbox, &record.leaf, from_seq)
+        for (
+            seq,
+            StoredDeposit {
+                accepted_at,
+                sealed,
+            },
+        ) in self.retained(&inbox, &record.leaf, from_seq)
         {
             if deposits.len() < READ_MAX_DEPOSITS {
-                deposits.push(DepositEntry { seq, accepted_at, sealed });
+                deposits.push(DepositEntry {
+                    seq,
+                    accepted_at,
+                    sealed,
+                });
             } else {
-                rest.push(EntryDigest { accepted_at, post_hash: blake3(sealed.as_slice()) });
+                rest.push(EntryDigest {
+                    accepted_at,
+                    post_hash: blake3(sealed.as_slice()),
+                });
             }
         }
         let witness = self.witness(&[inbox.0]).into();
-        Ok(InboxReply { certificate: certificate.into(), witness, deposits, rest })
+        Ok(InboxReply {
+            certificate: certificate.into(),
+            witness,
+            deposits,
+            rest,
+        })
     }
 
     /// Forgets deposits up to one.

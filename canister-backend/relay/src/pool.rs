@@ -22,13 +22,23 @@ impl<M: Memory> Relay<M> {
             key_packages: &request.key_packages,
             last_resort: &request.last_resort,
         };
-        if !self.check_counter(&record, &inbox, &operation, request.counter, &request.signature)? {
+        if !self.check_counter(
+            &record,
+            &inbox,
+            &operation,
+            request.counter,
+            &request.signature,
+        )? {
             return Ok(record.state());
         }
-        let fits = |package: &VLBytes| {
-            (1..=KEY_PACKAGE_MAX_BYTES).contains(&package.as_slice().len())
-        };
-        if !request.key_packages.iter().chain(&request.last_resort).all(fits) {
+        let fits =
+            |package: &VLBytes| (1..=KEY_PACKAGE_MAX_BYTES).contains(&package.as_slice().len());
+        if !request
+            .key_packages
+            .iter()
+            .chain(&request.last_resort)
+            .all(fits)
+        {
             return Err(RelayError::TooLarge);
         }
         let left = record.leaf.one_time_left as usize;
@@ -59,7 +69,9 @@ impl<M: Memory> Relay<M> {
         self.check_credential(&request.credential, &inbox, &record.inbox_key, now)?;
         let claim_key = paired(&inbox.0, &request.claim_id);
         if let Some(package) = self.claims.get(&claim_key) {
-            return Ok(Claimed { key_package: Some(package.into()) });
+            return Ok(Claimed {
+                key_package: Some(package.into()),
+            });
         }
         if record.leaf.one_time_left == 0 {
             return Ok(Claimed { key_package: None });
@@ -78,7 +90,9 @@ impl<M: Memory> Relay<M> {
         }
         self.claims.insert(claim_key, package.clone());
         self.put_inbox(&inbox, &record);
-        Ok(Claimed { key_package: Some(package.into()) })
+        Ok(Claimed {
+            key_package: Some(package.into()),
+        })
     }
 
     /// X-Wing key and last resort, with a witness; anybody may ask.

@@ -26,7 +26,9 @@ impl<M: Memory> Relay<M> {
     /// Makes a queue; a repeat gets the same reply.
     pub(crate) fn create_queue(&mut self, request: &[u8]) -> Result<QueueCreated, RelayError> {
         let request: CreateQueue = decode(request).map_err(|_| RelayError::Malformed)?;
-        let queue = request.verify(&self.canister).ok_or(RelayError::WrongSignature)?;
+        let queue = request
+            .verify(&self.canister)
+            .ok_or(RelayError::WrongSignature)?;
         if self.queue(&queue).is_none() {
             let (head, commit_head) = (queue_start(&queue), commit_start(&queue));
             let leaf = QueueLeaf {
@@ -41,14 +43,22 @@ impl<M: Memory> Relay<M> {
                 keys_hash: EPOCH_ZERO_KEYS_HASH,
                 generation: 0,
             };
-            let record = QueueRecord { leaf, control_key: request.control_key, keys: None };
+            let record = QueueRecord {
+                leaf,
+                control_key: request.control_key,
+                keys: None,
+            };
             self.put_queue(&queue, &record);
         }
         Ok(QueueCreated { queue })
     }
 
     /// Takes posts one by one; each has its own outcome.
-    pub(crate) fn append_batch(&mut self, posts: &[u8], now: u64) -> Result<BatchReply, RelayError> {
+    pub(crate) fn append_batch(
+        &mut self,
+        posts: &[u8],
+        now: u64,
+    ) -> Result<BatchReply, RelayError> {
         let mut outcomes = Vec::new();
         let mut rest = posts;
         while !rest.is_empty() {
@@ -101,8 +111,10 @@ impl<M: Memory> Relay<M> {
         leaf: &QueueLeaf,
         hash: &Hash,
     ) -> Result<Option<Position>, PostRefusal> {
-        let behind =
-            leaf.seq.checked_sub(header.after_seq).ok_or(PostRefusal::AfterSeqAhead)?;
+        let behind = leaf
+            .seq
+            .checked_sub(header.after_seq)
+            .ok_or(PostRefusal::AfterSeqAhead)?;
         if behind > REPEAT_WINDOW {
             return Err(PostRefusal::CatchUpFirst);
         }
@@ -110,7 +122,10 @@ impl<M: Memory> Relay<M> {
             if let Some(entry) = self.digest(&header.queue, seq)
                 && entry.post_hash == *hash
             {
-                return Ok(Some(Position { seq, accepted_at: entry.accepted_at }));
+                return Ok(Some(Position {
+                    seq,
+                    accepted_at: entry.accepted_at,
+                }));
             }
         }
         Ok(None)
@@ -130,14 +145,28 @@ impl<M: Memory> Relay<M> {
             return Err(PostRefusal::Full);
         }
         let seq = leaf.seq + 1;
-        let digest = EntryDigest { accepted_at: now, post_hash };
+        let digest = EntryDigest {
+            accepted_at: now,
+            post_hash,
+        };
         leaf.head = queue_next(&leaf.head, seq, &digest);
         leaf.seq = seq;
         let key = numbered(&post.header.queue.0, seq);
         put(&mut self.digests, key, &digest);
         let envelope = post.envelope.to_vec().into();
-        put(&mut self.payloads, key, &Payload { header: *post.header_bytes, keys_hash, envelope });
-        Ok(Position { seq, accepted_at: now })
+        put(
+            &mut self.payloads,
+            key,
+            &Payload {
+                header: *post.header_bytes,
+                keys_hash,
+                envelope,
+            },
+        );
+        Ok(Position {
+            seq,
+            accepted_at: now,
+        })
     }
 
     /// Compare-and-swap on the epoch: commit, keys, Welcome and tree are stored together, or
@@ -161,13 +190,15 @@ impl<M: Memory> Relay<M> {
         if header.kind != PostKind::Commit {
             return Err(PostRefusal::WrongKind.into());
         }
-        let mut record =
-            self.queue(&header.queue).ok_or(RelayError::Post(PostRefusal::NoSuchQueue))?;
+        let mut record = self
+            .queue(&header.queue)
+            .ok_or(RelayError::Post(PostRefusal::NoSuchQueue))?;
         let started = header.epoch.checked_add(1).ok_or(RelayError::Malformed)?;
         if let Some(accepted) = self.find_commit(&header.queue, started, &hash) {
             return Ok(accepted);
         }
-        self.find_repeat(&header, &record.leaf, &hash).map_err(RelayError::Post)?;
+        self.find_repeat(&header, &record.leaf, &hash)
+            .map_err(RelayError::Post)?;
         check_time(header.not_after, now).map_err(RelayError::Post)?;
         check_epoch(header.epoch, record.leaf.epoch).map_err(RelayError::Post)?;
         let signed = request.verify(
@@ -203,22 +234,42 @@ impl<M: Memory> Relay<M> {
         let epoch = record.leaf.epoch + 1;
         if keys.generation != record.leaf.generation {
             if let Some(ended) = &record.keys {
-                let token =
-                    TokenRecord { generation: ended.generation, end: seq };
-                put(&mut self.tokens, paired(&queue.0, &ended.read_token_hash), &token);
+                let token = TokenRecord {
+                    generation: ended.generation,
+                    end: seq,
+                };
+                put(
+                    &mut self.tokens,
+                    paired(&queue.0, &ended.read_token_hash),
+                    &token,
+                );
             }
-            let token = TokenRecord { generation: keys.generation, end: 0 };
-            put(&mut self.tokens, paired(&queue.0, &keys.read_token_hash), &token);
+            let token = TokenRecord {
+                generation: keys.generation,
+                end: 0,
+            };
+            put(
+                &mut self.tokens,
+                paired(&queue.0, &keys.read_token_hash),
+                &token,
+            );
         }
         let leaf = &mut record.leaf;
-        let digest = EntryDigest { accepted_at, post_hash };
+        let digest = EntryDigest {
+            accepted_at,
+            post_hash,
+        };
         leaf.commit_head = commit_next(&leaf.commit_head, epoch, seq, &digest, &keys_hash);
         leaf.epoch = epoch;
         leaf.keys_hash = keys_hash;
         leaf.generation = keys.generation;
         record.control_key = keys.control_key;
         record.keys = Some(keys.clone());
-        let stored = CommitRecord { seq, accepted_at, post_hash };
+        let stored = CommitRecord {
+            seq,
+            accepted_at,
+            post_hash,
+        };
         put(&mut self.commits, numbered(&queue.0, epoch), &stored);
         self.store_bundle(&queue, epoch, &request.bundle);
         self.put_queue(&queue, record);
@@ -227,7 +278,10 @@ impl<M: Memory> Relay<M> {
 
     fn find_commit(&self, queue: &QueueId, epoch: u32, hash: &Hash) -> Option<CommitAccepted> {
         let commit: CommitRecord = get(&self.commits, &numbered(&queue.0, epoch))?;
-        let position = Position { seq: commit.seq, accepted_at: commit.accepted_at };
+        let position = Position {
+            seq: commit.seq,
+            accepted_at: commit.accepted_at,
+        };
         (commit.post_hash == *hash).then_some(CommitAccepted { epoch, position })
     }
 }
@@ -277,7 +331,11 @@ fn check_generation(record: &QueueRecord, request: &SubmitCommit) -> Result<(), 
                 && next.read_token_hash != now.read_token_hash
         }
     };
-    if follows { Ok(()) } else { Err(PostRefusal::WrongGeneration.into()) }
+    if follows {
+        Ok(())
+    } else {
+        Err(PostRefusal::WrongGeneration.into())
+    }
 }
 
 /// What a joiner's leaf says of stored bytes.

@@ -60,7 +60,10 @@ pub(crate) struct InboxRecord {
 
 impl InboxRecord {
     pub(crate) const fn state(&self) -> InboxState {
-        InboxState { one_time_left: self.leaf.one_time_left, first_seq: self.leaf.first_seq }
+        InboxState {
+            one_time_left: self.leaf.one_time_left,
+            first_seq: self.leaf.first_seq,
+        }
     }
 }
 

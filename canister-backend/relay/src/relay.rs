@@ -45,7 +45,9 @@ pub struct Relay<M: Memory> {
 
 impl<M: Memory> std::fmt::Debug for Relay<M> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Relay").field("canister", &self.canister).finish_non_exhaustive()
+        f.debug_struct("Relay")
+            .field("canister", &self.canister)
+            .finish_non_exhaustive()
     }
 }
 
@@ -109,7 +111,9 @@ impl<M: Memory> Relay<M> {
     /// # Panics
     /// When stable memory cannot grow: half of the call is stored by then, and the trap undoes it.
     pub(crate) fn certify(&mut self, key: &[u8; 32], leaf: &[u8]) {
-        self.map.insert(key, leaf).expect("no stable memory left; the whole call is undone");
+        self.map
+            .insert(key, leaf)
+            .expect("no stable memory left; the whole call is undone");
     }
 
     pub(crate) fn digest(&self, queue: &QueueId, seq: u32) -> Option<EntryDigest> {

@@ -1,4 +1,8 @@
 //! Stories of the relay's operations: that each holds, and that each violation is refused.
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "tests count to small numbers"
+)]
 
 use std::collections::BTreeMap;
 
@@ -27,6 +31,9 @@ fn canister() -> CanisterId {
 fn relay() -> Relay<VectorMemory> {
     Relay::open(VectorMemory::default(), canister(), 1).unwrap()
 }
+
+/// What an adversary does to a header.
+type Change = fn(&mut PostHeader);
 
 /// What the members of a group know.
 #[derive(Clone)]
@@ -63,9 +70,19 @@ impl Group {
 
     fn with_nonce(relay: &mut Relay<VectorMemory>, nonce: Hash) -> Self {
         let (queue, request) = CreateQueue::sign(&control(0), &canister(), nonce);
-        assert_eq!(relay.create_queue(&encode(&request)), Ok(QueueCreated { queue }));
+        assert_eq!(
+            relay.create_queue(&encode(&request)),
+            Ok(QueueCreated { queue })
+        );
         let control = control(0);
-        Self { queue, epoch: 0, seq: 0, control, keys: None, token: token(1) }
+        Self {
+            queue,
+            epoch: 0,
+            seq: 0,
+            control,
+            keys: None,
+            token: token(1),
+        }
     }
 
     fn header(&self, kind: PostKind, envelope: &[u8]) -> PostHeader {
@@ -97,12 +114,20 @@ impl Group {
             &bundle,
         );
         let post = encode_post(&header, None, envelope).into();
-        SubmitCommit { post, next_keys: next, bundle, signature }
+        SubmitCommit {
+            post,
+            next_keys: next,
+            bundle,
+            signature,
+        }
     }
 
     fn advance(&mut self, relay: &mut Relay<VectorMemory>, new_generation: bool) {
         let generation = self.keys.as_ref().map_or(0, |keys| keys.generation);
-        let next = keys(self.epoch + 1, generation + u32::from(new_generation || generation == 0));
+        let next = keys(
+            self.epoch + 1,
+            generation + u32::from(new_generation || generation == 0),
+        );
         let commit = self.commit(b"commit", next.clone(), CommitBundle::empty());
         let accepted = relay.submit_commit(&encode(&commit), NOW).unwrap();
         self.epoch += 1;
@@ -126,7 +151,10 @@ fn refused(relay: &mut Relay<VectorMemory>, post: &[u8]) -> PostRefusal {
 }
 
 fn position(seq: u32) -> Position {
-    Position { seq, accepted_at: NOW }
+    Position {
+        seq,
+        accepted_at: NOW,
+    }
 }
 
 fn leaf(relay: &mut Relay<VectorMemory>, queue: &QueueId) -> QueueLeaf {
@@ -149,8 +177,15 @@ fn fetch(
     from_seq: u32,
     what: FetchWhat,
 ) -> FetchedItem {
-    let item = FetchItem { queue, token: token.clone(), from_seq, what };
-    let mut reply = relay.fetch(&encode(&FetchRequest { items: vec![item] }), vec![1]).unwrap();
+    let item = FetchItem {
+        queue,
+        token: token.clone(),
+        from_seq,
+        what,
+    };
+    let mut reply = relay
+        .fetch(&encode(&FetchRequest { items: vec![item] }), vec![1])
+        .unwrap();
     reply.items.remove(0)
 }
 
@@ -171,11 +206,20 @@ fn a_queue_belongs_to_its_first_control_key() {
     assert_eq!(relay.root(), root);
     let (_, mut forged) = CreateQueue::sign(&control(9), &canister(), [5; 32]);
     forged.control_key = control(0).verifying_key().to_bytes();
-    assert_eq!(relay.create_queue(&encode(&forged)), Err(RelayError::WrongSignature));
+    assert_eq!(
+        relay.create_queue(&encode(&forged)),
+        Err(RelayError::WrongSignature)
+    );
     let elsewhere = CanisterId::new(&[9]).unwrap();
     let (_, foreign) = CreateQueue::sign(&control(0), &elsewhere, [5; 32]);
-    assert_eq!(relay.create_queue(&encode(&foreign)), Err(RelayError::WrongSignature));
-    assert_eq!(leaf(&mut relay, &group.queue).head, queue_start(&group.queue));
+    assert_eq!(
+        relay.create_queue(&encode(&foreign)),
+        Err(RelayError::WrongSignature)
+    );
+    assert_eq!(
+        leaf(&mut relay, &group.queue).head,
+        queue_start(&group.queue)
+    );
 }
 
 /// Posts are numbered, chained and certified; the certified leaf is what anybody computes.
@@ -188,7 +232,10 @@ fn posts_are_chained() {
     let outcomes = append(&mut relay, &posts);
     assert_eq!(
         outcomes,
-        vec![PostOutcome::Accepted(position(2)), PostOutcome::Accepted(position(3))]
+        vec![
+            PostOutcome::Accepted(position(2)),
+            PostOutcome::Accepted(position(3))
+        ]
     );
     let leaf = leaf(&mut relay, &group.queue);
     let FetchedItem::Entries(entries) =
@@ -200,13 +247,19 @@ fn posts_are_chained() {
     let mut commit_head = commit_start(&group.queue);
     for entry in &entries {
         let post_hash = post_hash(&entry.header, entry.envelope.as_slice());
-        let digest = EntryDigest { accepted_at: entry.accepted_at, post_hash };
+        let digest = EntryDigest {
+            accepted_at: entry.accepted_at,
+            post_hash,
+        };
         head = queue_next(&head, entry.seq, &digest);
         if let Some(keys_hash) = entry.keys_hash {
             commit_head = commit_next(&commit_head, 1, entry.seq, &digest, &keys_hash);
         }
     }
-    assert_eq!((leaf.seq, leaf.head, leaf.commit_head), (3, head, commit_head));
+    assert_eq!(
+        (leaf.seq, leaf.head, leaf.commit_head),
+        (3, head, commit_head)
+    );
     assert_eq!(leaf.keys_hash, keys(1, 1).hash());
     let FetchedItem::Digests(digests) =
         fetch(&relay, group.queue, &group.token, 2, FetchWhat::Digests)
@@ -226,13 +279,22 @@ fn a_repeat_is_harmless() {
     let twice = [post.clone(), post.clone()].concat();
     assert_eq!(
         append(&mut relay, &twice),
-        vec![PostOutcome::Accepted(position(2)), PostOutcome::Repeat(position(2))]
+        vec![
+            PostOutcome::Accepted(position(2)),
+            PostOutcome::Repeat(position(2))
+        ]
     );
     let old = group.clone();
     group.seq = 2;
     group.advance(&mut relay, false);
-    assert_eq!(append(&mut relay, &post), vec![PostOutcome::Repeat(position(2))]);
-    assert_eq!(refused(&mut relay, &old.post(b"other")), PostRefusal::StaleEpoch);
+    assert_eq!(
+        append(&mut relay, &post),
+        vec![PostOutcome::Repeat(position(2))]
+    );
+    assert_eq!(
+        refused(&mut relay, &old.post(b"other")),
+        PostRefusal::StaleEpoch
+    );
     assert_eq!(leaf(&mut relay, &group.queue).seq, 3);
 }
 
@@ -241,20 +303,32 @@ fn a_repeat_is_harmless() {
 fn wrong_posts_are_refused() {
     let mut relay = relay();
     let fresh = Group::create(&mut relay);
-    assert_eq!(refused(&mut relay, &fresh.post(b"epoch 0")), PostRefusal::WrongMac);
-    let mut group = fresh.clone();
+    assert_eq!(
+        refused(&mut relay, &fresh.post(b"epoch 0")),
+        PostRefusal::WrongMac
+    );
+    let mut group = fresh;
     group.advance(&mut relay, false);
     let root = relay.root();
-    let change = |change: fn(&mut PostHeader)| {
+    let change = |change: Change| {
         let mut header = group.header(PostKind::Application, b"x");
         change(&mut header);
         encode_post(&header, group.keys.as_ref().map(|keys| &keys.mac_key), b"x")
     };
-    let cases: [(fn(&mut PostHeader), PostRefusal); 8] = [
-        (|header| header.queue = QueueId([9; 32]), PostRefusal::NoSuchQueue),
+    let cases: [(Change, PostRefusal); 8] = [
+        (
+            |header| header.queue = QueueId([9; 32]),
+            PostRefusal::NoSuchQueue,
+        ),
         (|header| header.after_seq = 2, PostRefusal::AfterSeqAhead),
-        (|header| header.not_after = 1_699_999_999, PostRefusal::Expired),
-        (|header| header.not_after = 1_700_000_601, PostRefusal::NotAfterTooFar),
+        (
+            |header| header.not_after = 1_699_999_999,
+            PostRefusal::Expired,
+        ),
+        (
+            |header| header.not_after = 1_700_000_601,
+            PostRefusal::NotAfterTooFar,
+        ),
         (|header| header.epoch = 0, PostRefusal::StaleEpoch),
         (|header| header.epoch = 2, PostRefusal::FutureEpoch),
         (|header| header.length = 2, PostRefusal::Malformed),
@@ -282,12 +356,20 @@ fn who_is_far_behind_catches_up_first() {
     let mut relay = relay();
     let mut group = Group::create(&mut relay);
     group.advance(&mut relay, false);
-    let posts: Vec<u8> = (0..257u32).flat_map(|i| group.post(&i.to_be_bytes())).collect();
+    let posts: Vec<u8> = (0..257u32)
+        .flat_map(|i| group.post(&i.to_be_bytes()))
+        .collect();
     let outcomes = append(&mut relay, &posts);
     assert_eq!(outcomes[256], PostOutcome::Accepted(position(258)));
-    assert_eq!(refused(&mut relay, &group.post(b"late")), PostRefusal::CatchUpFirst);
+    assert_eq!(
+        refused(&mut relay, &group.post(b"late")),
+        PostRefusal::CatchUpFirst
+    );
     group.seq = 2;
-    assert_eq!(append(&mut relay, &group.post(b"late")), vec![PostOutcome::Accepted(position(259))]);
+    assert_eq!(
+        append(&mut relay, &group.post(b"late")),
+        vec![PostOutcome::Accepted(position(259))]
+    );
 }
 
 /// Of two commits on one epoch one wins; the other is told, and sending the winner again gets its
@@ -298,10 +380,19 @@ fn commits_compare_and_swap() {
     let group = Group::create(&mut relay);
     let winner = encode(&group.commit(b"a", keys(1, 1), CommitBundle::empty()));
     let loser = encode(&group.commit(b"b", keys(1, 1), CommitBundle::empty()));
-    let accepted = CommitAccepted { epoch: 1, position: position(1) };
+    let accepted = CommitAccepted {
+        epoch: 1,
+        position: position(1),
+    };
     assert_eq!(relay.submit_commit(&winner, NOW), Ok(accepted));
-    assert_eq!(relay.submit_commit(&loser, NOW), Err(PostRefusal::StaleEpoch.into()));
-    assert_eq!(relay.submit_commit(&winner, NOW + 1_000_000_000_000), Ok(accepted));
+    assert_eq!(
+        relay.submit_commit(&loser, NOW),
+        Err(PostRefusal::StaleEpoch.into())
+    );
+    assert_eq!(
+        relay.submit_commit(&winner, NOW + 1_000_000_000_000),
+        Ok(accepted)
+    );
 }
 
 /// A commit needs the control key of its epoch, over everything stored with it, and a generation
@@ -315,19 +406,34 @@ fn wrong_commits_are_refused() {
     };
     let mut stolen = group.commit(b"a", keys(1, 1), CommitBundle::empty());
     stolen.next_keys.mac_key = MacKey::new([9; 32]);
-    assert_eq!(submit(&mut relay, &stolen), PostRefusal::WrongSignature.into());
+    assert_eq!(
+        submit(&mut relay, &stolen),
+        PostRefusal::WrongSignature.into()
+    );
     let mut bundled = group.commit(b"a", keys(1, 1), CommitBundle::empty());
     bundled.bundle.locators.push(WelcomeId([1; 32]).locator());
-    assert_eq!(submit(&mut relay, &bundled), PostRefusal::WrongSignature.into());
+    assert_eq!(
+        submit(&mut relay, &bundled),
+        PostRefusal::WrongSignature.into()
+    );
     let no_generation = group.commit(b"a", keys(1, 0), CommitBundle::empty());
-    assert_eq!(submit(&mut relay, &no_generation), PostRefusal::WrongGeneration.into());
+    assert_eq!(
+        submit(&mut relay, &no_generation),
+        PostRefusal::WrongGeneration.into()
+    );
     group.advance(&mut relay, false);
     let skips = group.commit(b"a", keys(2, 3), CommitBundle::empty());
-    assert_eq!(submit(&mut relay, &skips), PostRefusal::WrongGeneration.into());
+    assert_eq!(
+        submit(&mut relay, &skips),
+        PostRefusal::WrongGeneration.into()
+    );
     let mut same = keys(2, 1);
     same.read_token_hash = [1; 32];
     let changes_token = group.commit(b"a", same, CommitBundle::empty());
-    assert_eq!(submit(&mut relay, &changes_token), PostRefusal::WrongGeneration.into());
+    assert_eq!(
+        submit(&mut relay, &changes_token),
+        PostRefusal::WrongGeneration.into()
+    );
     let mut post = group.commit(b"a", keys(2, 1), CommitBundle::empty());
     post.post = group.post(b"a").into();
     assert_eq!(submit(&mut relay, &post), PostRefusal::WrongKind.into());
@@ -346,7 +452,10 @@ fn a_token_reads_its_generation() {
     group.advance(&mut relay, true);
     append(&mut relay, &group.post(b"after"));
     let queue = group.queue;
-    assert_eq!(seqs(fetch(&relay, queue, &removed, 1, FetchWhat::Entries)), vec![1, 2, 3]);
+    assert_eq!(
+        seqs(fetch(&relay, queue, &removed, 1, FetchWhat::Entries)),
+        vec![1, 2, 3]
+    );
     assert_eq!(
         fetch(&relay, queue, &removed, 4, FetchWhat::Entries),
         FetchedItem::Refused(FetchRefusal::GenerationOver)
@@ -356,7 +465,10 @@ fn a_token_reads_its_generation() {
         panic!("no digests");
     };
     assert_eq!(digests.len(), 1);
-    assert_eq!(seqs(fetch(&relay, queue, &group.token, 1, FetchWhat::Entries)), vec![1, 2, 3, 4]);
+    assert_eq!(
+        seqs(fetch(&relay, queue, &group.token, 1, FetchWhat::Entries)),
+        vec![1, 2, 3, 4]
+    );
     let stranger = ReadToken::new([0; 32]);
     for what in [FetchWhat::Entries, FetchWhat::Digests] {
         assert_eq!(
@@ -388,21 +500,31 @@ fn welcomes_wait_for_their_joiners() {
     relay.submit_commit(&encode(&commit), NOW).unwrap();
     relay.root();
     let read = |relay: &Relay<VectorMemory>, id: WelcomeId| {
-        relay.welcome(&encode(&WelcomeRequest { welcome_id: id }), vec![1]).unwrap()
+        relay
+            .welcome(&encode(&WelcomeRequest { welcome_id: id }), vec![1])
+            .unwrap()
     };
     for id in ids {
         let reply = read(&relay, id);
         assert_eq!(reply.wrapper.as_slice(), b"wrapper");
         let witness = Witness::decode(reply.witness.as_slice()).unwrap();
-        assert!(matches!(witness.get(&id.locator().0), Ok(Found::Present(_))));
+        assert!(matches!(
+            witness.get(&id.locator().0),
+            Ok(Found::Present(_))
+        ));
     }
     group.epoch = 1;
     group.seq = 1;
     group.control = control(1);
     let thief = group.commit(b"add", keys(2, 1), bundle);
-    assert_eq!(relay.submit_commit(&encode(&thief), NOW), Err(RelayError::Exists));
+    assert_eq!(
+        relay.submit_commit(&encode(&thief), NOW),
+        Err(RelayError::Exists)
+    );
     let ack = |relay: &mut Relay<VectorMemory>, id: WelcomeId| {
-        relay.ack_welcome(&encode(&WelcomeRequest { welcome_id: id })).unwrap();
+        relay
+            .ack_welcome(&encode(&WelcomeRequest { welcome_id: id }))
+            .unwrap();
         relay.root();
     };
     ack(&mut relay, ids[0]);
@@ -428,9 +550,15 @@ impl Owner {
         let inbox_key = key.verifying_key().to_bytes();
         let inbox = InboxId::derive(&inbox_key);
         let xwing_key = vec![3; XWING_KEY_BYTES];
-        let signature =
-            InboxOperation::Create { xwing_key: &xwing_key }.sign(&key, &canister(), &inbox);
-        let request = CreateInbox { inbox_key, xwing_key: xwing_key.into(), signature };
+        let signature = InboxOperation::Create {
+            xwing_key: &xwing_key,
+        }
+        .sign(&key, &canister(), &inbox);
+        let request = CreateInbox {
+            inbox_key,
+            xwing_key: xwing_key.into(),
+            signature,
+        };
         relay.create_inbox(&encode(&request)).unwrap();
         Self { key, inbox }
     }
@@ -440,18 +568,34 @@ impl Owner {
     }
 
     fn read(&self, relay: &Relay<VectorMemory>, from_seq: u32) -> Result<InboxReply, RelayError> {
-        let signature = self.sign(InboxOperation::Read { from_seq, not_after: SOON });
-        let request = ReadInbox { inbox: self.inbox, from_seq, not_after: SOON, signature };
+        let signature = self.sign(InboxOperation::Read {
+            from_seq,
+            not_after: SOON,
+        });
+        let request = ReadInbox {
+            inbox: self.inbox,
+            from_seq,
+            not_after: SOON,
+            signature,
+        };
         relay.read_inbox(&encode(&request), vec![1], NOW)
     }
 
     fn drain(&self, counter: u64, up_to: u32) -> Vec<u8> {
         let signature = self.sign(InboxOperation::Drain { counter, up_to });
-        encode(&Drain { inbox: self.inbox, counter, up_to, signature })
+        encode(&Drain {
+            inbox: self.inbox,
+            counter,
+            up_to,
+            signature,
+        })
     }
 
     fn refill(&self, counter: u64, packages: &[&[u8]], last_resort: Option<&[u8]>) -> Vec<u8> {
-        let key_packages = packages.iter().map(|package| package.to_vec().into()).collect();
+        let key_packages = packages
+            .iter()
+            .map(|package| package.to_vec().into())
+            .collect();
         let last_resort = last_resort.map(|package| package.to_vec().into());
         let operation = InboxOperation::Refill {
             counter,
@@ -459,17 +603,36 @@ impl Owner {
             last_resort: &last_resort,
         };
         let signature = self.sign(operation);
-        encode(&Refill { inbox: self.inbox, counter, key_packages, last_resort, signature })
+        encode(&Refill {
+            inbox: self.inbox,
+            counter,
+            key_packages,
+            last_resort,
+            signature,
+        })
     }
 }
 
 fn none() -> Credential {
-    Credential { credential_type: credential::NONE, data: Vec::new().into() }
+    Credential {
+        credential_type: credential::NONE,
+        data: Vec::new().into(),
+    }
 }
 
-fn deposit(relay: &mut Relay<VectorMemory>, inbox: InboxId, sealed: &[u8]) -> Result<u32, RelayError> {
-    let request = Deposit { inbox, credential: none(), sealed: sealed.to_vec().into() };
-    relay.deposit(&encode(&request), NOW).map(|position| position.seq)
+fn deposit(
+    relay: &mut Relay<VectorMemory>,
+    inbox: InboxId,
+    sealed: &[u8],
+) -> Result<u32, RelayError> {
+    let request = Deposit {
+        inbox,
+        credential: none(),
+        sealed: sealed.to_vec().into(),
+    };
+    relay
+        .deposit(&encode(&request), NOW)
+        .map(|position| position.seq)
 }
 
 /// Deposits wait in order until the owner drains them; only the owner reads and drains, and an old
@@ -481,19 +644,44 @@ fn an_inbox_belongs_to_its_key() {
     assert_eq!(deposit(&mut relay, owner.inbox, b"a"), Ok(1));
     assert_eq!(deposit(&mut relay, owner.inbox, b"b"), Ok(2));
     assert_eq!(deposit(&mut relay, owner.inbox, b"a"), Ok(1));
-    assert_eq!(deposit(&mut relay, InboxId([0; 32]), b"a"), Err(RelayError::NoSuchInbox));
+    assert_eq!(
+        deposit(&mut relay, InboxId([0; 32]), b"a"),
+        Err(RelayError::NoSuchInbox)
+    );
     let read = owner.read(&relay, 1).unwrap();
-    let sealed: Vec<_> = read.deposits.iter().map(|entry| entry.sealed.as_slice()).collect();
+    let sealed: Vec<_> = read
+        .deposits
+        .iter()
+        .map(|entry| entry.sealed.as_slice())
+        .collect();
     assert_eq!(sealed, [b"a", b"b"]);
-    let thief = Owner { key: SigningKey::from_bytes(&[1; 32]), inbox: owner.inbox };
+    let thief = Owner {
+        key: SigningKey::from_bytes(&[1; 32]),
+        inbox: owner.inbox,
+    };
     assert_eq!(thief.read(&relay, 1), Err(RelayError::WrongSignature));
-    assert_eq!(relay.drain(&thief.drain(1, 2)), Err(RelayError::WrongSignature));
+    assert_eq!(
+        relay.drain(&thief.drain(1, 2)),
+        Err(RelayError::WrongSignature)
+    );
     let drain = owner.drain(1, 1);
-    let state = InboxState { one_time_left: 0, first_seq: 2 };
+    let state = InboxState {
+        one_time_left: 0,
+        first_seq: 2,
+    };
     assert_eq!(relay.drain(&drain), Ok(state));
     assert_eq!(relay.drain(&drain), Ok(state));
-    assert_eq!(relay.drain(&owner.drain(1, 2)), Err(RelayError::StaleCounter(1)));
-    assert_eq!(relay.drain(&owner.drain(2, 99)), Ok(InboxState { one_time_left: 0, first_seq: 3 }));
+    assert_eq!(
+        relay.drain(&owner.drain(1, 2)),
+        Err(RelayError::StaleCounter(1))
+    );
+    assert_eq!(
+        relay.drain(&owner.drain(2, 99)),
+        Ok(InboxState {
+            one_time_left: 0,
+            first_seq: 3
+        })
+    );
     assert_eq!(relay.drain(&drain), Err(RelayError::StaleCounter(2)));
     assert!(owner.read(&relay, 1).unwrap().deposits.is_empty());
 }
@@ -505,24 +693,41 @@ fn key_packages_are_claimed_once() {
     let mut relay = relay();
     let owner = Owner::create(&mut relay);
     let refill = owner.refill(1, &[b"one", b"two"], Some(b"last"));
-    let full = InboxState { one_time_left: 2, first_seq: 1 };
+    let full = InboxState {
+        one_time_left: 2,
+        first_seq: 1,
+    };
     assert_eq!(relay.refill(&refill), Ok(full));
     assert_eq!(relay.refill(&refill), Ok(full));
     let claim = |relay: &mut Relay<VectorMemory>, id: u8| {
-        let request = Claim { inbox: owner.inbox, claim_id: [id; 32], credential: none() };
+        let request = Claim {
+            inbox: owner.inbox,
+            claim_id: [id; 32],
+            credential: none(),
+        };
         let claimed = relay.claim(&encode(&request), NOW).unwrap();
-        claimed.key_package.map(|package| package.as_slice().to_vec())
+        claimed
+            .key_package
+            .map(|package| package.as_slice().to_vec())
     };
     assert_eq!(claim(&mut relay, 1).unwrap(), b"one");
     assert_eq!(claim(&mut relay, 1).unwrap(), b"one");
     assert_eq!(claim(&mut relay, 2).unwrap(), b"two");
     assert_eq!(claim(&mut relay, 3), None);
-    let pool = relay.pool(&encode(&PoolRequest { inbox: owner.inbox }), vec![1]).unwrap();
+    let pool = relay
+        .pool(&encode(&PoolRequest { inbox: owner.inbox }), vec![1])
+        .unwrap();
     assert_eq!(pool.last_resort.as_slice(), b"last");
     let many: Vec<&[u8]> = vec![b"x"; POOL_MAX_KEY_PACKAGES + 1];
-    assert_eq!(relay.refill(&owner.refill(2, &many, None)), Err(RelayError::Full));
+    assert_eq!(
+        relay.refill(&owner.refill(2, &many, None)),
+        Err(RelayError::Full)
+    );
     let huge = vec![0; KEY_PACKAGE_MAX_BYTES + 1];
-    assert_eq!(relay.refill(&owner.refill(2, &[&huge], None)), Err(RelayError::TooLarge));
+    assert_eq!(
+        relay.refill(&owner.refill(2, &[&huge], None)),
+        Err(RelayError::TooLarge)
+    );
 }
 
 /// A contact's capability opens the inbox until it expires; a forged one or an unknown kind does
@@ -533,21 +738,35 @@ fn credentials_are_checked() {
     let owner = Owner::create(&mut relay);
     let offer = |relay: &mut Relay<VectorMemory>, credential| {
         let sealed = b"hello".to_vec().into();
-        let request = Deposit { inbox: owner.inbox, credential, sealed };
+        let request = Deposit {
+            inbox: owner.inbox,
+            credential,
+            sealed,
+        };
         relay.deposit(&encode(&request), NOW).map(|_| ())
     };
     let capability = |not_after: u32, key: &SigningKey| {
         let operation = InboxOperation::Capability { not_after };
         let signature = operation.sign(key, &canister(), &owner.inbox);
-        let data = encode(&Capability { not_after, signature }).into();
-        Credential { credential_type: credential::CAPABILITY, data }
+        let data = encode(&Capability {
+            not_after,
+            signature,
+        })
+        .into();
+        Credential {
+            credential_type: credential::CAPABILITY,
+            data,
+        }
     };
     assert_eq!(offer(&mut relay, capability(SOON, &owner.key)), Ok(()));
     let past = capability(1_699_999_999, &owner.key);
     assert_eq!(offer(&mut relay, past), Err(RelayError::Credential));
     let forged = capability(SOON, &SigningKey::from_bytes(&[1; 32]));
     assert_eq!(offer(&mut relay, forged), Err(RelayError::Credential));
-    let ticket = Credential { credential_type: credential::TICKET, data: vec![1].into() };
+    let ticket = Credential {
+        credential_type: credential::TICKET,
+        data: vec![1].into(),
+    };
     assert_eq!(offer(&mut relay, ticket), Err(RelayError::Credential));
 }
 
@@ -558,7 +777,7 @@ fn garbage_changes_nothing() {
     Group::create(&mut relay);
     Owner::create(&mut relay);
     let root = relay.root();
-    let mut bytes = vec![0u8; 200];
+    let mut bytes = [0u8; 200];
     for seed in 0..500u32 {
         let hash = paigham_wire::hash::blake3(&seed.to_be_bytes());
         for (at, byte) in bytes.iter_mut().enumerate() {
@@ -573,7 +792,11 @@ fn garbage_changes_nothing() {
         assert!(relay.refill(garbage).is_err());
         assert!(relay.claim(garbage, NOW).is_err());
         let outcomes = relay.append_batch(garbage, NOW).unwrap().outcomes;
-        assert!(outcomes.iter().all(|outcome| matches!(outcome, PostOutcome::Refused(_))));
+        assert!(
+            outcomes
+                .iter()
+                .all(|outcome| matches!(outcome, PostOutcome::Refused(_)))
+        );
     }
     assert_eq!(relay.root(), root);
 }
@@ -590,7 +813,16 @@ fn a_relay_outlives_its_code() {
     drop(relay);
     let mut relay = Relay::open(memory, canister(), 1).unwrap();
     assert_eq!(relay.root(), root);
-    assert_eq!(seqs(fetch(&relay, group.queue, &group.token, 1, FetchWhat::Entries)), vec![1, 2]);
+    assert_eq!(
+        seqs(fetch(
+            &relay,
+            group.queue,
+            &group.token,
+            1,
+            FetchWhat::Entries
+        )),
+        vec![1, 2]
+    );
 }
 
 /// The interface that others build against is the one in spec/.

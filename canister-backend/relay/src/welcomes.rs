@@ -20,15 +20,14 @@ impl<M: Memory> Relay<M> {
                 && self.queue(&QueueId(locator.0)).is_none()
                 && !self.inboxes.contains_key(&locator.0)
         });
-        if ascending && free { Ok(()) } else { Err(RelayError::Exists) }
+        if ascending && free {
+            Ok(())
+        } else {
+            Err(RelayError::Exists)
+        }
     }
 
-    pub(crate) fn store_bundle(
-        &mut self,
-        queue: &QueueId,
-        epoch: u32,
-        bundle: &CommitBundle,
-    ) {
+    pub(crate) fn store_bundle(&mut self, queue: &QueueId, epoch: u32, bundle: &CommitBundle) {
         let joiners_left = u32::try_from(bundle.locators.len()).unwrap_or(u32::MAX);
         if joiners_left == 0 {
             return;
@@ -69,7 +68,12 @@ impl<M: Memory> Relay<M> {
             None => (Vec::new().into(), Vec::new().into()),
         };
         let witness = self.witness(&[locator]).into();
-        Ok(WelcomeReply { certificate: certificate.into(), witness, wrapper, tree })
+        Ok(WelcomeReply {
+            certificate: certificate.into(),
+            witness,
+            wrapper,
+            tree,
+        })
     }
 
     /// Forgets a Welcome; with the last one goes the tree. Saying it twice is fine.
