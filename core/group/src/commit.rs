@@ -1,0 +1,399 @@
+//! Making commits.
+
+use openmls::prelude::MlsMessageOut;
+use openmls::treesync::RatchetTree;
+use openmls_traits::OpenMlsProvider;
+use openmls_traits::storage::{CURRENT_VERSION, StorageProvider};
+use paigham_wire::codec::encode;
+use paigham_wire::envelope::{
+    AuthenticatedData, EnvelopePlaintext, Extension, GroupPolicy, Proof, SelfRemoves, VERSION,
+    WelcomePointer, WelcomeRef, WelcomeWrapper, Welcomes, extension, proofs_hash, welcome_aad,
+};
+use paigham_wire::frame::{PostKind, encode_post, post_hash};
+use paigham_wire::hash::{Hash, blake3, label};
+use paigham_wire::ids::{AccountId, CanisterId, DeviceId, WelcomeId};
+use paigham_wire::keys::WrapperKey;
+use paigham_wire::relay::{CommitBundle, SubmitCommit};
+use tls_codec::{Serialize, VLBytes};
+
+use crate::crypto::{Crypto, Provider};
+use crate::device::{CheckedKeyPackage, DeviceKeys};
+use crate::error::{GroupError, mls};
+use crate::group::{Group, MAX_LEAVES, PendingState, context_extensions, leaf_index};
+use crate::message::header;
+use crate::seal::{random, seal};
+
+/// What a commit changes; any combination.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    /// Key packages of the devices to add, checked against their accounts' records.
+    pub add: Vec<CheckedKeyPackage>,
+    /// Leaves to remove.
+    pub remove: Vec<u32>,
+    /// Another policy.
+    pub policy: Option<GroupPolicy>,
+}
+
+/// Where the committer stands in the queue, and until when the relay may take the commit.
+#[derive(Debug, Clone)]
+pub struct Base {
+    /// The relay canister of the queue.
+    pub canister: CanisterId,
+    /// Newest entry that was verified, and the heads there.
+    pub seq: u32,
+    /// Head there.
+    pub head: Hash,
+    /// Commit head there.
+    pub commit_head: Hash,
+    /// Unix seconds.
+    pub not_after: u32,
+    /// One for each account of which a leaf is added, in ascending account id.
+    pub proofs: Vec<Proof>,
+}
+
+/// A commit ready to be submitted, and what to tell the joiners once it is accepted.
+#[derive(Debug, Clone)]
+pub struct StagedCommitPost {
+    /// For `submit_commit`.
+    pub submit: SubmitCommit,
+    /// Its H(post).
+    pub post_hash: Hash,
+    /// One for each joining device.
+    pub pointers: Vec<JoinerPointer>,
+}
+
+/// The pointer of one joiner.
+#[derive(Debug, Clone)]
+pub struct JoinerPointer {
+    /// Who joins.
+    pub account: AccountId,
+    /// With which device.
+    pub device: DeviceId,
+    /// What to seal into its inbox.
+    pub pointer: WelcomePointer,
+}
+
+impl Group {
+    /// Makes a commit, including every SelfRemove of this epoch; it waits until
+    /// [`Group::merge_own`] or [`Group::abandon`].
+    ///
+    /// # Errors
+    /// [`GroupError`]; among them `NotAllowed`, `TooLarge`, `CommitPending`.
+    pub fn commit<S: StorageProvider<CURRENT_VERSION>>(
+        &mut self,
+        crypto: &Crypto,
+        provider: &Provider<'_, S>,
+        device: &DeviceKeys,
+        change: &Change,
+        base: Base,
+    ) -> Result<StagedCommitPost, GroupError> {
+        self.check_may_commit(device, change)?;
+        let extensions = self.commit_extensions(crypto, change)?;
+        let welcomes = extensions.welcomes;
+        let authenticated = AuthenticatedData {
+            queue: self.queue(),
+            not_after: base.not_after,
+            proofs_hash: proofs_hash(&base.proofs, &extensions.all),
+        };
+        self.inject_self_removes(provider)?;
+        self.mls.set_aad(encode(&authenticated));
+        let (commit, welcome) = self.stage(provider, device, change)?;
+        let plaintext = EnvelopePlaintext {
+            version: VERSION,
+            mls_message: commit.to_bytes().map_err(mls("encoding a commit"))?.into(),
+            proofs: base.proofs.clone(),
+            extensions: extensions.all,
+        };
+        self.finish(crypto, change, &base, &plaintext, welcome, welcomes)
+    }
+
+    fn check_may_commit(&self, device: &DeviceKeys, change: &Change) -> Result<(), GroupError> {
+        if !self.mls.is_active() {
+            return Err(GroupError::NotAMember);
+        }
+        if self.mls.pending_commit().is_some() {
+            return Err(GroupError::CommitPending);
+        }
+        let own = device.credential().account;
+        let own_leaves_only = change.add.is_empty()
+            && change.policy.is_none()
+            && change
+                .remove
+                .iter()
+                .all(|leaf| self.member_at(*leaf).is_some_and(|m| m.account() == own));
+        if !own_leaves_only && !self.policy()?.is_admin(&own) {
+            return Err(GroupError::NotAllowed);
+        }
+        if self.members().count() + change.add.len() > MAX_LEAVES {
+            return Err(GroupError::TooLarge);
+        }
+        Ok(())
+    }
+
+    fn commit_extensions(
+        &self,
+        crypto: &Crypto,
+        change: &Change,
+    ) -> Result<CommitExtensions, GroupError> {
+        let mut all = Vec::new();
+        let mut welcomes = None;
+        if !change.add.is_empty() {
+            let mut joiners = Vec::with_capacity(change.add.len());
+            for added in &change.add {
+                joiners.push(WelcomeRef {
+                    account: added.credential.account,
+                    device: added.credential.device,
+                    welcome_id: WelcomeId(random(crypto)?),
+                });
+            }
+            let wrapper_key = WrapperKey::new(random(crypto)?);
+            let found = Welcomes {
+                joiners,
+                wrapper_key,
+            };
+            all.push(Extension {
+                extension_type: extension::WELCOMES,
+                data: encode(&found).into(),
+            });
+            welcomes = Some(found);
+        }
+        if !self.state.leaving.is_empty() {
+            let messages: Vec<VLBytes> = self
+                .state
+                .leaving
+                .iter()
+                .map(|(_, message)| message.clone().into())
+                .collect();
+            all.push(Extension {
+                extension_type: extension::SELF_REMOVES,
+                data: encode(&SelfRemoves { messages }).into(),
+            });
+        }
+        Ok(CommitExtensions { all, welcomes })
+    }
+
+    fn stage<S: StorageProvider<CURRENT_VERSION>>(
+        &mut self,
+        provider: &Provider<'_, S>,
+        device: &DeviceKeys,
+        change: &Change,
+    ) -> Result<(MlsMessageOut, Option<MlsMessageOut>), GroupError> {
+        let mut builder = self
+            .mls
+            .commit_builder()
+            .consume_proposal_store(true)
+            .force_self_update(true)
+            .propose_adds(change.add.iter().map(|added| added.key_package.clone()))
+            .propose_removals(change.remove.iter().map(|leaf| leaf_index(*leaf)));
+        if let Some(policy) = &change.policy {
+            builder = builder
+                .propose_group_context_extensions(context_extensions(policy)?)
+                .map_err(mls("proposing a policy"))?;
+        }
+        let bundle = builder
+            .load_psks(provider.storage())
+            .map_err(mls("making a commit"))?
+            .build(provider.rand(), provider.crypto(), device.signer(), |_| {
+                true
+            })
+            .map_err(mls("making a commit"))?
+            .stage_commit(provider)
+            .map_err(|error| GroupError::Mls("staging a commit", format!("{error:?}")))?;
+        let (commit, welcome, _) = bundle.into_messages();
+        Ok((commit, welcome))
+    }
+
+    fn finish(
+        &mut self,
+        crypto: &Crypto,
+        change: &Change,
+        base: &Base,
+        plaintext: &EnvelopePlaintext,
+        welcome: Option<MlsMessageOut>,
+        welcomes: Option<Welcomes>,
+    ) -> Result<StagedCommitPost, GroupError> {
+        let staged = self.mls.pending_commit().ok_or(GroupError::Nothing)?;
+        let removes = staged.remove_proposals().next().is_some() || !self.state.leaving.is_empty();
+        let new_generation = removes || self.state.generation == 0;
+        let next = self.next_secrets(crypto, staged, new_generation)?;
+        let tree = staged
+            .export_ratchet_tree(crypto.inner(), self.mls.export_ratchet_tree())
+            .map_err(mls("exporting the next tree"))?;
+        let plaintext_bytes = encode(plaintext);
+        let length = plaintext_bytes.len() + crate::seal::OVERHEAD_BYTES;
+        let header = header(
+            self.queue(),
+            self.epoch(),
+            base.not_after,
+            PostKind::Commit,
+            base.seq,
+            length,
+        )?;
+        let header_bytes = header.to_bytes();
+        let envelope = seal(
+            crypto,
+            &*self.envelope_key(crypto)?,
+            &header_bytes,
+            &plaintext_bytes,
+        )?;
+        let hash = post_hash(&header_bytes, &envelope);
+        let (bundle, pointers) = match (welcomes, welcome) {
+            (Some(welcomes), Some(welcome)) => {
+                self.bundle(crypto, base, &next, tree, &welcome, welcomes)?
+            }
+            _ => (CommitBundle::empty(), Vec::new()),
+        };
+        let signature = SubmitCommit::signature(
+            &self.control_key(crypto)?,
+            &base.canister,
+            &self.queue(),
+            self.epoch(),
+            &hash,
+            &next.keys,
+            &bundle,
+        );
+        self.state.pending = Some(PendingState {
+            post_hash: hash,
+            keys_hash: next.keys.hash(),
+            new_generation,
+            adds: !change.add.is_empty(),
+            removes,
+        });
+        let post = encode_post(&header, None, &envelope).into();
+        let submit = SubmitCommit {
+            post,
+            next_keys: next.keys,
+            bundle,
+            signature,
+        };
+        Ok(StagedCommitPost {
+            submit,
+            post_hash: hash,
+            pointers,
+        })
+    }
+
+    fn bundle(
+        &self,
+        crypto: &Crypto,
+        base: &Base,
+        next: &crate::group::EpochSecrets,
+        tree: Option<RatchetTree>,
+        welcome: &MlsMessageOut,
+        welcomes: Welcomes,
+    ) -> Result<(CommitBundle, Vec<JoinerPointer>), GroupError> {
+        let queue = self.queue();
+        let key = welcomes.wrapper_key.as_bytes();
+        let tree = tree
+            .ok_or_else(|| GroupError::Mls("exporting the next tree", "absent".into()))?
+            .tls_serialize_detached()
+            .map_err(mls("encoding the tree"))?;
+        let tree = seal(crypto, key, &welcome_aad(label::TREE, &queue), &tree)?;
+        let wrapper = WelcomeWrapper {
+            version: VERSION,
+            mls_welcome: welcome
+                .to_bytes()
+                .map_err(mls("encoding a Welcome"))?
+                .into(),
+            tree_hash: blake3(&tree),
+            read_token: next.token.clone(),
+            generation: next.keys.generation,
+            base_seq: base.seq,
+            base_head: base.head,
+            base_commit_head: base.commit_head,
+            extensions: Vec::new(),
+        };
+        let wrapper = seal(
+            crypto,
+            key,
+            &welcome_aad(label::WELCOME, &queue),
+            &encode(&wrapper),
+        )?;
+        let mut locators: Vec<_> = welcomes
+            .joiners
+            .iter()
+            .map(|joiner| joiner.welcome_id.locator())
+            .collect();
+        locators.sort_unstable();
+        let pointers = welcomes
+            .joiners
+            .iter()
+            .map(|joiner| JoinerPointer {
+                account: joiner.account,
+                device: joiner.device,
+                pointer: WelcomePointer {
+                    version: VERSION,
+                    canister: base.canister.clone(),
+                    queue,
+                    welcome_id: joiner.welcome_id,
+                    wrapper_key: welcomes.wrapper_key.clone(),
+                },
+            })
+            .collect();
+        Ok((
+            CommitBundle {
+                wrapper: wrapper.into(),
+                tree: tree.into(),
+                locators,
+            },
+            pointers,
+        ))
+    }
+
+    /// Takes the own commit over: the relay has accepted it, and everything before it was read.
+    ///
+    /// # Errors
+    /// [`GroupError::Nothing`] if none waits.
+    pub fn merge_own<S: StorageProvider<CURRENT_VERSION>>(
+        &mut self,
+        crypto: &Crypto,
+        provider: &Provider<'_, S>,
+        accepted_at: u64,
+    ) -> Result<(), GroupError> {
+        let pending = self.state.pending.clone().ok_or(GroupError::Nothing)?;
+        let staged = self.mls.pending_commit().ok_or(GroupError::Nothing)?;
+        let next = self.next_secrets(crypto, staged, pending.new_generation)?;
+        self.mls
+            .merge_pending_commit(provider)
+            .map_err(|error| GroupError::Mls("merging a commit", format!("{error:?}")))?;
+        let leaf = self.own_leaf();
+        self.count_commit(leaf, accepted_at, pending.adds, pending.removes);
+        self.enter_epoch(Some(&next));
+        Ok(())
+    }
+
+    /// Gives the own commit up: it can never be accepted any more.
+    ///
+    /// # Errors
+    /// [`GroupError::Storage`].
+    pub fn abandon<S: StorageProvider<CURRENT_VERSION>>(
+        &mut self,
+        provider: &Provider<'_, S>,
+    ) -> Result<(), GroupError> {
+        let storage = |error: &dyn std::fmt::Display| GroupError::Storage(error.to_string());
+        self.mls
+            .clear_pending_commit(provider.storage())
+            .map_err(|error| storage(&error))?;
+        self.mls
+            .clear_pending_proposals(provider.storage())
+            .map_err(|error| storage(&error))?;
+        self.state.pending = None;
+        Ok(())
+    }
+
+    /// The rate rule counts commits that add and remove nobody, since the newest one that added.
+    pub(crate) fn count_commit(&mut self, leaf: u32, at: u64, adds: bool, removes: bool) {
+        if adds {
+            self.state.commits.clear();
+        } else if !removes {
+            let hour_ago = at.saturating_sub(crate::verdict::RATE_WINDOW_NS);
+            self.state.commits.retain(|(_, time)| *time >= hour_ago);
+            self.state.commits.push((leaf, at));
+        }
+    }
+}
+
+struct CommitExtensions {
+    all: Vec<Extension>,
+    welcomes: Option<Welcomes>,
+}

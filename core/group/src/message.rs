@@ -1,0 +1,215 @@
+//! Envelopes, application messages and leaving.
+
+use openmls::prelude::{MlsMessageIn, ProtocolMessage};
+use openmls_traits::OpenMlsProvider;
+use openmls_traits::storage::{CURRENT_VERSION, StorageProvider};
+use paigham_wire::codec::{decode, encode};
+use paigham_wire::envelope::{AuthenticatedData, EnvelopePlaintext, VERSION, proofs_hash};
+use paigham_wire::frame::{ENVELOPE_MAX_BYTES, HEADER_BYTES, PostHeader, PostKind, encode_post};
+use paigham_wire::ids::QueueId;
+use tls_codec::DeserializeBytes;
+
+use crate::crypto::{Crypto, Provider};
+use crate::device::DeviceKeys;
+use crate::error::{GroupError, mls};
+use crate::group::Group;
+use crate::seal::{OVERHEAD_BYTES, open, seal};
+
+/// A header for an envelope of a length.
+pub(crate) fn header(
+    queue: QueueId,
+    epoch: u32,
+    not_after: u32,
+    kind: PostKind,
+    after_seq: u32,
+    length: usize,
+) -> Result<PostHeader, GroupError> {
+    let length = u32::try_from(length)
+        .ok()
+        .filter(|_| length <= ENVELOPE_MAX_BYTES)
+        .ok_or_else(|| GroupError::Mls("sealing a post", "too large".into()))?;
+    Ok(PostHeader {
+        queue,
+        epoch,
+        not_after,
+        kind,
+        after_seq,
+        length,
+    })
+}
+
+impl Group {
+    /// Seals a content document (padded, [`crate::content`]) into a post of the current epoch.
+    ///
+    /// The ratchet has moved when this returns: the caller persists before it sends.
+    ///
+    /// # Errors
+    /// [`GroupError`].
+    pub fn encrypt<S: StorageProvider<CURRENT_VERSION>>(
+        &mut self,
+        crypto: &Crypto,
+        provider: &Provider<'_, S>,
+        device: &DeviceKeys,
+        content: &[u8],
+        after_seq: u32,
+        not_after: u32,
+    ) -> Result<Vec<u8>, GroupError> {
+        self.check_active()?;
+        self.set_authenticated_data(not_after);
+        let message = self
+            .mls
+            .create_message(provider, device.signer(), content)
+            .map_err(|error| GroupError::Mls("encrypting a message", format!("{error:?}")))?
+            .to_bytes()
+            .map_err(mls("encoding a message"))?;
+        self.post(crypto, PostKind::Application, message, after_seq, not_after)
+    }
+
+    /// A SelfRemove of the current epoch; the device stays until somebody's commit removes it.
+    ///
+    /// # Errors
+    /// [`GroupError`].
+    pub fn propose_leave<S: StorageProvider<CURRENT_VERSION>>(
+        &mut self,
+        crypto: &Crypto,
+        provider: &Provider<'_, S>,
+        device: &DeviceKeys,
+        after_seq: u32,
+        not_after: u32,
+    ) -> Result<Vec<u8>, GroupError> {
+        self.check_active()?;
+        self.set_authenticated_data(not_after);
+        let message = self
+            .mls
+            .leave_group_via_self_remove(provider, device.signer())
+            .map_err(|error| GroupError::Mls("leaving", format!("{error:?}")))?
+            .to_bytes()
+            .map_err(mls("encoding a SelfRemove"))?;
+        // A stored proposal would block sending; ours lives in our own state.
+        self.mls
+            .clear_pending_proposals(provider.storage())
+            .map_err(|error| GroupError::Storage(error.to_string()))?;
+        self.post(crypto, PostKind::Proposal, message, after_seq, not_after)
+    }
+
+    fn check_active(&self) -> Result<(), GroupError> {
+        if !self.mls.is_active() {
+            return Err(GroupError::NotAMember);
+        }
+        if self.mls.pending_commit().is_some() {
+            return Err(GroupError::CommitPending);
+        }
+        Ok(())
+    }
+
+    fn set_authenticated_data(&mut self, not_after: u32) {
+        let proofs_hash = proofs_hash(&Vec::new(), &Vec::new());
+        let data = AuthenticatedData {
+            queue: self.queue(),
+            not_after,
+            proofs_hash,
+        };
+        self.mls.set_aad(encode(&data));
+    }
+
+    fn post(
+        &self,
+        crypto: &Crypto,
+        kind: PostKind,
+        message: Vec<u8>,
+        after_seq: u32,
+        not_after: u32,
+    ) -> Result<Vec<u8>, GroupError> {
+        let plaintext = encode(&EnvelopePlaintext {
+            version: VERSION,
+            mls_message: message.into(),
+            proofs: Vec::new(),
+            extensions: Vec::new(),
+        });
+        let length = plaintext.len() + OVERHEAD_BYTES;
+        let header = header(
+            self.queue(),
+            self.epoch(),
+            not_after,
+            kind,
+            after_seq,
+            length,
+        )?;
+        let envelope = seal(
+            crypto,
+            &*self.envelope_key(crypto)?,
+            &header.to_bytes(),
+            &plaintext,
+        )?;
+        Ok(encode_post(
+            &header,
+            Some(&self.mac_key(crypto)?),
+            &envelope,
+        ))
+    }
+
+    /// Opens an envelope of the current epoch.
+    pub(crate) fn open_envelope(
+        &self,
+        crypto: &Crypto,
+        header: &[u8; HEADER_BYTES],
+        envelope: &[u8],
+    ) -> Result<EnvelopePlaintext, GroupError> {
+        let bytes = open(&*self.envelope_key(crypto)?, header, envelope)?;
+        let plaintext: EnvelopePlaintext = decode(&bytes).map_err(|_| GroupError::Sealed)?;
+        if plaintext.is_well_formed() {
+            Ok(plaintext)
+        } else {
+            Err(GroupError::Sealed)
+        }
+    }
+
+    /// Puts this epoch's SelfRemoves into OpenMLS's proposal store, for the commit that is being
+    /// made or read.
+    pub(crate) fn inject_self_removes<S: StorageProvider<CURRENT_VERSION>>(
+        &mut self,
+        provider: &Provider<'_, S>,
+    ) -> Result<(), GroupError> {
+        let messages: Vec<_> = self
+            .state
+            .leaving
+            .iter()
+            .map(|(_, message)| message.clone())
+            .collect();
+        self.inject(provider, &messages)
+    }
+
+    pub(crate) fn inject<S: StorageProvider<CURRENT_VERSION>>(
+        &mut self,
+        provider: &Provider<'_, S>,
+        messages: &[Vec<u8>],
+    ) -> Result<(), GroupError> {
+        use openmls::prelude::ProcessedMessageContent;
+        let storage = provider.storage();
+        self.mls
+            .clear_pending_proposals(storage)
+            .map_err(|error| GroupError::Storage(error.to_string()))?;
+        for message in messages {
+            let message = protocol_message(message)
+                .ok_or_else(|| GroupError::Mls("reading a SelfRemove", "malformed".into()))?;
+            let processed = self
+                .mls
+                .process_message(provider, message)
+                .map_err(|error| GroupError::Mls("reading a SelfRemove", format!("{error:?}")))?;
+            if let ProcessedMessageContent::ProposalMessage(proposal) = processed.into_content() {
+                self.mls
+                    .store_pending_proposal(storage, *proposal)
+                    .map_err(|error| GroupError::Storage(error.to_string()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An MLSMessage with a Public- or PrivateMessage.
+pub(crate) fn protocol_message(bytes: &[u8]) -> Option<ProtocolMessage> {
+    MlsMessageIn::tls_deserialize_exact_bytes(bytes)
+        .ok()?
+        .try_into_protocol_message()
+        .ok()
+}

@@ -1,0 +1,105 @@
+//! Pointers to Welcomes, sealed to an inbox's X-Wing key (`spec/protocol.md` §5.2).
+
+use openmls_traits::crypto::OpenMlsCrypto;
+use openmls_traits::types::{HpkeAeadType, HpkeCiphertext, HpkeConfig, HpkeKdfType, HpkeKemType};
+use paigham_wire::codec::{decode, encode};
+use paigham_wire::envelope::{SealedPointer, VERSION, WelcomePointer, pointer_info};
+use paigham_wire::ids::InboxId;
+use zeroize::Zeroizing;
+
+use crate::crypto::Crypto;
+use crate::error::{GroupError, mls};
+use crate::seal::random;
+
+const HPKE: HpkeConfig = HpkeConfig(
+    HpkeKemType::XWingKemDraft6,
+    HpkeKdfType::HkdfSha256,
+    HpkeAeadType::ChaCha20Poly1305,
+);
+
+/// The X-Wing key pair of an inbox.
+pub struct InboxKeyPair {
+    /// For the record and the inbox.
+    pub public: Vec<u8>,
+    private: Zeroizing<Vec<u8>>,
+}
+
+impl std::fmt::Debug for InboxKeyPair {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("InboxKeyPair(***)")
+    }
+}
+
+impl InboxKeyPair {
+    /// Derives the pair from a secret seed.
+    ///
+    /// # Errors
+    /// [`GroupError::Mls`].
+    pub fn derive(crypto: &Crypto, seed: &[u8; 32]) -> Result<Self, GroupError> {
+        let pair = crypto
+            .inner()
+            .derive_hpke_keypair(HPKE, seed)
+            .map_err(mls("deriving an inbox key"))?;
+        Ok(Self {
+            public: pair.public,
+            private: Zeroizing::new(pair.private.to_vec()),
+        })
+    }
+
+    /// Opens a sealed pointer.
+    ///
+    /// # Errors
+    /// [`GroupError::Sealed`].
+    pub fn open(
+        &self,
+        crypto: &Crypto,
+        inbox: &InboxId,
+        sealed: &[u8],
+    ) -> Result<WelcomePointer, GroupError> {
+        let sealed: SealedPointer = decode(sealed).map_err(|_| GroupError::Sealed)?;
+        let ciphertext = HpkeCiphertext {
+            kem_output: sealed.kem_output.as_slice().to_vec().into(),
+            ciphertext: sealed.ciphertext.as_slice().to_vec().into(),
+        };
+        let opened = crypto
+            .inner()
+            .hpke_open(HPKE, &ciphertext, &self.private, &pointer_info(inbox), &[])
+            .map_err(|_| GroupError::Sealed)?;
+        let pointer: WelcomePointer =
+            decode(&Zeroizing::new(opened)).map_err(|_| GroupError::Sealed)?;
+        if pointer.version == VERSION {
+            Ok(pointer)
+        } else {
+            Err(GroupError::Sealed)
+        }
+    }
+}
+
+/// A fresh secret seed.
+///
+/// # Errors
+/// [`GroupError::Mls`] without randomness.
+pub fn fresh_seed(crypto: &Crypto) -> Result<Zeroizing<[u8; 32]>, GroupError> {
+    Ok(Zeroizing::new(random(crypto)?))
+}
+
+/// Seals a pointer to an inbox.
+///
+/// # Errors
+/// [`GroupError::Mls`] if the key is no X-Wing key.
+pub fn seal_pointer(
+    crypto: &Crypto,
+    inbox: &InboxId,
+    xwing_key: &[u8],
+    pointer: &WelcomePointer,
+) -> Result<Vec<u8>, GroupError> {
+    let plaintext = Zeroizing::new(encode(pointer));
+    let sealed = crypto
+        .inner()
+        .hpke_seal(HPKE, xwing_key, &pointer_info(inbox), &[], &plaintext)
+        .map_err(mls("sealing a pointer"))?;
+    Ok(encode(&SealedPointer {
+        kem_output: sealed.kem_output.as_slice().to_vec().into(),
+        ciphertext: sealed.ciphertext.as_slice().to_vec().into(),
+    }))
+}
