@@ -13,7 +13,9 @@ pub(crate) fn encode(value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
     let mut serializer = rmp_serde::Serializer::new(&mut bytes)
         .with_struct_map()
         .with_bytes(rmp_serde::config::BytesMode::ForceIterables);
-    value.serialize(&mut serializer).map_err(|_| StoreError::Format)?;
+    value
+        .serialize(&mut serializer)
+        .map_err(|_| StoreError::Format)?;
     Ok(bytes)
 }
 

@@ -31,7 +31,7 @@ pub enum OpenError {
     Derivation,
 }
 
-/// Why a read or a write failed; nothing was changed then.
+/// Why a read or a write failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// A record is not what was stored under its name.
@@ -46,6 +46,9 @@ pub enum StoreError {
     /// The disk or the database.
     #[error("the home's database: {0}")]
     Database(String),
+    /// A commit failed on the disk earlier: what is there now only opening the store again tells.
+    #[error("the home's database failed earlier; open the home again")]
+    Stopped,
     /// No randomness.
     #[error("no randomness to be had")]
     Randomness,

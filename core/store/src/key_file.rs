@@ -9,6 +9,7 @@
 //! 20      16     salt
 //! 36      24     nonce
 //! 60      48     XChaCha20-Poly1305(argon2id(passphrase), nonce, AAD = bytes 0..36, store key)
+//! 108     16     BLAKE3 of bytes 0..108, shortened: tells a damaged file from a wrong passphrase
 //! ```
 
 use std::fs::{File, OpenOptions};
@@ -25,7 +26,11 @@ use crate::error::OpenError;
 
 const MAGIC: &[u8; 8] = b"PSTORE\0\x01";
 const HEADER_BYTES: usize = 36;
-const FILE_BYTES: usize = 108;
+const SALT_AT: usize = 20;
+const NONCE_AT: usize = 36;
+const SEALED_AT: usize = 60;
+const CHECK_AT: usize = 108;
+const FILE_BYTES: usize = 124;
 /// Most memory in KiB that a key file may ask for: a damaged one must not exhaust the machine.
 const MAX_MEMORY_KIB: u32 = 1024 * 1024;
 const MAX_PASSES: u32 = 16;
@@ -39,10 +44,16 @@ pub struct KdfCost {
 
 impl KdfCost {
     /// For people: 64 MiB, 3 passes (about a quarter of a second).
-    pub const STRONG: Self = Self { memory_kib: 64 * 1024, passes: 3 };
+    pub const STRONG: Self = Self {
+        memory_kib: 64 * 1024,
+        passes: 3,
+    };
     /// For tests: worth nothing against a thief.
     #[cfg(feature = "testkit")]
-    pub const WEAK_FOR_TESTS: Self = Self { memory_kib: 64, passes: 1 };
+    pub const WEAK_FOR_TESTS: Self = Self {
+        memory_kib: 64,
+        passes: 1,
+    };
 }
 
 type StoreKey = Zeroizing<[u8; 32]>;
@@ -73,10 +84,17 @@ pub(crate) fn write(
     let wrapping = derive(passphrase, cost, &random[..16])?;
     let nonce: [u8; 24] = random[16..].try_into().map_err(|_| OpenError::Derivation)?;
     let sealed = XChaCha20Poly1305::new(&(*wrapping).into())
-        .encrypt(&XNonce::from(nonce), Payload { msg: &key[..], aad: &bytes })
+        .encrypt(
+            &XNonce::from(nonce),
+            Payload {
+                msg: &key[..],
+                aad: &bytes,
+            },
+        )
         .map_err(|_| OpenError::Derivation)?;
     bytes.extend_from_slice(&nonce);
     bytes.extend_from_slice(&sealed);
+    bytes.extend_from_slice(&check(&bytes));
     replace(path, &bytes).map_err(OpenError::Disk)
 }
 
@@ -89,32 +107,52 @@ pub(crate) fn open(path: &Path, passphrase: &str) -> Result<StoreKey, OpenError>
         }
         Err(error) => return Err(OpenError::Disk(error)),
     };
-    let bytes: &[u8; FILE_BYTES] =
-        bytes.as_slice().try_into().map_err(|_| OpenError::KeyFile)?;
-    let number = |at: usize| {
-        u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+    let bytes: &[u8; FILE_BYTES] = bytes
+        .as_slice()
+        .try_into()
+        .map_err(|_| OpenError::KeyFile)?;
+    let cost = cost_of(bytes)?;
+    let wrapping = derive(passphrase, cost, &bytes[SALT_AT..NONCE_AT])?;
+    let nonce: [u8; 24] = bytes[NONCE_AT..SEALED_AT]
+        .try_into()
+        .map_err(|_| OpenError::KeyFile)?;
+    let payload = Payload {
+        msg: &bytes[SEALED_AT..CHECK_AT],
+        aad: &bytes[..HEADER_BYTES],
     };
-    let cost = KdfCost { memory_kib: number(8), passes: number(12) };
-    let sane = cost.memory_kib <= MAX_MEMORY_KIB && cost.passes <= MAX_PASSES && number(16) == 1;
-    if &bytes[..8] != MAGIC || !sane {
-        return Err(OpenError::KeyFile);
-    }
-    let wrapping = derive(passphrase, cost, &bytes[20..36])?;
-    let nonce: [u8; 24] = bytes[36..60].try_into().map_err(|_| OpenError::KeyFile)?;
     let key = XChaCha20Poly1305::new(&(*wrapping).into())
-        .decrypt(
-            &XNonce::from(nonce),
-            Payload { msg: &bytes[60..], aad: &bytes[..HEADER_BYTES] },
-        )
+        .decrypt(&XNonce::from(nonce), payload)
         .map(Zeroizing::new)
         .map_err(|_| OpenError::WrongPassphrase)?;
     let key = key.as_slice().try_into().map_err(|_| OpenError::KeyFile)?;
     Ok(Zeroizing::new(key))
 }
 
+/// Checks that the file is whole and of this version before any work is spent on it.
+fn cost_of(bytes: &[u8; FILE_BYTES]) -> Result<KdfCost, OpenError> {
+    let number =
+        |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    let whole = &bytes[..8] == MAGIC && bytes[CHECK_AT..] == check(&bytes[..CHECK_AT]);
+    let cost = KdfCost {
+        memory_kib: number(8),
+        passes: number(12),
+    };
+    let sane = cost.memory_kib <= MAX_MEMORY_KIB && cost.passes <= MAX_PASSES && number(16) == 1;
+    if whole && sane {
+        Ok(cost)
+    } else {
+        Err(OpenError::KeyFile)
+    }
+}
+
+fn check(bytes: &[u8]) -> [u8; FILE_BYTES - CHECK_AT] {
+    let hash = blake3::hash(bytes);
+    std::array::from_fn(|at| hash.as_bytes()[at])
+}
+
 fn derive(passphrase: &str, cost: KdfCost, salt: &[u8]) -> Result<StoreKey, OpenError> {
-    let params = Params::new(cost.memory_kib, cost.passes, 1, Some(32))
-        .map_err(|_| OpenError::KeyFile)?;
+    let params =
+        Params::new(cost.memory_kib, cost.passes, 1, Some(32)).map_err(|_| OpenError::KeyFile)?;
     let mut key = Zeroizing::new([0; 32]);
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
         .hash_password_into(passphrase.as_bytes(), salt, &mut key[..])

@@ -12,24 +12,23 @@ mod codec;
 mod error;
 mod key_file;
 mod mls;
+mod passphrase;
 mod seal;
 mod store;
 mod table;
 mod write_set;
 
-pub use backend::{Backend, Change, MemoryBackend, SledBackend};
+pub use backend::{Backend, Change, MemoryBackend, Order, Record, SledBackend};
 pub use error::{OpenError, StoreError};
 pub use key_file::KdfCost;
 pub use mls::MlsStorage;
+pub use passphrase::Passphrase;
 pub use store::Store;
 pub use table::Table;
 pub use write_set::WriteSet;
 
-/// Backends that fail on purpose.
-#[cfg(feature = "testkit")]
+/// Backends that fail on purpose; [`store_conformance!`] is beside them.
+#[cfg(any(test, feature = "testkit"))]
 pub mod testkit {
     pub use crate::backend::fault::FaultBackend;
 }
-
-#[cfg(test)]
-mod tests;

@@ -37,6 +37,9 @@ enum Kind {
     Psk = 18,
 }
 
+/// A proposal's reference and the proposal, both encoded.
+type StoredProposal = (Vec<u8>, Vec<u8>);
+
 /// A view of a [`WriteSet`] for OpenMLS.
 #[derive(Debug, Clone, Copy)]
 pub struct MlsStorage<'a> {
@@ -48,7 +51,12 @@ impl<'a> MlsStorage<'a> {
         Self { set }
     }
 
-    fn put(&self, kind: Kind, key: &impl Serialize, value: &impl Serialize) -> Result<(), StoreError> {
+    fn put(
+        &self,
+        kind: Kind,
+        key: &impl Serialize,
+        value: &impl Serialize,
+    ) -> Result<(), StoreError> {
         self.set.put(Table::Mls, &id(kind, key)?, value)
     }
 
@@ -74,7 +82,7 @@ impl<'a> MlsStorage<'a> {
     }
 
     /// References and proposals, encoded, in the order in which they came.
-    fn proposals(&self, group: &impl Serialize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    fn proposals(&self, group: &impl Serialize) -> Result<Vec<StoredProposal>, StoreError> {
         self.list(Kind::Proposals, group)
     }
 }
@@ -255,7 +263,10 @@ impl StorageProvider<CURRENT_VERSION> for MlsStorage<'_> {
         &self,
         group_id: &G,
     ) -> Result<Vec<R>, Self::Error> {
-        self.proposals(group_id)?.iter().map(|(reference, _)| codec::decode(reference)).collect()
+        self.proposals(group_id)?
+            .iter()
+            .map(|(reference, _)| codec::decode(reference))
+            .collect()
     }
 
     fn queued_proposals<
@@ -268,9 +279,7 @@ impl StorageProvider<CURRENT_VERSION> for MlsStorage<'_> {
     ) -> Result<Vec<(R, T)>, Self::Error> {
         self.proposals(group_id)?
             .iter()
-            .map(|(reference, proposal)| {
-                Ok((codec::decode(reference)?, codec::decode(proposal)?))
-            })
+            .map(|(reference, proposal)| Ok((codec::decode(reference)?, codec::decode(proposal)?)))
             .collect()
     }
 
@@ -346,7 +355,11 @@ impl StorageProvider<CURRENT_VERSION> for MlsStorage<'_> {
         leaf_index: u32,
         key_pairs: &[T],
     ) -> Result<(), Self::Error> {
-        self.put(Kind::EpochKeyPairs, &(group_id, epoch, leaf_index), &key_pairs)
+        self.put(
+            Kind::EpochKeyPairs,
+            &(group_id, epoch, leaf_index),
+            &key_pairs,
+        )
     }
 
     fn encryption_epoch_key_pairs<

@@ -54,7 +54,13 @@ impl Keys {
         getrandom::fill(&mut nonce).map_err(|_| StoreError::Randomness)?;
         let aad = [&[VERSION], name].concat();
         let sealed = XChaCha20Poly1305::new(&self.seal.into())
-            .encrypt(&XNonce::from(nonce), Payload { msg: value, aad: &aad })
+            .encrypt(
+                &XNonce::from(nonce),
+                Payload {
+                    msg: value,
+                    aad: &aad,
+                },
+            )
             .map_err(|_| StoreError::Format)?;
         let mut record = Vec::with_capacity(1 + NONCE_BYTES + sealed.len());
         record.push(VERSION);
@@ -64,12 +70,21 @@ impl Keys {
     }
 
     pub(crate) fn open(&self, name: &[u8], record: &[u8]) -> Result<Vec<u8>, StoreError> {
-        let Some((&VERSION, rest)) = record.split_first() else { return Err(StoreError::Corrupt) };
-        let (nonce, sealed) =
-            rest.split_first_chunk::<NONCE_BYTES>().ok_or(StoreError::Corrupt)?;
+        let Some((&VERSION, rest)) = record.split_first() else {
+            return Err(StoreError::Corrupt);
+        };
+        let (nonce, sealed) = rest
+            .split_first_chunk::<NONCE_BYTES>()
+            .ok_or(StoreError::Corrupt)?;
         let aad = [&[VERSION], name].concat();
         XChaCha20Poly1305::new(&self.seal.into())
-            .decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: &aad })
+            .decrypt(
+                &XNonce::from(*nonce),
+                Payload {
+                    msg: sealed,
+                    aad: &aad,
+                },
+            )
             .map_err(|_| StoreError::Corrupt)
     }
 }

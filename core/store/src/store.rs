@@ -1,12 +1,13 @@
 //! The store of a home.
 
 use std::fs::{File, OpenOptions};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use zeroize::Zeroizing;
 
-use crate::backend::{Backend, Change, SledBackend};
+use crate::backend::{Backend, Change, Order, Record, SledBackend};
 use crate::codec;
 use crate::error::{OpenError, StoreError};
 use crate::key_file::{self, KdfCost};
@@ -20,6 +21,9 @@ const DATABASE: &str = "records";
 /// Name of the counter of commits, in [`Table::Meta`].
 const GENERATION: &[u8] = b"generation";
 
+/// A record's name and what was sealed in it.
+pub(crate) type OpenRecord = (Vec<u8>, Zeroizing<Vec<u8>>);
+
 /// A sealed store. Clones are handles on the same one.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -30,10 +34,18 @@ pub struct Store {
 struct Inner {
     backend: Box<dyn Backend>,
     keys: Keys,
-    /// Commits so far; a write-set that began at another number is in conflict.
-    generation: Mutex<u64>,
-    /// Held while the store is open.
+    state: Mutex<State>,
+    /// Held while the store is open; dropped after the backend.
     _lock: Option<File>,
+}
+
+/// Guards every access to the backend, so that no read sees half of a batch.
+#[derive(Debug)]
+struct State {
+    /// Commits so far; a write-set that began at another number is in conflict.
+    generation: u64,
+    /// A commit failed half-way; see [`StoreError::Stopped`].
+    stopped: bool,
 }
 
 impl Store {
@@ -45,7 +57,8 @@ impl Store {
         std::fs::create_dir_all(folder).map_err(OpenError::Disk)?;
         let lock = lock(folder)?;
         let path = folder.join(KEY_FILE);
-        if path.exists() {
+        // Records without a key file are a store that lost it: not to be mixed with a new one.
+        if path.exists() || folder.join(DATABASE).exists() {
             return Err(OpenError::Exists);
         }
         let key = key_file::create(&path, passphrase, cost)?;
@@ -80,15 +93,29 @@ impl Store {
         Self::on(backend, key, None)
     }
 
-    fn on(backend: Box<dyn Backend>, key: &[u8; 32], lock: Option<File>) -> Result<Self, StoreError> {
+    fn on(
+        backend: Box<dyn Backend>,
+        key: &[u8; 32],
+        lock: Option<File>,
+    ) -> Result<Self, StoreError> {
         let keys = Keys::derive(key);
         let name = keys.name(Table::Meta, GENERATION, 0);
         let generation = match backend.get(&name)? {
             Some(record) => codec::decode(&keys.open(&name, &record)?)?,
             None => 0,
         };
-        let generation = Mutex::new(generation);
-        Ok(Self { inner: Arc::new(Inner { backend, keys, generation, _lock: lock }) })
+        let state = Mutex::new(State {
+            generation,
+            stopped: false,
+        });
+        Ok(Self {
+            inner: Arc::new(Inner {
+                backend,
+                keys,
+                state,
+                _lock: lock,
+            }),
+        })
     }
 
     /// Wraps the store key by another passphrase, in one step.
@@ -101,9 +128,12 @@ impl Store {
         new: &str,
         cost: KdfCost,
     ) -> Result<(), OpenError> {
-        let path: PathBuf = folder.join(KEY_FILE);
+        let path = folder.join(KEY_FILE);
+        if !path.exists() {
+            return Err(OpenError::Missing);
+        }
         let _lock = lock(folder)?;
-        let key: Zeroizing<[u8; 32]> = key_file::open(&path, old)?;
+        let key = key_file::open(&path, old)?;
         key_file::write(&path, new, cost, &key)
     }
 
@@ -117,60 +147,97 @@ impl Store {
     /// higher number.
     #[must_use]
     pub fn generation(&self) -> u64 {
-        *self.inner.generation.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state().generation
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.inner
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state, if the store still is as it was when a write-set began.
+    fn state_at(&self, began: u64) -> Result<MutexGuard<'_, State>, StoreError> {
+        let state = self.state();
+        if state.stopped {
+            return Err(StoreError::Stopped);
+        }
+        if state.generation != began {
+            return Err(StoreError::Conflict);
+        }
+        Ok(state)
     }
 
     pub(crate) fn keys(&self) -> &Keys {
         &self.inner.keys
     }
 
-    pub(crate) fn read(&self, name: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+    /// A record as it was when the write-set that asks began.
+    pub(crate) fn read(
+        &self,
+        began: u64,
+        name: &[u8],
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        let _state = self.state_at(began)?;
         match self.inner.backend.get(name)? {
             Some(record) => Ok(Some(Zeroizing::new(self.keys().open(name, &record)?))),
             None => Ok(None),
         }
     }
 
+    /// Records as they were when the write-set that asks began.
     pub(crate) fn scan(
         &self,
-        from: &[u8],
-        to: &[u8],
+        began: u64,
+        range: RangeInclusive<&[u8]>,
+        order: Order,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Zeroizing<Vec<u8>>)>, StoreError> {
-        self.inner
-            .backend
-            .scan(from, to, limit)?
-            .into_iter()
-            .map(|(name, record)| {
-                let value = self.keys().open(&name, &record)?;
-                Ok((name, Zeroizing::new(value)))
-            })
-            .collect()
+    ) -> Result<Vec<OpenRecord>, StoreError> {
+        let _state = self.state_at(began)?;
+        let records = self.inner.backend.scan(range, order, limit)?;
+        let open = |(name, record): Record| {
+            let value = self.keys().open(&name, &record)?;
+            Ok((name, Zeroizing::new(value)))
+        };
+        records.into_iter().map(open).collect()
     }
 
-    /// Seals and applies a write-set that began at `began`.
+    /// Seals and applies a write-set that began at `began`; durable when it returns.
     pub(crate) fn apply(
         &self,
         began: u64,
         changes: impl Iterator<Item = (Vec<u8>, Option<Zeroizing<Vec<u8>>>)>,
     ) -> Result<(), StoreError> {
-        let mut generation =
-            self.inner.generation.lock().unwrap_or_else(PoisonError::into_inner);
-        if *generation != began {
-            return Err(StoreError::Conflict);
-        }
-        let keys = self.keys();
+        let mut state = self.state_at(began)?;
+        let generation = began.checked_add(1).ok_or(StoreError::Format)?;
         let mut sealed = changes
-            .map(|(name, value)| {
-                let record = value.map(|value| keys.seal(&name, &value)).transpose()?;
-                Ok((name, record))
-            })
+            .map(|(name, value)| self.sealed(name, value))
             .collect::<Result<Vec<Change>, StoreError>>()?;
-        let name = keys.name(Table::Meta, GENERATION, 0);
-        sealed.push((name.to_vec(), Some(keys.seal(&name, &codec::encode(&(began + 1))?)?)));
+        let name = self.keys().name(Table::Meta, GENERATION, 0).to_vec();
+        let count = Zeroizing::new(codec::encode(&generation)?);
+        sealed.push(self.sealed(name, Some(count))?);
+        // From here on a failure leaves open whether the batch is on the disk. To go on would be
+        // to build on a guess: nothing is read or written until the store is opened again.
+        state.stopped = true;
         self.inner.backend.apply(&sealed)?;
-        *generation = began + 1;
+        self.inner.backend.sync()?;
+        *state = State {
+            generation,
+            stopped: false,
+        };
         Ok(())
+    }
+
+    fn sealed(
+        &self,
+        name: Vec<u8>,
+        value: Option<Zeroizing<Vec<u8>>>,
+    ) -> Result<Change, StoreError> {
+        let record = value
+            .map(|value| self.keys().seal(&name, &value))
+            .transpose()?;
+        Ok((name, record))
     }
 }
 

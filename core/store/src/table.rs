@@ -24,6 +24,12 @@ pub enum Table {
     Evidence = 9,
     /// What leads to a joined group until it is acknowledged.
     Joining = 10,
+    /// This device's own keys.
+    Device = 11,
+    /// How far a queue was read.
+    Cursor = 12,
+    /// Entries of the device's inbox.
+    Inbox = 13,
     /// State of OpenMLS.
     Mls = 32,
 }

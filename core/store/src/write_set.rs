@@ -1,37 +1,52 @@
 //! One change of the store.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
+use crate::backend::Order;
 use crate::codec;
 use crate::error::StoreError;
 use crate::mls::MlsStorage;
 use crate::seal::NAME_BYTES;
-use crate::store::Store;
+use crate::store::{OpenRecord, Store};
 use crate::table::Table;
 
 type Value = Option<Zeroizing<Vec<u8>>>;
 type Overlay = BTreeMap<Vec<u8>, Value>;
 
-/// Most records of one scan.
-const SCAN_MAX: usize = 100_000;
-
 /// An overlay over the store: reads see what was written to it, the store sees nothing until
 /// [`WriteSet::commit`], and then everything at once. Dropping it forgets it.
-#[derive(Debug)]
+///
+/// Reads of the store are of the moment at which the write-set began: once another write-set has
+/// been committed, they and [`WriteSet::commit`] say [`StoreError::Conflict`], and the caller
+/// begins again. It holds no lock, so it may live in async code.
 pub struct WriteSet {
     store: Store,
     began: u64,
     overlay: Mutex<Overlay>,
 }
 
+impl std::fmt::Debug for WriteSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Its values are plain text.
+        f.debug_struct("WriteSet")
+            .field("began", &self.began)
+            .finish_non_exhaustive()
+    }
+}
+
 impl WriteSet {
     pub(crate) fn new(store: Store, began: u64) -> Self {
-        Self { store, began, overlay: Mutex::default() }
+        Self {
+            store,
+            began,
+            overlay: Mutex::default(),
+        }
     }
 
     fn overlay(&self) -> MutexGuard<'_, Overlay> {
@@ -73,7 +88,11 @@ impl WriteSet {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn get<T: DeserializeOwned>(&self, table: Table, id: &[u8]) -> Result<Option<T>, StoreError> {
+    pub fn get<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        id: &[u8],
+    ) -> Result<Option<T>, StoreError> {
         self.get_at(table, id, 0)
     }
 
@@ -91,7 +110,7 @@ impl WriteSet {
         let written = self.overlay().get(name.as_slice()).cloned();
         let value = match written {
             Some(value) => value,
-            None => self.store.read(&name)?,
+            None => self.store.read(self.began, &name)?,
         };
         value.map(|bytes| codec::decode(&bytes)).transpose()
     }
@@ -118,8 +137,32 @@ impl WriteSet {
         from: u64,
         to: u64,
     ) -> Result<Vec<(u64, T)>, StoreError> {
+        self.page(table, id, from..=to, Order::Ascending, usize::MAX)
+    }
+
+    /// At most `limit` records of an id within a range of numbers, from the end that `order` says:
+    /// a page of a history.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn page<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        id: &[u8],
+        numbers: RangeInclusive<u64>,
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<(u64, T)>, StoreError> {
         let keys = self.store.keys();
-        self.merged(&keys.name(table, id, from), &keys.name(table, id, to))
+        let from = keys.name(table, id, *numbers.start());
+        let to = keys.name(table, id, *numbers.end());
+        self.merged(&from, &to, order, limit)?
+            .into_iter()
+            .map(|(name, value)| {
+                let number = name.last_chunk().ok_or(StoreError::Corrupt)?;
+                Ok((u64::from_be_bytes(*number), codec::decode(&value)?))
+            })
+            .collect()
     }
 
     /// All records of a table, in no order that means anything.
@@ -131,37 +174,59 @@ impl WriteSet {
         let mut to = [0xff; NAME_BYTES];
         from[0] = table as u8;
         to[0] = table as u8;
-        Ok(self.merged(&from, &to)?.into_iter().map(|(_, value)| value).collect())
+        let records = self.merged(&from, &to, Order::Ascending, usize::MAX)?;
+        records
+            .iter()
+            .map(|(_, value)| codec::decode(value))
+            .collect()
     }
 
-    fn merged<T: DeserializeOwned>(
+    /// What the store has in a range under what was written over it.
+    fn merged(
         &self,
         from: &[u8; NAME_BYTES],
         to: &[u8; NAME_BYTES],
-    ) -> Result<Vec<(u64, T)>, StoreError> {
-        let stored = self.store.scan(from, to, SCAN_MAX)?;
-        let mut merged: Overlay =
-            stored.into_iter().map(|(name, value)| (name, Some(value))).collect();
-        let overlay = self.overlay();
-        let written = overlay.range(from.to_vec()..=to.to_vec());
-        merged.extend(written.map(|(name, value)| (name.clone(), value.clone())));
-        merged
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<OpenRecord>, StoreError> {
+        if from > to {
+            return Ok(Vec::new());
+        }
+        let written: Overlay = self
+            .overlay()
+            .range(from.to_vec()..=to.to_vec())
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        // Each record written over the range hides at most one of the store's.
+        let enough = limit.saturating_add(written.len());
+        let stored = self
+            .store
+            .scan(self.began, &from[..]..=&to[..], order, enough)?;
+        let mut merged: Overlay = stored
             .into_iter()
-            .filter_map(|(name, value)| value.map(|value| (name, value)))
-            .map(|(name, value)| {
-                let number = name.last_chunk().map_or(0, |number| u64::from_be_bytes(*number));
-                Ok((number, codec::decode(&value)?))
-            })
-            .collect()
+            .map(|(name, value)| (name, Some(value)))
+            .collect();
+        merged.extend(written);
+        let there = merged
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)));
+        Ok(match order {
+            Order::Ascending => there.take(limit).collect(),
+            Order::Descending => there.rev().take(limit).collect(),
+        })
     }
 
     /// Applies everything at once; durable when it returns.
     ///
     /// # Errors
-    /// [`StoreError`]; nothing was changed then, or, where the disk failed at the very end,
-    /// everything was: who reopens the store sees one or the other.
+    /// [`StoreError::Conflict`] if something else was committed meanwhile: nothing was changed.
+    /// [`StoreError::Database`] if the disk failed: everything was changed or nothing, and the
+    /// store says [`StoreError::Stopped`] until it is opened again and shows which.
     pub fn commit(self) -> Result<(), StoreError> {
-        let overlay = self.overlay.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let overlay = self
+            .overlay
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
         if overlay.is_empty() {
             return Ok(());
         }
