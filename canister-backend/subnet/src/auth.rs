@@ -8,6 +8,8 @@ use crate::keys::ED25519_DER_PREFIX;
 
 /// Most delegations of an envelope.
 const MAX_DELEGATIONS: usize = 20;
+/// Most canisters that a delegation names.
+const MAX_TARGETS: usize = 1_000;
 /// Longest nonce in bytes.
 const MAX_NONCE_BYTES: usize = 32;
 
@@ -32,10 +34,11 @@ pub(crate) enum AuthError {
     SenderInfo,
 }
 
-/// Checks that the sender of an envelope is who signed it.
+/// Checks that the sender of an envelope is who signed it, and may do so for the canister that it
+/// is addressed to.
 pub(crate) fn authenticate(
     envelope: &Envelope<'_>,
-    canister: Option<&Principal>,
+    canister: &Principal,
     now_ns: u64,
 ) -> Result<(), AuthError> {
     let content = envelope.content.as_ref();
@@ -81,7 +84,7 @@ pub(crate) fn authenticate(
 fn follow(
     key: &[u8],
     delegations: &[SignedDelegation],
-    canister: Option<&Principal>,
+    canister: &Principal,
     now_ns: u64,
 ) -> Result<Vec<u8>, AuthError> {
     if delegations.len() > MAX_DELEGATIONS {
@@ -90,9 +93,9 @@ fn follow(
     let mut key = key.to_vec();
     for signed in delegations {
         let delegation = &signed.delegation;
-        let names_canister = match (&delegation.targets, canister) {
-            (Some(targets), Some(canister)) => targets.contains(canister),
-            _ => true,
+        let names_canister = match &delegation.targets {
+            Some(targets) => targets.len() <= MAX_TARGETS && targets.contains(canister),
+            None => true,
         };
         if delegation.expiration < now_ns || !names_canister || delegation.permissions.is_some() {
             return Err(AuthError::Delegation);

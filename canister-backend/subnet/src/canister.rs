@@ -10,17 +10,19 @@ use sha2::{Digest, Sha256};
 use wasmtime::{Engine, Instance, InstancePre, Linker, Module, Store, Trap, Val};
 
 use crate::engine::charge;
-use crate::ic0::{Answer, Host, IMPLEMENTED, Message, Mode, SystemTrap, link};
+use crate::ic0::{
+    Answer, CERTIFIED_DATA_MAX_BYTES, Host, IMPLEMENTED, Message, Mode, SystemTrap, limits, link,
+};
 use crate::prep::{GLOBAL_PREFIX, ModuleError, Prepared, prepare};
 use crate::stable::StableMemory;
 
-/// Instructions that one message may use, by what it is (the replica's limits; queries less, since
-/// one thread serves all).
+/// Instructions that one message may use, by what it is: the replica's limits, but for queries.
 pub(crate) mod limit {
     /// Update.
     pub const UPDATE: u64 = 40_000_000_000;
-    /// Query.
-    pub const QUERY: u64 = 5_000_000_000;
+    /// Query: a fifth of the replica's. One thread serves all, anybody may ask, and a billion
+    /// instructions are about a second of it; the largest reply costs far less.
+    pub const QUERY: u64 = 1_000_000_000;
     /// `inspect_message`.
     pub const INSPECT: u64 = 200_000_000;
     /// init, pre- and post-upgrade.
@@ -151,8 +153,10 @@ impl Canister {
             controllers,
             version: 1,
             root_key: root_key.to_vec(),
+            limits: limits(),
         };
-        let (store, instance) = instantiate(&pre, host)?;
+        let (mut store, instance) = instantiate(&pre, host)?;
+        check_entry_points(&prepared, &instance, &mut store)?;
         let mut canister = Self {
             module: module.to_vec(),
             module_hash: Sha256::digest(module).into(),
@@ -196,7 +200,8 @@ impl Canister {
         canister.store.data_mut().version = state.version;
         let fits = state.globals.len() == canister.globals.len()
             && state.heap.len() >= canister.heap.len()
-            && state.heap.len() % 65_536 == 0;
+            && state.heap.len().is_multiple_of(65_536)
+            && state.certified_data.len() <= CERTIFIED_DATA_MAX_BYTES;
         if !fits {
             return Err(InstallError::StoredState);
         }
@@ -204,7 +209,44 @@ impl Canister {
         canister.globals = state.globals.into_iter().map(to_val).collect();
         canister.certified_data = state.certified_data;
         canister.clean = false;
+        // What the module cannot hold must show now and not at every message.
+        canister
+            .make_clean()
+            .map_err(|_| InstallError::StoredState)?;
         Ok(canister)
+    }
+
+    /// A second instance in the same state, without compiling again.
+    fn copy(&self) -> Result<Self, InstallError> {
+        let mut host = self.fresh_host();
+        host.stable = self.store.data().stable.committed();
+        let (store, instance) = instantiate(&self.pre, host)?;
+        Ok(Self {
+            module: self.module.clone(),
+            module_hash: self.module_hash,
+            prepared: self.prepared.clone(),
+            pre: self.pre.clone(),
+            store,
+            instance,
+            heap: self.heap.clone(),
+            globals: self.globals.clone(),
+            clean: false,
+            certified_data: self.certified_data.clone(),
+        })
+    }
+
+    /// What a fresh instance of this canister reaches, but for stable memory.
+    fn fresh_host(&self) -> Host {
+        let host = self.store.data();
+        Host {
+            message: Message::new(Mode::Start, "", Vec::new(), Vec::new(), 0),
+            stable: StableMemory::default(),
+            canister: host.canister.clone(),
+            controllers: host.controllers.clone(),
+            version: host.version,
+            root_key: host.root_key.clone(),
+            limits: limits(),
+        }
     }
 
     /// Everything that must outlive the process.
@@ -284,27 +326,23 @@ impl Canister {
         let host = self.store.data();
         let (id, root_key) = (host.canister.clone(), host.root_key.clone());
         let mut next = Self::new(engine, module, &id, host.controllers.clone(), &root_key)?;
-        let before = self.state();
-        self.hook(
+        // The hooks run on a copy: whatever fails, this canister was never touched.
+        let mut last = self.copy()?;
+        last.hook(
             "canister_pre_upgrade",
             Mode::PreUpgrade,
             Vec::new(),
             caller,
             time,
         )?;
-        next.store.data_mut().version = before.version + 1;
-        next.certified_data = self.certified_data.clone();
-        next.store.data_mut().stable = std::mem::take(&mut self.store.data_mut().stable);
-        match next.hook("canister_post_upgrade", Mode::Init, argument, caller, time) {
-            Ok(()) => {
-                *self = next;
-                Ok(())
-            }
-            Err(error) => {
-                *self = Self::restore(engine, before, &root_key)?;
-                Err(error)
-            }
-        }
+        next.certified_data = std::mem::take(&mut last.certified_data);
+        let last = last.store.data_mut();
+        let host = next.store.data_mut();
+        host.version = last.version + 1;
+        host.stable = std::mem::take(&mut last.stable);
+        next.hook("canister_post_upgrade", Mode::Init, argument, caller, time)?;
+        *self = next;
+        Ok(())
     }
 
     fn hook(
@@ -499,29 +537,16 @@ impl Canister {
         let live_size = live.map_or(0, |memory| memory.data_size(&self.store));
         if live_size > self.heap.len() {
             // A memory does not shrink: a fresh instance.
-            let host = Host {
-                message: Message::new(Mode::Start, "", Vec::new(), Vec::new(), 0),
-                stable: std::mem::take(&mut self.store.data_mut().stable),
-                canister: self.store.data().canister.clone(),
-                controllers: self.store.data().controllers.clone(),
-                version: self.store.data().version,
-                root_key: self.store.data().root_key.clone(),
-            };
-            let mut store = Store::new(self.store.engine(), host);
-            store.set_fuel(limit::INSTALL)?;
-            match self.pre.instantiate(&mut store) {
-                Ok(instance) => {
-                    self.instance = instance;
-                    self.store = store;
-                }
-                Err(error) => {
-                    self.store.data_mut().stable = std::mem::take(&mut store.data_mut().stable);
-                    return Err(error);
-                }
-            }
+            let (mut store, instance) = instantiate(&self.pre, self.fresh_host())?;
+            store.data_mut().stable = std::mem::take(&mut self.store.data_mut().stable);
+            self.instance = instance;
+            self.store = store;
         }
         if let Some(memory) = self.instance.get_memory(&mut self.store, "memory") {
-            let missing = self.heap.len() - memory.data_size(&self.store);
+            let missing = self
+                .heap
+                .len()
+                .saturating_sub(memory.data_size(&self.store));
             memory.grow(&mut self.store, (missing / 65_536) as u64)?;
             memory.data_mut(&mut self.store).copy_from_slice(&self.heap);
         }
@@ -541,9 +566,29 @@ fn instantiate(
     host: Host,
 ) -> Result<(Store<Host>, Instance), InstallError> {
     let mut store = Store::new(pre.module().engine(), host);
+    store.limiter(|host| &mut host.limits);
     store.set_fuel(limit::INSTALL).map_err(engine_error)?;
     let instance = pre.instantiate(&mut store).map_err(engine_error)?;
     Ok((store, instance))
+}
+
+/// What the system calls takes nothing and returns nothing.
+fn check_entry_points(
+    prepared: &Prepared,
+    instance: &Instance,
+    store: &mut Store<Host>,
+) -> Result<(), InstallError> {
+    let system = prepared.exports.iter();
+    for name in system.filter(|name| name.starts_with("canister_")) {
+        if instance
+            .get_typed_func::<(), ()>(&mut *store, name)
+            .is_err()
+        {
+            let text = format!("{name} is no function without parameters and results");
+            return Err(ModuleError::Invalid(text).into());
+        }
+    }
+    Ok(())
 }
 
 fn failed(error: &wasmtime::Error) -> Outcome {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use candid::Principal;
 use ic_transport_types::{RejectCode, RejectResponse, RequestId};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::canister::{Execution, InstallError, Outcome};
 use crate::journal::Journal;
@@ -17,12 +17,14 @@ use crate::state::{Ingress, Round, State};
 use crate::status::{CanisterStatus, SubnetStatus};
 
 /// How often an idle subnet signs its state again.
-const HEARTBEAT: Duration = Duration::from_secs(1);
+const HEARTBEAT: Duration = Duration::from_nanos(HEARTBEAT_NS);
+const HEARTBEAT_NS: u64 = 1_000_000_000;
 /// Most commands taken into one round; the replica's limit of messages in a block.
 const ROUND_MAX_COMMANDS: usize = 1_000;
-/// Most bytes of arguments in one round; the replica's limit of a block.
+/// Most bytes of arguments in one round; the replica's limit of a block. What is beyond makes the
+/// next round.
 const ROUND_MAX_BYTES: usize = 4 * 1024 * 1024;
-/// Commands that may wait; beyond, callers are told to come back.
+/// Commands that may wait; beyond, callers are told to come back (`http` bounds their bytes too).
 const QUEUE_COMMANDS: usize = 4_096;
 /// How far ahead an update's expiry may lie: 5 minutes and 30 seconds of drift.
 const EXPIRY_MAX_AHEAD_NS: u64 = 330 * 1_000_000_000;
@@ -84,6 +86,15 @@ pub(crate) struct Query {
     pub argument: Vec<u8>,
 }
 
+/// A read of the state tree, authenticated.
+#[derive(Debug, Clone)]
+pub(crate) struct Read {
+    pub paths: Vec<Vec<Vec<u8>>>,
+    pub sender: Principal,
+    /// Canister or subnet that the request was sent to.
+    pub addressed: Principal,
+}
+
 /// What an update call is answered with.
 #[derive(Debug, Clone)]
 pub(crate) enum CallAnswer {
@@ -95,13 +106,25 @@ pub(crate) enum CallAnswer {
 pub(crate) enum Command {
     Call(Ingress, oneshot::Sender<CallAnswer>),
     Query(Query, oneshot::Sender<Vec<u8>>),
-    ReadState(
-        Vec<Vec<Vec<u8>>>,
-        Principal,
-        oneshot::Sender<Result<Vec<u8>, String>>,
-    ),
+    ReadState(Read, oneshot::Sender<Result<Vec<u8>, String>>),
     Admin(Box<dyn FnOnce(&mut Executor) + Send>),
     Stop,
+}
+
+/// A command and the room that it takes until it is done.
+#[derive(Debug)]
+pub(crate) struct Queued {
+    pub command: Command,
+    pub room: Option<OwnedSemaphorePermit>,
+}
+
+impl From<Command> for Queued {
+    fn from(command: Command) -> Self {
+        Self {
+            command,
+            room: None,
+        }
+    }
 }
 
 impl std::fmt::Debug for Command {
@@ -115,6 +138,9 @@ impl std::fmt::Debug for Command {
         })
     }
 }
+
+/// An update call and who waits for its answer.
+type Call = (Ingress, oneshot::Sender<CallAnswer>);
 
 /// The owner of state and journal.
 #[derive(Debug)]
@@ -133,7 +159,7 @@ pub(crate) fn spawn(
     state: State,
     journal: Box<dyn Journal>,
     clock: Arc<dyn Clock>,
-) -> std::io::Result<(SyncSender<Command>, std::thread::JoinHandle<()>)> {
+) -> std::io::Result<(SyncSender<Queued>, std::thread::JoinHandle<()>)> {
     let (sender, receiver) = sync_channel(QUEUE_COMMANDS);
     let mut executor = Executor {
         state,
@@ -151,21 +177,23 @@ pub(crate) fn spawn(
 }
 
 impl Executor {
-    fn run(&mut self, receiver: &Receiver<Command>) {
+    fn run(&mut self, receiver: &Receiver<Queued>) {
         loop {
             let first = match receiver.recv_timeout(HEARTBEAT) {
                 Ok(command) => Some(command),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => break,
             };
-            let commands: Vec<_> = first
+            let (commands, room): (Vec<_>, Vec<_>) = first
                 .into_iter()
                 .chain(receiver.try_iter().take(ROUND_MAX_COMMANDS - 1))
-                .collect();
+                .map(|queued| (queued.command, queued.room))
+                .unzip();
             let stop = commands
                 .iter()
                 .any(|command| matches!(command, Command::Stop));
             self.round(commands);
+            drop(room);
             if self.broken {
                 // Whoever waits gets a closed channel, as if the process had died.
                 return;
@@ -186,27 +214,34 @@ impl Executor {
                 read => reads.push(read),
             }
         }
-        let stale = self.now().saturating_sub(self.state.time) >= HEARTBEAT.as_nanos() as u64;
-        if !calls.is_empty() {
-            self.updates(calls);
-        } else if stale {
-            let now = self.now();
-            self.state.advance(now);
-        }
+        self.updates(calls);
+        self.refresh();
         for read in reads {
             if self.broken {
                 return;
             }
+            // Reads may take long together, and their certificates must stay fresh.
+            self.refresh();
             match read {
+                // Nobody waits any more.
+                Command::Query(_, reply) if reply.is_closed() => {}
                 Command::Query(query, reply) => {
                     drop(reply.send(self.query(query)));
                 }
-                Command::ReadState(paths, sender, reply) => {
-                    drop(reply.send(self.read_state(&paths, sender)));
+                Command::ReadState(read, reply) => {
+                    drop(reply.send(self.read_state(&read)));
                 }
                 Command::Admin(action) => action(self),
                 Command::Call(..) | Command::Stop => {}
             }
+        }
+    }
+
+    /// Lets time pass if the state was signed a heartbeat ago.
+    fn refresh(&mut self) {
+        let now = self.now();
+        if !self.broken && now - self.state.time >= HEARTBEAT_NS {
+            self.state.advance(now);
         }
     }
 
@@ -215,7 +250,26 @@ impl Executor {
         self.clock.now_ns().max(self.state.time)
     }
 
-    fn updates(&mut self, calls: Vec<(Ingress, oneshot::Sender<CallAnswer>)>) {
+    /// Makes rounds of the calls, as many as their bytes ask for.
+    fn updates(&mut self, calls: Vec<Call>) {
+        let mut round = Vec::new();
+        let mut bytes = 0;
+        for call in calls {
+            let more = call.0.argument.len();
+            if bytes + more > ROUND_MAX_BYTES {
+                self.update_round(std::mem::take(&mut round));
+                bytes = 0;
+            }
+            bytes += more;
+            round.push(call);
+        }
+        self.update_round(round);
+    }
+
+    fn update_round(&mut self, calls: Vec<Call>) {
+        if calls.is_empty() || self.broken {
+            return;
+        }
         let time = self.now().max(self.state.time + 1);
         let mut waiting = Vec::new();
         let mut round = Round {
@@ -223,18 +277,16 @@ impl Executor {
             root_before: self.state.contents_root(),
             ingress: Vec::new(),
         };
-        let mut bytes = 0;
         let mut seen = HashSet::new();
         for (ingress, reply) in calls {
             // A repeat is answered with what became of the first, never run again.
-            let repeat = self.state.sender_of(&ingress.id).is_some() || seen.contains(&ingress.id);
+            let repeat = self.state.is_known(&ingress.id) || seen.contains(&ingress.id);
             if repeat {
                 waiting.push((ingress.id, reply));
                 continue;
             }
-            match self.admit(&ingress, time, bytes) {
+            match self.admit(&ingress, time) {
                 Ok(()) => {
-                    bytes += ingress.argument.len();
                     seen.insert(ingress.id.clone());
                     waiting.push((ingress.id.clone(), reply));
                     round.ingress.push(ingress);
@@ -244,11 +296,16 @@ impl Executor {
                 }
             }
         }
-        if !round.ingress.is_empty() && self.log(&round).is_err() {
-            self.broken = true;
-            return;
+        if !round.ingress.is_empty() {
+            if let Err(error) = self.log(&round) {
+                tracing::error!(%error, "the journal failed; the subnet stops");
+                self.broken = true;
+                return;
+            }
+            self.state.execute(&round);
+        } else {
+            self.refresh();
         }
-        self.state.execute(&round);
         for (id, reply) in waiting {
             let path = vec![b"request_status".to_vec(), id];
             drop(reply.send(CallAnswer::Certificate(self.state.certify(&[path]))));
@@ -258,21 +315,15 @@ impl Executor {
         }
     }
 
-    /// Whether a call may enter the round.
-    fn admit(&mut self, ingress: &Ingress, now: u64, bytes: usize) -> Result<(), CallAnswer> {
+    /// Whether a call may enter the round. The canister is asked on its state before the round: that
+    /// sheds load and protects nothing, so every method checks again.
+    fn admit(&mut self, ingress: &Ingress, now: u64) -> Result<(), CallAnswer> {
         if ingress.expiry < now {
             return Err(CallAnswer::Refused("the request has expired".into()));
         }
-        if ingress.expiry > now + EXPIRY_MAX_AHEAD_NS {
+        if ingress.expiry > now.saturating_add(EXPIRY_MAX_AHEAD_NS) {
             return Err(CallAnswer::Refused(
                 "the request expires too far in the future".into(),
-            ));
-        }
-        if bytes > 0 && bytes + ingress.argument.len() > ROUND_MAX_BYTES {
-            return Err(reject(
-                RejectCode::SysTransient,
-                "the round is full",
-                "IC0207",
             ));
         }
         let Some(canister) = self.state.canister_mut(&ingress.canister) else {
@@ -366,21 +417,22 @@ impl Executor {
         to_cbor(&response)
     }
 
-    fn read_state(&self, paths: &[Vec<Vec<u8>>], sender: Principal) -> Result<Vec<u8>, String> {
+    fn read_state(&self, read: &Read) -> Result<Vec<u8>, String> {
         let mut requests = BTreeSet::new();
-        for path in paths {
+        for path in &read.paths {
             let labels: Vec<_> = path.iter().map(Vec::as_slice).collect();
             match labels.as_slice() {
                 [b"time"] | [b"subnet", ..] | [b"canister_ranges", ..] => {}
                 [b"canister", _, b"module_hash" | b"controllers"] => {}
                 [b"request_status", id, ..] => {
                     requests.insert(*id);
+                    let asked = (read.sender, read.addressed);
                     if self
                         .state
-                        .sender_of(id)
-                        .is_some_and(|owner| owner != sender)
+                        .parties_of(id)
+                        .is_some_and(|parties| parties != asked)
                     {
-                        return Err("the request was sent by somebody else".into());
+                        return Err("the request was sent by or to somebody else".into());
                     }
                 }
                 _ => return Err("the path is not one that may be read".into()),
@@ -389,7 +441,7 @@ impl Executor {
         if requests.len() > 1 {
             return Err("more than one request".into());
         }
-        Ok(self.state.certify(paths))
+        Ok(self.state.certify(&read.paths))
     }
 
     /// Installs a canister and makes that durable.
@@ -433,10 +485,12 @@ impl Executor {
         argument: Vec<u8>,
     ) -> Option<Execution> {
         let time = self.now().max(self.state.time + 1);
-        self.state.time = time;
         let anonymous = Principal::anonymous();
-        let canister = self.state.canister_mut(canister)?;
-        Some(canister.update(method, argument, anonymous.as_slice(), time))
+        let measured = self.state.canister_mut(canister)?;
+        let execution = measured.update(method, argument, anonymous.as_slice(), time);
+        // What it certified is signed before anybody asks.
+        self.state.advance(time);
+        Some(execution)
     }
 
     pub fn status(&self) -> SubnetStatus {

@@ -13,10 +13,10 @@ use axum::routing::{get, post};
 use candid::Principal;
 use ic_transport_types::{Envelope, EnvelopeContent, ReadStateResponse, TransportCallResponse};
 use serde::Serialize;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::auth::authenticate;
-use crate::executor::{CallAnswer, Clock, Command, Query};
+use crate::executor::{CallAnswer, Clock, Command, Query, Queued, Read};
 use crate::keys::to_cbor;
 use crate::state::Ingress;
 
@@ -27,12 +27,15 @@ const INGRESS_MAX_BYTES: usize = 2 * 1024 * 1024;
 /// Most paths of a read_state, and most labels of one.
 const MAX_PATHS: usize = 1_000;
 const MAX_LABELS: usize = 127;
+/// Bytes of requests that wait for the executor; beyond, callers are told to come back.
+const WAITING_MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// What the handlers need.
 #[derive(Debug, Clone)]
 pub(crate) struct Front {
-    pub executor: SyncSender<Command>,
-    pub clock: Arc<dyn Clock>,
+    executor: SyncSender<Queued>,
+    room: Arc<Semaphore>,
+    clock: Arc<dyn Clock>,
     pub root_key: Vec<u8>,
 }
 
@@ -75,21 +78,36 @@ fn cbor(status: StatusCode, body: Vec<u8>) -> Response {
 }
 
 impl Front {
-    fn send(&self, command: Command) -> Result<(), Refusal> {
-        self.executor
-            .try_send(command)
-            .map_err(|error| match error {
-                TrySendError::Full(_) => {
-                    Refusal(StatusCode::TOO_MANY_REQUESTS, "the subnet is busy".into())
-                }
-                TrySendError::Disconnected(_) => gone(),
-            })
+    pub fn new(executor: SyncSender<Queued>, clock: Arc<dyn Clock>, root_key: Vec<u8>) -> Self {
+        Self {
+            executor,
+            room: Arc::new(Semaphore::new(WAITING_MAX_BYTES)),
+            clock,
+            root_key,
+        }
+    }
+
+    /// Queues a command that takes `bytes` of memory until it is done.
+    fn send(&self, command: Command, bytes: usize) -> Result<(), Refusal> {
+        let busy = || Refusal(StatusCode::TOO_MANY_REQUESTS, "the subnet is busy".into());
+        let bytes = u32::try_from(bytes).map_err(|_| busy())?;
+        let room = Arc::clone(&self.room)
+            .try_acquire_many_owned(bytes)
+            .map_err(|_| busy())?;
+        let queued = Queued {
+            command,
+            room: Some(room),
+        };
+        self.executor.try_send(queued).map_err(|error| match error {
+            TrySendError::Full(_) => busy(),
+            TrySendError::Disconnected(_) => gone(),
+        })
     }
 
     fn open(&self, canister: &str, body: &[u8]) -> Result<Authenticated, Refusal> {
         let addressed = Principal::from_text(canister).map_err(bad)?;
         let envelope: Envelope<'_> = serde_cbor::from_slice(body).map_err(bad)?;
-        let target = match envelope.content.as_ref() {
+        match envelope.content.as_ref() {
             EnvelopeContent::Call { canister_id, .. }
             | EnvelopeContent::Query { canister_id, .. } => {
                 if *canister_id == Principal::management_canister() {
@@ -103,24 +121,25 @@ impl Front {
                         "the canister of the address is not that of the request",
                     ));
                 }
-                Some(*canister_id)
             }
-            EnvelopeContent::ReadState { .. } => None,
-        };
-        authenticate(&envelope, target.as_ref(), self.clock.now_ns()).map_err(bad)?;
+            EnvelopeContent::ReadState { .. } => {}
+        }
+        authenticate(&envelope, &addressed, self.clock.now_ns()).map_err(bad)?;
         let anonymous_read = *envelope.content.sender() == Principal::anonymous()
             && !matches!(envelope.content.as_ref(), EnvelopeContent::Call { .. });
         if !anonymous_read && envelope.content.ingress_expiry() < self.clock.now_ns() {
             return Err(bad("the request has expired"));
         }
         Ok(Authenticated {
+            addressed,
             content: envelope.content.into_owned(),
         })
     }
 }
 
-/// The content of an envelope whose sender is who signed it.
+/// The content of an envelope whose sender is who signed it, and where it was sent.
 struct Authenticated {
+    addressed: Principal,
     content: EnvelopeContent,
 }
 
@@ -145,7 +164,7 @@ async fn call(
     Path(canister): Path<String>,
     body: Bytes,
 ) -> Result<Response, Refusal> {
-    let Authenticated { content } = front.open(&canister, &body)?;
+    let Authenticated { content, .. } = front.open(&canister, &body)?;
     let id = content.to_request_id();
     let EnvelopeContent::Call {
         ingress_expiry,
@@ -173,7 +192,7 @@ async fn call(
         expiry: ingress_expiry,
     };
     let (reply, answer) = oneshot::channel();
-    front.send(Command::Call(ingress, reply))?;
+    front.send(Command::Call(ingress, reply), body.len())?;
     let response = match answer.await.map_err(|_| gone())? {
         CallAnswer::Certificate(certificate) => TransportCallResponse::Replied { certificate },
         CallAnswer::Rejected(reject) => TransportCallResponse::NonReplicatedRejection(reject),
@@ -187,7 +206,7 @@ async fn query(
     Path(canister): Path<String>,
     body: Bytes,
 ) -> Result<Response, Refusal> {
-    let Authenticated { content } = front.open(&canister, &body)?;
+    let Authenticated { content, .. } = front.open(&canister, &body)?;
     let id = content.to_request_id();
     let EnvelopeContent::Query {
         sender,
@@ -207,7 +226,7 @@ async fn query(
         argument: arg,
     };
     let (reply, answer) = oneshot::channel();
-    front.send(Command::Query(query, reply))?;
+    front.send(Command::Query(query, reply), body.len())?;
     Ok(cbor(StatusCode::OK, answer.await.map_err(|_| gone())?))
 }
 
@@ -216,7 +235,7 @@ async fn read_state(
     Path(address): Path<String>,
     body: Bytes,
 ) -> Result<Response, Refusal> {
-    let Authenticated { content } = front.open(&address, &body)?;
+    let Authenticated { addressed, content } = front.open(&address, &body)?;
     let EnvelopeContent::ReadState { sender, paths, .. } = content else {
         return Err(bad("not a read_state"));
     };
@@ -232,7 +251,12 @@ async fn read_state(
         })
         .collect();
     let (reply, answer) = oneshot::channel();
-    front.send(Command::ReadState(paths, sender, reply))?;
+    let read = Read {
+        paths,
+        sender,
+        addressed,
+    };
+    front.send(Command::ReadState(read, reply), body.len())?;
     let certificate = answer
         .await
         .map_err(|_| gone())?
@@ -245,9 +269,10 @@ async fn read_state(
 
 async fn subnet_status(State(front): State<Front>) -> Result<Response, Refusal> {
     let (reply, answer) = oneshot::channel();
-    front.send(Command::Admin(Box::new(move |executor| {
+    let command = Command::Admin(Box::new(move |executor| {
         drop(reply.send(executor.status()));
-    })))?;
+    }));
+    front.send(command, 0)?;
     let status = answer.await.map_err(|_| gone())?;
     let json = serde_json::to_vec(&status)
         .map_err(|error| Refusal(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;

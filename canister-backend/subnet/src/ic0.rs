@@ -3,7 +3,7 @@
 //! Signatures: IC interface specification, "System API". What is not here is refused when a module
 //! is installed; timers and calls between canisters link but trap with their reason.
 
-use wasmtime::{Caller, Extern, Linker, Memory};
+use wasmtime::{Caller, Extern, Linker, Memory, StoreLimits, StoreLimitsBuilder};
 
 use crate::engine::charge;
 use crate::stable::StableMemory;
@@ -13,7 +13,11 @@ const REPLY_MAX_BYTES: usize = 2 * 1024 * 1024;
 /// Largest reply of a query in bytes.
 const QUERY_REPLY_MAX_BYTES: usize = 3 * 1024 * 1024;
 /// Certified data has at most 32 bytes.
-const CERTIFIED_DATA_MAX_BYTES: usize = 32;
+pub(crate) const CERTIFIED_DATA_MAX_BYTES: usize = 32;
+/// Most bytes of the text of a trap or of the log that are kept.
+const TEXT_MAX_BYTES: usize = 16 * 1024;
+/// Most elements of a table.
+const TABLE_MAX_ELEMENTS: usize = 1_000_000;
 /// What `canister_cycle_balance128` tells: cycles are free here, and more than any code asks for.
 const CYCLES: u128 = 1 << 100;
 
@@ -106,6 +110,14 @@ pub(crate) struct Host {
     pub controllers: Vec<Vec<u8>>,
     pub version: u64,
     pub root_key: Vec<u8>,
+    pub limits: StoreLimits,
+}
+
+/// What an instance may hold beside its heap, which its 32-bit addresses bound.
+pub(crate) fn limits() -> StoreLimits {
+    StoreLimitsBuilder::new()
+        .table_elements(TABLE_MAX_ELEMENTS)
+        .build()
 }
 
 type Call<'a> = Caller<'a, Host>;
@@ -272,6 +284,9 @@ fn answers(linker: &mut Linker<Host>) -> Outcome<()> {
     })?;
     linker.func_wrap("ic0", "msg_reject", |mut c: Call<'_>, from: i32, n: i32| {
         enter(&mut c, "msg_reject", may_answer)?;
+        if unsigned(n) > REPLY_MAX_BYTES as u64 {
+            return stop(SystemTrap::TooLarge);
+        }
         let text = copy_in(&mut c, from, n)?;
         let Ok(text) = String::from_utf8(text) else {
             return stop(SystemTrap::NotUtf8);
@@ -296,9 +311,7 @@ fn answers(linker: &mut Linker<Host>) -> Outcome<()> {
         |mut c: Call<'_>, from: i32, n: i32| -> Outcome<()> {
             enter(&mut c, "trap", |_| true)?;
             let text = copy_in(&mut c, from, n)?;
-            stop(SystemTrap::Explicit(
-                String::from_utf8_lossy(&text).into_owned(),
-            ))
+            stop(SystemTrap::Explicit(shortened(&text)))
         },
     )?;
     linker.func_wrap(
@@ -308,7 +321,7 @@ fn answers(linker: &mut Linker<Host>) -> Outcome<()> {
             pay(&mut c, charge::DEBUG_PRINT)?;
             // Never traps. Canisters print nothing of users; it goes to the log of this process only.
             if let Ok(text) = copy_in(&mut c, from, n) {
-                tracing::debug!(text = %String::from_utf8_lossy(&text), "canister");
+                tracing::debug!(text = %shortened(&text), "canister");
             }
             Ok(())
         },
@@ -319,10 +332,12 @@ fn answers(linker: &mut Linker<Host>) -> Outcome<()> {
 fn stable_memory(linker: &mut Linker<Host>) -> Outcome<()> {
     linker.func_wrap("ic0", "stable64_size", |mut c: Call<'_>| {
         pay(&mut c, charge::STABLE)?;
+        not_at_start(&c, "stable64_size")?;
         Ok(c.data().stable.size().cast_signed())
     })?;
     linker.func_wrap("ic0", "stable64_grow", |mut c: Call<'_>, by: i64| {
         pay(&mut c, charge::SYSTEM_CALL)?;
+        not_at_start(&c, "stable64_grow")?;
         Ok(c.data_mut()
             .stable
             .grow(by.cast_unsigned())
@@ -333,7 +348,11 @@ fn stable_memory(linker: &mut Linker<Host>) -> Outcome<()> {
         "stable64_read",
         |mut c: Call<'_>, to: i64, from: i64, n: i64| {
             let length = n.cast_unsigned();
-            pay(&mut c, charge::STABLE + length.saturating_mul(charge::BYTE))?;
+            pay(
+                &mut c,
+                charge::STABLE.saturating_add(length.saturating_mul(charge::BYTE)),
+            )?;
+            not_at_start(&c, "stable64_read")?;
             let memory = memory(&mut c)?;
             let (heap, host) = memory.data_and_store_mut(&mut c);
             let into = slice_mut(heap, to.cast_unsigned(), length)?;
@@ -347,7 +366,11 @@ fn stable_memory(linker: &mut Linker<Host>) -> Outcome<()> {
         "stable64_write",
         |mut c: Call<'_>, to: i64, from: i64, n: i64| {
             let length = n.cast_unsigned();
-            pay(&mut c, charge::STABLE + length.saturating_mul(charge::BYTE))?;
+            pay(
+                &mut c,
+                charge::STABLE.saturating_add(length.saturating_mul(charge::BYTE)),
+            )?;
+            not_at_start(&c, "stable64_write")?;
             let memory = memory(&mut c)?;
             let (heap, host) = memory.data_and_store_mut(&mut c);
             let bytes = slice_mut(heap, from.cast_unsigned(), length)?;
@@ -520,6 +543,12 @@ fn unsupported(linker: &mut Linker<Host>) -> Outcome<()> {
     Ok(())
 }
 
+/// As much of a text as is kept: a trap's ends up in the state tree.
+fn shortened(text: &[u8]) -> String {
+    let text = text.get(..TEXT_MAX_BYTES).unwrap_or(text);
+    String::from_utf8_lossy(text).into_owned()
+}
+
 fn stop<T>(trap: SystemTrap) -> Outcome<T> {
     Err(wasmtime::Error::new(trap))
 }
@@ -530,6 +559,16 @@ fn enter(c: &mut Call<'_>, name: &'static str, allowed: impl Fn(Mode) -> bool) -
         Ok(())
     } else {
         stop(SystemTrap::Mode(name))
+    }
+}
+
+/// The start function runs whenever an instance is made, also for a rollback: it must not see
+/// stable memory.
+fn not_at_start(c: &Call<'_>, name: &'static str) -> Outcome<()> {
+    if c.data().message.mode == Mode::Start {
+        stop(SystemTrap::Mode(name))
+    } else {
+        Ok(())
     }
 }
 

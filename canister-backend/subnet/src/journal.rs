@@ -7,9 +7,10 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// Bytes before each record: length u32, BLAKE3 of the record (16).
-const RECORD_HEADER_BYTES: usize = 20;
-/// Largest record in bytes: a round of 1,000 calls of 2 MiB is split long before.
+/// Bytes before each record: length u32, BLAKE3 of the record (16), and BLAKE3 of these 20 bytes (4)
+/// so that a damaged length is not taken for a record that was being written.
+const RECORD_HEADER_BYTES: usize = 24;
+/// Largest record in bytes: a round holds 4 MiB of arguments, or one call.
 const RECORD_MAX_BYTES: usize = 256 * 1024 * 1024;
 /// Magic of a checkpoint file: name, layout version.
 const CHECKPOINT_MAGIC: &[u8; 8] = b"PSUBNET\x01";
@@ -83,6 +84,18 @@ impl FileJournal {
         })
     }
 
+    /// Whether nothing was ever stored in the folder.
+    pub(crate) fn is_new(&self) -> io::Result<bool> {
+        for entry in std::fs::read_dir(&self.folder)? {
+            let name = entry?.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with("checkpoint-") || name.starts_with("log-") {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     fn path(&self, kind: &str, number: u64) -> PathBuf {
         self.folder.join(format!("{kind}-{number}"))
     }
@@ -108,11 +121,7 @@ impl FileJournal {
     fn open_log(&mut self) -> io::Result<&mut File> {
         if self.log.is_none() {
             let path = self.path("log", self.number);
-            let log = OpenOptions::new()
-                .create(true)
-                .read(true)
-                .append(true)
-                .open(path)?;
+            let log = private().read(true).append(true).open(path)?;
             self.sync_folder()?;
             self.log = Some(log);
         }
@@ -128,7 +137,7 @@ impl FileJournal {
             let number = name.to_str().and_then(|name| {
                 let number = name
                     .strip_prefix("checkpoint-")
-                    .or(name.strip_prefix("log-"))?;
+                    .or_else(|| name.strip_prefix("log-"))?;
                 number.parse::<u64>().ok()
             });
             if number.is_some_and(|number| number < self.number) {
@@ -137,6 +146,14 @@ impl FileJournal {
         }
         Ok(())
     }
+}
+
+/// Files hold the canisters' memory, keys of theirs included: for this user alone.
+fn private() -> OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = OpenOptions::new();
+    options.create(true).mode(0o600);
+    options
 }
 
 fn damaged(what: &str) -> io::Error {
@@ -179,7 +196,7 @@ impl Journal for FileJournal {
     fn checkpoint(&mut self, state: &[u8]) -> io::Result<()> {
         let number = self.number + 1;
         let temporary = self.folder.join("checkpoint.new");
-        let mut file = File::create(&temporary)?;
+        let mut file = private().write(true).truncate(true).open(&temporary)?;
         file.write_all(CHECKPOINT_MAGIC)?;
         file.write_all(blake3::hash(state).as_bytes())?;
         file.write_all(state)?;
@@ -215,22 +232,30 @@ fn frame(record: &[u8]) -> io::Result<Vec<u8>> {
     let mut framed = Vec::with_capacity(RECORD_HEADER_BYTES + record.len());
     framed.extend_from_slice(&length.to_be_bytes());
     framed.extend_from_slice(&blake3::hash(record).as_bytes()[..16]);
+    let check = blake3::hash(&framed);
+    framed.extend_from_slice(&check.as_bytes()[..4]);
     framed.extend_from_slice(record);
     Ok(framed)
 }
 
-/// The records, and how many bytes they take. What was being written last may be torn; a damaged
-/// record with others behind it is no accident.
+/// The records, and how many bytes they take. What was being written last may be torn: cut off, or
+/// (after a power failure) room that was never filled. Everything else is damage.
 fn split_records(bytes: &[u8]) -> io::Result<(Vec<Vec<u8>>, usize)> {
     let mut records = Vec::new();
     let mut at = 0;
     while let Some(header) = bytes.get(at..at + RECORD_HEADER_BYTES) {
+        if blake3::hash(&header[..20]).as_bytes()[..4] != header[20..] {
+            if bytes[at..].iter().all(|byte| *byte == 0) {
+                break;
+            }
+            return Err(damaged("log"));
+        }
         let length = u32::from_be_bytes([header[0], header[1], header[2], header[3]]) as usize;
         let start = at + RECORD_HEADER_BYTES;
         let Some(record) = bytes.get(start..start + length) else {
             break;
         };
-        if blake3::hash(record).as_bytes()[..16] != header[4..] {
+        if blake3::hash(record).as_bytes()[..16] != header[4..20] {
             if start + length == bytes.len() {
                 break;
             }

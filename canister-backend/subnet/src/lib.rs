@@ -26,9 +26,10 @@ mod status;
 mod tree;
 
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::SyncSender;
+use std::path::Path;
+use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use candid::Principal;
@@ -43,13 +44,15 @@ pub use journal::{FileJournal, Journal, MemoryJournal, Stored};
 pub use prep::ModuleError;
 pub use status::{CanisterStatus, MethodUse, SubnetStatus};
 
-use executor::{Command, Executor, spawn};
+use executor::{Command, Executor, Queued, spawn};
 use http::{Front, router};
 use keys::{Keys, Seeds};
 use state::{RestoreError, State};
 
 /// File of the subnet's and the node's secret keys, in the data folder.
 const KEYS_FILE: &str = "keys.cbor";
+/// How soon an administrator asks again while the queue is full.
+const BUSY_WAIT: Duration = Duration::from_millis(20);
 
 /// Why a subnet does not open.
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +94,7 @@ pub struct Stopped;
 /// A running subnet.
 #[derive(Debug)]
 pub struct Subnet {
-    executor: SyncSender<Command>,
+    executor: SyncSender<Queued>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
     front: Front,
     subnet_id: Principal,
@@ -106,7 +109,7 @@ impl Subnet {
     /// [`OpenError`].
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
         let journal = FileJournal::open(folder)?;
-        let seeds = load_or_make_seeds(&folder.join(KEYS_FILE))?;
+        let seeds = load_or_make_seeds(&folder.join(KEYS_FILE), journal.is_new()?)?;
         Self::start(Box::new(journal), Arc::new(SystemClock), &seeds)
     }
 
@@ -154,11 +157,7 @@ impl Subnet {
         let now = clock.now_ns();
         state.advance(now);
         let (executor, thread) = spawn(state, journal, Arc::clone(&clock))?;
-        let front = Front {
-            executor: executor.clone(),
-            clock,
-            root_key,
-        };
+        let front = Front::new(executor.clone(), clock, root_key);
         let thread = Mutex::new(Some(thread));
         Ok(Self {
             executor,
@@ -260,11 +259,17 @@ impl Subnet {
         action: impl FnOnce(&mut Executor) -> T + Send + 'static,
     ) -> Result<T, Stopped> {
         let (reply, answer) = oneshot::channel();
-        let command = Command::Admin(Box::new(move |executor| {
+        let mut command = Queued::from(Command::Admin(Box::new(move |executor| {
             drop(reply.send(action(executor)));
-        }));
-        self.executor.try_send(command).map_err(|_| Stopped)?;
-        answer.await.map_err(|_| Stopped)
+        })));
+        loop {
+            match self.executor.try_send(command) {
+                Ok(()) => return answer.await.map_err(|_| Stopped),
+                Err(TrySendError::Disconnected(_)) => return Err(Stopped),
+                Err(TrySendError::Full(back)) => command = back,
+            }
+            tokio::time::sleep(BUSY_WAIT).await;
+        }
     }
 
     /// Serves HTTP until `stop` resolves. `extra` are routes beside the subnet's.
@@ -284,7 +289,7 @@ impl Subnet {
 
     /// Stops after a checkpoint; without it the next start replays the log.
     pub fn shutdown(&self) {
-        drop(self.executor.send(Command::Stop));
+        drop(self.executor.send(Command::Stop.into()));
         let thread = self
             .thread
             .lock()
@@ -296,12 +301,16 @@ impl Subnet {
     }
 }
 
-fn load_or_make_seeds(path: &PathBuf) -> Result<Seeds, OpenError> {
+/// Keys are made for a new folder only: others would make another subnet of the same state.
+fn load_or_make_seeds(path: &Path, new: bool) -> Result<Seeds, OpenError> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     match std::fs::read(path) {
         Ok(bytes) => {
             serde_cbor::from_slice(&bytes).map_err(|_| OpenError::State("damaged keys.cbor".into()))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !new => {
+            Err(OpenError::State("keys.cbor is missing".into()))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let seeds = Seeds::random().map_err(|error| OpenError::Start(error.to_string()))?;

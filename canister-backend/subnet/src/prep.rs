@@ -1,7 +1,7 @@
 //! What a module must be before it runs here, and the exports that rollback needs.
 
 use wasm_encoder::{ExportKind, ExportSection, Module, RawSection};
-use wasmparser::{ExternalKind, Parser, Payload, TypeRef};
+use wasmparser::{ExternalKind, MemoryType, Operator, Parser, Payload, TypeRef, ValType};
 
 /// Largest module in bytes.
 const MODULE_MAX_BYTES: usize = 100 * 1024 * 1024;
@@ -46,6 +46,7 @@ pub(crate) fn prepare(wasm: &[u8], implemented: &[&str]) -> Result<Prepared, Mod
     };
     let mut mutable = Vec::new();
     let mut has_exports = false;
+    let mut has_memory = false;
     for payload in Parser::new(0).parse_all(wasm) {
         let payload = payload.map_err(invalid)?;
         match &payload {
@@ -59,27 +60,42 @@ pub(crate) fn prepare(wasm: &[u8], implemented: &[&str]) -> Result<Prepared, Mod
                     }
                 }
             }
-            Payload::MemorySection(memories) if memories.count() > 1 => {
-                return Err(ModuleError::Invalid("more than one memory".into()));
+            Payload::MemorySection(memories) => {
+                if memories.count() > 1 {
+                    return Err(ModuleError::Invalid("more than one memory".into()));
+                }
+                for memory in memories.clone() {
+                    check_memory(memory.map_err(invalid)?)?;
+                    has_memory = true;
+                }
             }
             Payload::GlobalSection(globals) => {
                 if globals.count() > MAX_GLOBALS {
                     return Err(ModuleError::Invalid("too many globals".into()));
                 }
                 for (index, global) in (0..).zip(globals.clone()) {
-                    if global.map_err(invalid)?.ty.mutable {
+                    let global = global.map_err(invalid)?.ty;
+                    if global.mutable {
+                        check_global(global.content_type)?;
                         mutable.push(index);
                     }
                 }
             }
             Payload::ExportSection(exports) => {
                 has_exports = true;
+                let mut exports_memory = false;
                 let mut section = ExportSection::new();
                 for export in exports.clone() {
                     let export = export.map_err(invalid)?;
                     check_export(export.name)?;
+                    exports_memory |=
+                        export.name == "memory" && export.kind == ExternalKind::Memory;
                     section.export(export.name, kind(export.kind)?, export.index);
                     prepared.exports.push(export.name.to_owned());
+                }
+                if has_memory && !exports_memory {
+                    let text = "a memory that is not exported as memory";
+                    return Err(ModuleError::Invalid(text.into()));
                 }
                 for (number, index) in (0..).zip(&mutable) {
                     section.export(
@@ -91,6 +107,11 @@ pub(crate) fn prepare(wasm: &[u8], implemented: &[&str]) -> Result<Prepared, Mod
                 }
                 module.section(&section);
                 continue;
+            }
+            Payload::CodeSectionEntry(body) => {
+                for operator in body.get_operators_reader().map_err(invalid)? {
+                    check_operator(&operator.map_err(invalid)?)?;
+                }
             }
             _ => {}
         }
@@ -106,6 +127,42 @@ pub(crate) fn prepare(wasm: &[u8], implemented: &[&str]) -> Result<Prepared, Mod
     }
     prepared.wasm = module.finish();
     Ok(prepared)
+}
+
+/// Rollback copies one memory of at most 4 GiB.
+fn check_memory(memory: MemoryType) -> Result<(), ModuleError> {
+    if memory.memory64 || memory.shared || memory.page_size_log2.is_some() {
+        let text = "a memory with 64-bit addresses, of threads or with pages of its own size";
+        return Err(ModuleError::Invalid(text.into()));
+    }
+    Ok(())
+}
+
+/// Rollback and checkpoints keep numbers; a reference means nothing outside its instance.
+fn check_global(content: ValType) -> Result<(), ModuleError> {
+    match content {
+        ValType::I32 | ValType::I64 | ValType::F32 | ValType::F64 => Ok(()),
+        _ => Err(ModuleError::Invalid(
+            "a mutable global that is no number".into(),
+        )),
+    }
+}
+
+/// Neither a rollback nor a checkpoint brings tables and dropped segments back, so nothing may
+/// change them; compilers do not.
+fn check_operator(operator: &Operator<'_>) -> Result<(), ModuleError> {
+    match operator {
+        Operator::TableSet { .. }
+        | Operator::TableGrow { .. }
+        | Operator::TableFill { .. }
+        | Operator::TableCopy { .. }
+        | Operator::TableInit { .. }
+        | Operator::DataDrop { .. }
+        | Operator::ElemDrop { .. } => Err(ModuleError::Invalid(
+            "an instruction that changes a table or drops a segment".into(),
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn check_export(name: &str) -> Result<(), ModuleError> {

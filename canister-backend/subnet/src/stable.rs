@@ -16,9 +16,9 @@ type Page = Box<[u8; PAGE]>;
 #[derive(Debug, Default)]
 pub(crate) struct StableMemory {
     pages: HashMap<u64, Page>,
-    size: u64,
+    committed_size: u64,
     overlay: HashMap<u64, Page>,
-    overlay_size: u64,
+    size: u64,
 }
 
 /// An access beyond the end.
@@ -27,23 +27,37 @@ pub(crate) struct StableMemory {
 pub(crate) struct OutOfBounds;
 
 impl StableMemory {
-    /// From stored pages.
+    /// From stored pages, if they lie within the size.
     pub fn restore(size: u64, pages: BTreeMap<u64, Vec<u8>>) -> Option<Self> {
+        let end = size.checked_mul(WASM_PAGE / PAGE as u64)?;
+        if size > MAX_WASM_PAGES || pages.keys().any(|page| *page >= end) {
+            return None;
+        }
         let pages = pages
             .into_iter()
             .map(|(number, bytes)| Some((number, <Page>::try_from(bytes.into_boxed_slice()).ok()?)))
             .collect::<Option<_>>()?;
         Some(Self {
             pages,
-            size,
+            committed_size: size,
             overlay: HashMap::new(),
-            overlay_size: size,
+            size,
         })
+    }
+
+    /// The committed part, for another instance.
+    pub fn committed(&self) -> Self {
+        Self {
+            pages: self.pages.clone(),
+            committed_size: self.committed_size,
+            overlay: HashMap::new(),
+            size: self.committed_size,
+        }
     }
 
     /// Committed wasm pages.
     pub const fn committed_size(&self) -> u64 {
-        self.size
+        self.committed_size
     }
 
     /// Committed pages that hold anything, in order.
@@ -55,16 +69,16 @@ impl StableMemory {
     }
 
     pub const fn size(&self) -> u64 {
-        self.overlay_size
+        self.size
     }
 
     /// The old size in wasm pages, or `None` if it cannot grow.
     pub fn grow(&mut self, by: u64) -> Option<u64> {
         let new = self
-            .overlay_size
+            .size
             .checked_add(by)
             .filter(|new| *new <= MAX_WASM_PAGES)?;
-        Some(std::mem::replace(&mut self.overlay_size, new))
+        Some(std::mem::replace(&mut self.size, new))
     }
 
     pub fn read(&self, offset: u64, into: &mut [u8]) -> Result<(), OutOfBounds> {
@@ -105,17 +119,17 @@ impl StableMemory {
 
     pub fn commit(&mut self) {
         self.pages.extend(self.overlay.drain());
-        self.size = self.overlay_size;
+        self.committed_size = self.size;
     }
 
     pub fn rollback(&mut self) {
         self.overlay.clear();
-        self.overlay_size = self.size;
+        self.size = self.committed_size;
     }
 
     fn check(&self, offset: u64, length: usize) -> Result<(), OutOfBounds> {
         let end = offset.checked_add(length as u64).ok_or(OutOfBounds)?;
-        if end > self.overlay_size * WASM_PAGE {
+        if end > self.size * WASM_PAGE {
             Err(OutOfBounds)
         } else {
             Ok(())

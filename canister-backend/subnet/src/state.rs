@@ -1,6 +1,6 @@
 //! The replicated state: canisters, request statuses, time; and the round that changes it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use candid::Principal;
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,10 @@ use wasmtime::Engine;
 use crate::canister::{Canister, CanisterState, Execution, InstallError, Outcome};
 use crate::keys::{Keys, certificate, to_cbor};
 use crate::tree::{Tree, Trie};
+
+/// Bytes of answers that are kept for who asks again. Beyond, the oldest are dropped; that they were
+/// given, and so the protection against replays, stays until the request expires.
+pub(crate) const ANSWERS_MAX_BYTES: usize = 256 * 1024 * 1024;
 
 /// One update call, authenticated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,10 +41,21 @@ pub(crate) struct Round {
 /// What became of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Status {
+    canister: Principal,
     sender: Principal,
     expiry: u64,
-    /// Reply, or (reject code, message, error code).
-    answer: Result<ByteBuf, (u8, String, String)>,
+    /// Reply, or (reject code, message, error code); `None` once the answer was dropped for room.
+    answer: Option<Result<ByteBuf, (u8, String, String)>>,
+}
+
+impl Status {
+    fn answer_bytes(&self) -> usize {
+        match &self.answer {
+            Some(Ok(reply)) => reply.len(),
+            Some(Err((_, message, _))) => message.len(),
+            None => 0,
+        }
+    }
 }
 
 /// Calls and instructions of one method.
@@ -86,6 +101,9 @@ pub(crate) struct State {
     next_canister: u64,
     statuses: BTreeMap<Vec<u8>, Status>,
     expiries: BTreeSet<(u64, Vec<u8>)>,
+    /// Requests whose answers are kept, oldest first, and the bytes of all answers.
+    answered: VecDeque<Vec<u8>>,
+    answers_bytes: usize,
     /// The tree as sealed; execution changes it only through `seal`.
     tree: Tree,
     changed: Vec<Vec<u8>>,
@@ -115,6 +133,8 @@ impl State {
             next_canister: 0,
             statuses: BTreeMap::new(),
             expiries: BTreeSet::new(),
+            answered: VecDeque::new(),
+            answers_bytes: 0,
             tree,
             changed: Vec::new(),
             time,
@@ -136,6 +156,9 @@ impl State {
         state.next_canister = stored.next_canister;
         for canister in stored.canisters {
             let id = principal(&canister.id)?;
+            if id >= canister_id(state.next_canister) {
+                return Err(RestoreError::Checkpoint);
+            }
             let canister = Canister::restore(&state.engine, canister, &state.keys.root_der)?;
             state.canisters.insert(id, canister);
         }
@@ -171,13 +194,16 @@ impl State {
         Ok(())
     }
 
-    /// Hash of everything but time and what time prunes: what a replay must reproduce.
+    /// Hash over modules and certified data: what a replay must reproduce before the next round is
+    /// replayed on top. Heaps are not in it; the journal's own checksums guard its bytes.
     pub fn contents_root(&self) -> Vec<u8> {
         let mut hasher = blake3::Hasher::new();
         for (id, canister) in &self.canisters {
             hasher.update(id.as_slice());
             hasher.update(&canister.module_hash());
-            hasher.update(canister.certified_data());
+            let data = canister.certified_data();
+            hasher.update(&(data.len() as u64).to_be_bytes());
+            hasher.update(data);
         }
         hasher.finalize().as_bytes().to_vec()
     }
@@ -193,6 +219,7 @@ impl State {
         for ingress in &round.ingress {
             self.execute_one(ingress);
         }
+        self.drop_answers(round.ingress.len());
         self.seal();
     }
 
@@ -214,17 +241,38 @@ impl State {
             }
         };
         let status = Status {
+            canister: ingress.canister,
             sender: ingress.sender,
             expiry: ingress.expiry,
-            answer,
+            answer: Some(answer),
         };
         self.set_status(ingress.id.clone(), status);
     }
 
     fn set_status(&mut self, id: Vec<u8>, status: Status) {
         self.expiries.insert((status.expiry, id.clone()));
+        if status.answer.is_some() {
+            self.answers_bytes += status.answer_bytes();
+            self.answered.push_back(id.clone());
+        }
         self.statuses.insert(id.clone(), status);
         self.changed.push(id);
+    }
+
+    /// Drops the oldest answers beyond [`ANSWERS_MAX_BYTES`], but none of the `newest`: those are
+    /// about to be certified to who waits.
+    fn drop_answers(&mut self, newest: usize) {
+        while self.answers_bytes > ANSWERS_MAX_BYTES && self.answered.len() > newest {
+            let Some(id) = self.answered.pop_front() else {
+                return;
+            };
+            // Expired ones were taken out of the count when they were pruned.
+            if let Some(status) = self.statuses.get_mut(&id) {
+                self.answers_bytes -= status.answer_bytes();
+                status.answer = None;
+                self.changed.push(id);
+            }
+        }
     }
 
     pub fn count(&mut self, canister: Principal, method: &str, execution: &Execution) {
@@ -256,8 +304,14 @@ impl State {
                 break;
             }
             self.expiries.pop_first();
-            self.statuses.remove(&id);
+            if let Some(status) = self.statuses.remove(&id) {
+                self.answers_bytes -= status.answer_bytes();
+            }
             expired.push(id);
+        }
+        // Now and then, so that the work stays in proportion.
+        if self.answered.len() / 2 > self.statuses.len() {
+            self.answered.retain(|id| self.statuses.contains_key(id));
         }
         let changed = std::mem::take(&mut self.changed);
         let Tree::Map(mut top) = std::mem::replace(&mut self.tree, Tree::Leaf(Vec::new())) else {
@@ -337,9 +391,15 @@ impl State {
         ]])
     }
 
-    /// Who sent a request, if it is known.
-    pub fn sender_of(&self, id: &[u8]) -> Option<Principal> {
-        self.statuses.get(id).map(|status| status.sender)
+    /// Whether a request is known.
+    pub fn is_known(&self, id: &[u8]) -> bool {
+        self.statuses.contains_key(id)
+    }
+
+    /// Who sent a request and to which canister, if it is known.
+    pub fn parties_of(&self, id: &[u8]) -> Option<(Principal, Principal)> {
+        let status = self.statuses.get(id)?;
+        Some((status.sender, status.canister))
     }
 
     pub fn canister_mut(&mut self, id: &Principal) -> Option<&mut Canister> {
@@ -397,11 +457,12 @@ impl State {
 fn status_tree(status: &Status) -> BTreeMap<Vec<u8>, Tree> {
     let leaf = |label: &[u8], bytes: Vec<u8>| (label.to_vec(), Tree::Leaf(bytes));
     match &status.answer {
-        Ok(reply) => BTreeMap::from([
+        None => BTreeMap::from([leaf(b"status", b"done".to_vec())]),
+        Some(Ok(reply)) => BTreeMap::from([
             leaf(b"reply", reply.to_vec()),
             leaf(b"status", b"replied".to_vec()),
         ]),
-        Err((code, message, error_code)) => BTreeMap::from([
+        Some(Err((code, message, error_code))) => BTreeMap::from([
             leaf(b"error_code", error_code.clone().into_bytes()),
             leaf(b"reject_code", leb128(u64::from(*code))),
             leaf(b"reject_message", message.clone().into_bytes()),

@@ -14,7 +14,7 @@ type Hash = [u8; 32];
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Tree {
     Leaf(Vec<u8>),
-    Map(BTreeMap<Vec<u8>, Tree>),
+    Map(BTreeMap<Vec<u8>, Self>),
     Statuses(Trie),
 }
 
@@ -159,8 +159,8 @@ enum Node {
     Fork {
         bit: usize,
         hash: Hash,
-        left: Box<Node>,
-        right: Box<Node>,
+        left: Box<Self>,
+        right: Box<Self>,
     },
 }
 
@@ -189,10 +189,10 @@ impl Node {
         }
     }
 
-    fn insert(self: Box<Self>, new: Box<Self>) -> Box<Self> {
+    fn insert(self, new: Box<Self>) -> Box<Self> {
         let label = *new.first_label();
         let apart = first_difference(self.first_label(), &label);
-        match *self {
+        match self {
             Self::Leaf { .. } if apart.is_none() => new,
             Self::Fork {
                 bit, left, right, ..
@@ -293,6 +293,11 @@ impl Trie {
         let mut shown = BTreeMap::new();
         for path in paths {
             let label = path[0].as_slice();
+            // Many paths into one status cost as much as one.
+            let known = |tree: &HashTree| !is_pruned(tree);
+            if <&Hash>::try_from(label).is_ok_and(|label| shown.get(label).is_some_and(known)) {
+                continue;
+            }
             match self.trees.get(label) {
                 Some(tree) => {
                     // The whole status: the agent wants absent fields provably absent.

@@ -4,65 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use candid::Principal;
-use ed25519_dalek::{Signer, SigningKey};
-use ic_agent::identity::BasicIdentity;
-use ic_agent::{Agent, AgentError, Identity};
-use ic_transport_types::{Envelope, EnvelopeContent};
+use ed25519_dalek::SigningKey;
+use ic_agent::{Agent, AgentError};
+use ic_transport_types::Envelope;
 use paigham_subnet::testkit::FaultJournal;
 use paigham_subnet::{
     FileJournal, InstallError, MemoryJournal, ModuleError, OpenError, Subnet, SystemClock,
 };
-use tower::ServiceExt;
 
-const WAT: &str = include_str!("canister.wat");
+mod common;
 
-fn module() -> Vec<u8> {
-    wat::parse_str(WAT).unwrap()
-}
-
-fn in_memory() -> Subnet {
-    Subnet::open_with(
-        Box::new(MemoryJournal::default()),
-        Arc::new(SystemClock),
-        [1; 32],
-    )
-    .unwrap()
-}
-
-fn agent(subnet: &Subnet) -> Agent {
-    let agent = Agent::builder()
-        .with_url("http://subnet.invalid")
-        .with_arc_http_middleware(subnet.in_process())
-        .build()
-        .unwrap();
-    agent.set_root_key(subnet.root_key_der());
-    agent
-}
-
-async fn put(agent: &Agent, canister: &Principal, bytes: &[u8]) -> Result<Vec<u8>, AgentError> {
-    agent
-        .update(canister, "put")
-        .with_arg(bytes)
-        .call_and_wait()
-        .await
-}
-
-async fn get(agent: &Agent, canister: &Principal) -> Vec<u8> {
-    agent
-        .query(canister, "get")
-        .with_arg(b"")
-        .call()
-        .await
-        .unwrap()
-}
-
-/// calls (4), heap counter (4), stable (8)
-fn expected(calls: u32, stable: &[u8]) -> Vec<u8> {
-    let mut out = [calls.to_le_bytes(), calls.to_le_bytes()].concat();
-    out.extend_from_slice(stable);
-    out.resize(16, 0);
-    out
-}
+use common::{WAT, agent, expected, get, in_memory, module, post, put, signed_call};
 
 /// A client updates, queries with verified node signatures, reads module hash and controllers,
 /// and checks the canister's certified data, all against the pinned root key.
@@ -217,46 +169,6 @@ async fn failures_have_their_codes() {
         "{error}"
     );
     put(&agent, &canister, b"alive").await.unwrap();
-}
-
-fn signed_call(canister: Principal, key: &SigningKey, expiry: Duration, flip: bool) -> Vec<u8> {
-    let identity = BasicIdentity::from_raw_key(&key.to_bytes());
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap();
-    let content = EnvelopeContent::Call {
-        nonce: Some(vec![1]),
-        ingress_expiry: u64::try_from((now + expiry).as_nanos()).unwrap(),
-        sender: identity.sender().unwrap(),
-        canister_id: canister,
-        method_name: "put".into(),
-        arg: b"signed".to_vec(),
-        sender_info: None,
-    };
-    let mut signature = key
-        .sign(&content.to_request_id().signable())
-        .to_bytes()
-        .to_vec();
-    signature[0] ^= u8::from(flip);
-    let envelope = Envelope {
-        content: std::borrow::Cow::Owned(content),
-        sender_pubkey: identity.public_key(),
-        sender_sig: Some(signature),
-        sender_delegation: None,
-    };
-    envelope.encode_bytes()
-}
-
-async fn post(subnet: &Subnet, path: &str, body: Vec<u8>) -> (u16, Vec<u8>) {
-    let request = http::Request::post(path)
-        .body(axum::body::Body::from(body))
-        .unwrap();
-    let response = subnet.router().oneshot(request).await.unwrap();
-    let status = response.status().as_u16();
-    let body = axum::body::to_bytes(response.into_body(), usize::MAX)
-        .await
-        .unwrap();
-    (status, body.to_vec())
 }
 
 /// A signed call counts once, however often it is sent; with a wrong signature, an expiry that has
