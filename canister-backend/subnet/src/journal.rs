@@ -471,6 +471,90 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 
+    /// A power failure leaves room at the end of the log that was never filled: what is before it is
+    /// there, and the log goes on from there.
+    #[test]
+    fn room_that_was_never_filled_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = FileJournal::open(folder.path()).unwrap();
+        journal.load().unwrap();
+        journal.append(b"first").unwrap();
+        drop(journal);
+        let log = folder.path().join("log-0");
+        let whole = std::fs::read(&log).unwrap();
+        for room in [1, RECORD_HEADER_BYTES - 1, RECORD_HEADER_BYTES, 4096] {
+            std::fs::write(&log, [&whole[..], &vec![0; room]].concat()).unwrap();
+            let mut journal = FileJournal::open(folder.path()).unwrap();
+            assert_eq!(journal.load().unwrap().records, vec![b"first".to_vec()]);
+            journal.append(b"second").unwrap();
+            journal.sync().unwrap();
+            let records = vec![b"first".to_vec(), b"second".to_vec()];
+            assert_eq!(journal.load().unwrap().records, records, "{room}");
+        }
+    }
+
+    /// Any byte of a record or its header that changed on the disk, the length included, is
+    /// reported: the records behind it were acknowledged and must not be dropped as torn.
+    #[test]
+    fn no_changed_byte_drops_acknowledged_records() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = FileJournal::open(folder.path()).unwrap();
+        journal.load().unwrap();
+        for record in [b"first", b"later", b"newer"] {
+            journal.append(record).unwrap();
+        }
+        drop(journal);
+        let log = folder.path().join("log-0");
+        let whole = std::fs::read(&log).unwrap();
+        for at in 0..2 * (RECORD_HEADER_BYTES + 5) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0x40;
+            std::fs::write(&log, &bytes).unwrap();
+            let error = FileJournal::open(folder.path())
+                .unwrap()
+                .load()
+                .unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{at}");
+            assert_eq!(std::fs::read(&log).unwrap(), bytes, "the evidence stays");
+        }
+    }
+
+    /// A checkpoint that was being written when the process died leaves the one before; a
+    /// checkpoint that was cut or changed later is an error.
+    #[test]
+    fn a_torn_checkpoint_is_not_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = FileJournal::open(folder.path()).unwrap();
+        journal.load().unwrap();
+        journal.checkpoint(b"state").unwrap();
+        drop(journal);
+        std::fs::write(folder.path().join("checkpoint.new"), b"PSUB").unwrap();
+        let mut journal = FileJournal::open(folder.path()).unwrap();
+        assert_eq!(journal.load().unwrap().checkpoint, Some(b"state".to_vec()));
+        drop(journal);
+        let path = folder.path().join("checkpoint-1");
+        let whole = std::fs::read(&path).unwrap();
+        for length in 0..whole.len() {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            let loaded = FileJournal::open(folder.path()).unwrap().load();
+            assert!(loaded.is_err(), "{length}");
+        }
+    }
+
+    /// Log and checkpoint hold keys of the canisters: nobody else on the machine reads them.
+    #[test]
+    fn files_are_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = FileJournal::open(folder.path()).unwrap();
+        journal.load().unwrap();
+        journal.checkpoint(b"state").unwrap();
+        for name in ["checkpoint-1", "log-1"] {
+            let metadata = std::fs::metadata(folder.path().join(name)).unwrap();
+            assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "{name}");
+        }
+    }
+
     /// A second process on the same folder is refused.
     #[test]
     fn one_process_at_a_time() {

@@ -63,20 +63,48 @@ pub fn expected(calls: u32, stable: &[u8]) -> Vec<u8> {
     out
 }
 
-pub fn signed_call(canister: Principal, key: &SigningKey, expiry: Duration, flip: bool) -> Vec<u8> {
-    let identity = BasicIdentity::from_raw_key(&key.to_bytes());
-    let now = std::time::SystemTime::now()
+pub fn since_1970() -> Duration {
+    std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
-        .unwrap();
-    let content = EnvelopeContent::Call {
+        .unwrap()
+}
+
+pub fn signed_call(canister: Principal, key: &SigningKey, expiry: Duration, flip: bool) -> Vec<u8> {
+    let content = call(canister, key, expiry, "put", b"signed".to_vec());
+    sign(content, key, flip)
+}
+
+pub fn signed(
+    canister: Principal,
+    key: &SigningKey,
+    expiry: Duration,
+    method: &str,
+    arg: Vec<u8>,
+) -> Vec<u8> {
+    sign(call(canister, key, expiry, method, arg), key, false)
+}
+
+fn call(
+    canister: Principal,
+    key: &SigningKey,
+    expiry: Duration,
+    method: &str,
+    arg: Vec<u8>,
+) -> EnvelopeContent {
+    let identity = BasicIdentity::from_raw_key(&key.to_bytes());
+    EnvelopeContent::Call {
         nonce: Some(vec![1]),
-        ingress_expiry: u64::try_from((now + expiry).as_nanos()).unwrap(),
+        ingress_expiry: u64::try_from((since_1970() + expiry).as_nanos()).unwrap(),
         sender: identity.sender().unwrap(),
         canister_id: canister,
-        method_name: "put".into(),
-        arg: b"signed".to_vec(),
+        method_name: method.into(),
+        arg,
         sender_info: None,
-    };
+    }
+}
+
+fn sign(content: EnvelopeContent, key: &SigningKey, flip: bool) -> Vec<u8> {
+    let identity = BasicIdentity::from_raw_key(&key.to_bytes());
     let mut signature = key
         .sign(&content.to_request_id().signable())
         .to_bytes()
@@ -86,6 +114,25 @@ pub fn signed_call(canister: Principal, key: &SigningKey, expiry: Duration, flip
         content: std::borrow::Cow::Owned(content),
         sender_pubkey: identity.public_key(),
         sender_sig: Some(signature),
+        sender_delegation: None,
+    };
+    envelope.encode_bytes()
+}
+
+pub fn anonymous_query(canister: Principal, method: &str, arg: Vec<u8>) -> Vec<u8> {
+    let content = EnvelopeContent::Query {
+        nonce: None,
+        ingress_expiry: u64::try_from((since_1970() + Duration::from_secs(60)).as_nanos()).unwrap(),
+        sender: Principal::anonymous(),
+        canister_id: canister,
+        method_name: method.into(),
+        arg,
+        sender_info: None,
+    };
+    let envelope = Envelope {
+        content: std::borrow::Cow::Owned(content),
+        sender_pubkey: None,
+        sender_sig: None,
         sender_delegation: None,
     };
     envelope.encode_bytes()
