@@ -176,3 +176,108 @@ fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHEAP: KdfCost = KdfCost {
+        memory_kib: 64,
+        passes: 1,
+    };
+
+    fn put(folder: &tempfile::TempDir, mut bytes: Vec<u8>) -> std::path::PathBuf {
+        bytes.truncate(CHECK_AT);
+        bytes.extend_from_slice(&check(&bytes));
+        let path = folder.path().join("key");
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// The layout in this module's table: each field stands at its offset.
+    #[test]
+    fn fields_stand_where_the_table_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        create(
+            &path,
+            "p",
+            KdfCost {
+                memory_kib: 72,
+                passes: 2,
+            },
+        )
+        .unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(bytes.len(), FILE_BYTES);
+        assert_eq!(
+            &bytes[..SALT_AT],
+            b"PSTORE\0\x01\0\0\0\x48\0\0\0\x02\0\0\0\x01"
+        );
+        assert!(!folder.path().join("key.new").exists());
+    }
+
+    /// Whoever writes to the folder makes a key file, with a right check, that asks for four
+    /// terabytes, for no memory, for a million passes or for many lanes: it is refused before any
+    /// of that is spent.
+    #[test]
+    fn an_absurd_cost_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        create(&path, "p", CHEAP).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        for (at, number) in [
+            (8, u32::MAX),
+            (8, 0),
+            (12, 1_000_000),
+            (12, 0),
+            (16, 64),
+            (16, 0),
+        ] {
+            let mut bytes = whole.clone();
+            bytes[at..at + 4].copy_from_slice(&number.to_be_bytes());
+            let path = put(&folder, bytes);
+            assert!(
+                matches!(open(&path, "p"), Err(OpenError::KeyFile)),
+                "{at}: {number}"
+            );
+        }
+        assert!(open(&put(&folder, whole), "p").is_ok());
+    }
+
+    /// A thief lowers the cost in the file and mends its check: the key no longer opens, since
+    /// the cost is bound to it.
+    #[test]
+    fn a_lowered_cost_does_not_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        create(
+            &path,
+            "p",
+            KdfCost {
+                memory_kib: 128,
+                passes: 2,
+            },
+        )
+        .unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[15] = 1;
+        assert!(matches!(
+            open(&put(&folder, bytes), "p"),
+            Err(OpenError::WrongPassphrase)
+        ));
+    }
+
+    /// Two stores with one passphrase share neither salt nor wrapped key.
+    #[test]
+    fn each_file_is_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let files = [(); 2].map(|()| {
+            create(&path, "p", CHEAP).unwrap();
+            std::fs::read(&path).unwrap()
+        });
+        assert_ne!(files[0][SALT_AT..NONCE_AT], files[1][SALT_AT..NONCE_AT]);
+        assert_ne!(files[0][SEALED_AT..CHECK_AT], files[1][SEALED_AT..CHECK_AT]);
+    }
+}

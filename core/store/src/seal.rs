@@ -88,3 +88,58 @@ impl Keys {
             .map_err(|_| StoreError::Corrupt)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STORE_KEY: [u8; 32] = [3; 32];
+    /// The name of message 258 of the conversation `chat`.
+    const GOLDEN_NAME: &str =
+        "061836979fbe43e97bf6addb839d7b2d05d98b1354619d48f11c7750f7862f2c870000000000000102";
+    /// `hello`, sealed under that name.
+    const GOLDEN_RECORD: &str = "0106f6fe67f713de65d8a28a48fc6bfc11cc8323d1946890edd0ddb7415ba0bda940232997e6aea883b6a71baa3c";
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn unhex(text: &str) -> Vec<u8> {
+        let byte = |at| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+        (0..text.len()).step_by(2).map(byte).collect()
+    }
+
+    /// Names and records of the first release are found and opened by this one.
+    #[test]
+    fn bytes_are_golden() {
+        let keys = Keys::derive(&STORE_KEY);
+        let name = keys.name(Table::Message, b"chat", 258);
+        assert_eq!(hex(&name), GOLDEN_NAME);
+        assert_eq!(
+            keys.open(&name, &unhex(GOLDEN_RECORD)),
+            Ok(b"hello".to_vec())
+        );
+    }
+
+    /// Sealing the same value twice gives two records, which both open: no nonce is used again.
+    #[test]
+    fn the_same_value_is_sealed_differently() {
+        let keys = Keys::derive(&STORE_KEY);
+        let name = keys.name(Table::Message, b"chat", 0);
+        let sealed = [
+            keys.seal(&name, b"x").unwrap(),
+            keys.seal(&name, b"x").unwrap(),
+        ];
+        assert_ne!(sealed[0][1..=NONCE_BYTES], sealed[1][1..=NONCE_BYTES]);
+        assert_eq!(keys.open(&name, &sealed[0]), keys.open(&name, &sealed[1]));
+    }
+
+    /// Numbers of one id follow each other in the order of their names.
+    #[test]
+    fn names_are_in_the_order_of_numbers() {
+        let keys = Keys::derive(&STORE_KEY);
+        let numbers = [0, 1, 255, 256, 65_536, u64::MAX];
+        let names = numbers.map(|number| keys.name(Table::Message, b"chat", number));
+        assert!(names.is_sorted());
+    }
+}

@@ -1,10 +1,16 @@
 //! Every backend passes the same suite; sled passes what only a disk can show.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop where it is"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use paigham_store::testkit::FaultBackend;
-use paigham_store::{Backend, Change, MemoryBackend, Order, SledBackend, store_conformance};
+use paigham_store::{
+    Backend, Change, MemoryBackend, Order, Record, SledBackend, StoreError, store_conformance,
+};
 use tempfile::TempDir;
 
 mod memory {
@@ -26,7 +32,7 @@ mod shared {
     super::store_conformance!((std::sync::Arc::new(super::MemoryBackend::default()), ()));
 }
 
-fn everything(backend: &dyn Backend) -> Result<Vec<(Vec<u8>, Vec<u8>)>, paigham_store::StoreError> {
+fn everything(backend: &dyn Backend) -> Result<Vec<Record>, StoreError> {
     backend.scan(&[][..]..=&[0xff; 8][..], Order::Ascending, usize::MAX)
 }
 

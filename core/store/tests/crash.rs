@@ -1,4 +1,8 @@
 //! A machine that dies at any point of any batch leaves the old state or the new one.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop where it is"
+)]
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,8 @@
 //! What a change sees and what others see of it.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop where it is"
+)]
 
 use std::sync::Arc;
 
