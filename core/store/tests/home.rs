@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use paigham_store::{KdfCost, OpenError, Passphrase, Store, StoreError, Table};
 use tempfile::TempDir;
@@ -153,7 +154,10 @@ fn the_key_file_is_private() {
     assert_eq!(mode & 0o077, 0);
 }
 
-/// A part of the kill test: commits two equal records per round, and says each round when done.
+/// Rows that one round of the kill test writes.
+const ROWS: u64 = 20;
+
+/// A part of the kill test: commits many records per round, and says each round when done.
 #[test]
 #[ignore = "the child process of a_killed_process_loses_nothing_it_acknowledged"]
 fn child_that_writes_until_killed() {
@@ -169,7 +173,13 @@ fn child_that_writes_until_killed() {
             .unwrap_or_default()
             + 1;
         set.put(Table::Meta, b"round", &round).unwrap();
-        set.put_at(Table::Message, b"chat", round, &round).unwrap();
+        for row in 0..ROWS {
+            set.put_at(Table::Message, b"chat", round * ROWS + row, &round)
+                .unwrap();
+        }
+        // Large, and written over each time, so that sled moves it about.
+        set.put(Table::Outbox, b"large", &vec![round; 20_000])
+            .unwrap();
         set.commit().unwrap();
         eprintln!("done {round}");
     }
@@ -190,22 +200,25 @@ fn child(home: &Path) -> Child {
         .unwrap()
 }
 
-/// Another process writes to a home; meanwhile we are refused. It is killed at some moment, five
+/// Another process writes to a home; meanwhile we are refused. It is killed at some moment, eight
 /// times: the home then opens at once, holds every round that was acknowledged and at most one
 /// more, and each round is whole.
 #[test]
 fn a_killed_process_loses_nothing_it_acknowledged() {
     let home = home_with("p");
-    for kills in 1..=5_usize {
+    for kills in 1..=8_usize {
         let mut child = child(home.path());
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let done = lines
             .map_while(Result::ok)
             .filter_map(|line| line.strip_prefix("done ")?.parse::<u64>().ok())
-            .nth(kills * 3);
+            .nth(kills % 5 * 2);
         assert!(matches!(
             Store::open(home.path(), "p"),
             Err(OpenError::InUse)
+        ));
+        std::thread::sleep(Duration::from_micros(
+            u64::try_from(kills).unwrap() * 1_234 % 9_000,
         ));
         child.kill().unwrap();
         child.wait().unwrap();
@@ -216,8 +229,12 @@ fn a_killed_process_loses_nothing_it_acknowledged() {
         let round = set.get::<u64>(Table::Meta, b"round").unwrap().unwrap();
         assert!(round >= acknowledged);
         let rows: Vec<(u64, u64)> = set.scan(Table::Message, b"chat", 0, u64::MAX).unwrap();
-        let expected: Vec<_> = (1..=round).map(|round| (round, round)).collect();
+        let expected: Vec<_> = (ROWS..(round + 1) * ROWS)
+            .map(|row| (row, row / ROWS))
+            .collect();
         assert_eq!(rows, expected);
+        let large: Vec<u64> = set.get(Table::Outbox, b"large").unwrap().unwrap();
+        assert_eq!(large, vec![round; 20_000]);
         assert_eq!(store.generation(), round + 1);
     }
 }
