@@ -81,6 +81,11 @@ impl Store {
 
     fn with_lock(folder: &Path, key: &[u8; 32], lock: File) -> Result<Self, OpenError> {
         let backend = SledBackend::open(&folder.join(DATABASE))?;
+        // The backend syncs its own folder; that it is in the home, and the home where it is, are
+        // entries of the folders above.
+        for above in [Some(folder), folder.parent()].into_iter().flatten() {
+            sync_entries(above).map_err(OpenError::Disk)?;
+        }
         Self::on(Box::new(backend), key, Some(lock))
             .map_err(|error| OpenError::Database(error.to_string()))
     }
@@ -238,6 +243,20 @@ impl Store {
             .map(|value| self.keys().seal(&name, &value))
             .transpose()?;
         Ok((name, record))
+    }
+}
+
+fn sync_entries(folder: &Path) -> std::io::Result<()> {
+    // The parent of a relative path of one part is empty: the current folder.
+    let named = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    match File::open(named) {
+        // A folder above the home may be closed to us; it is then not ours to sync.
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(()),
+        opened => opened?.sync_all(),
     }
 }
 
