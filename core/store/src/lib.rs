@@ -11,6 +11,7 @@ mod backend;
 mod codec;
 mod error;
 mod key_file;
+mod lock;
 mod mls;
 mod passphrase;
 mod seal;

@@ -1,6 +1,6 @@
 //! The store of a home.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,12 +11,12 @@ use crate::backend::{Backend, Change, Order, Record, SledBackend};
 use crate::codec;
 use crate::error::{OpenError, StoreError};
 use crate::key_file::{self, KdfCost};
+use crate::lock::{HomeLock, lock};
 use crate::seal::Keys;
 use crate::table::Table;
 use crate::write_set::WriteSet;
 
 const KEY_FILE: &str = "key";
-const LOCK_FILE: &str = "lock";
 const DATABASE: &str = "records";
 /// Name of the counter of commits, in [`Table::Meta`].
 const GENERATION: &[u8] = b"generation";
@@ -36,7 +36,7 @@ struct Inner {
     keys: Keys,
     state: Mutex<State>,
     /// Held while the store is open; dropped after the backend.
-    _lock: Option<File>,
+    _lock: Option<HomeLock>,
 }
 
 /// Guards every access to the backend, so that no read sees half of a batch.
@@ -79,7 +79,7 @@ impl Store {
         Self::with_lock(folder, &key, lock)
     }
 
-    fn with_lock(folder: &Path, key: &[u8; 32], lock: File) -> Result<Self, OpenError> {
+    fn with_lock(folder: &Path, key: &[u8; 32], lock: HomeLock) -> Result<Self, OpenError> {
         let backend = SledBackend::open(&folder.join(DATABASE))?;
         // The backend syncs its own folder; that it is in the home, and the home where it is, are
         // entries of the folders above.
@@ -101,7 +101,7 @@ impl Store {
     fn on(
         backend: Box<dyn Backend>,
         key: &[u8; 32],
-        lock: Option<File>,
+        lock: Option<HomeLock>,
     ) -> Result<Self, StoreError> {
         let keys = Keys::derive(key);
         let name = keys.name(Table::Meta, GENERATION, 0);
@@ -257,18 +257,5 @@ fn sync_entries(folder: &Path) -> std::io::Result<()> {
         // A folder above the home may be closed to us; it is then not ours to sync.
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(()),
         opened => opened?.sync_all(),
-    }
-}
-
-fn lock(folder: &Path) -> Result<File, OpenError> {
-    let file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(folder.join(LOCK_FILE))
-        .map_err(OpenError::Disk)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::InUse),
-        Err(std::fs::TryLockError::Error(error)) => Err(OpenError::Disk(error)),
     }
 }
