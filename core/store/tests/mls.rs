@@ -4,6 +4,8 @@
     reason = "a test that cannot go on should stop where it is"
 )]
 
+use std::path::Path;
+
 use openmls::prelude::{
     BasicCredential, Ciphersuite, CredentialWithKey, GroupId, KeyPackage, KeyPackageBundle,
     KeyPackageIn, LeafNodeParameters, MlsGroup, MlsGroupJoinConfig, MlsMessageBodyIn, MlsMessageIn,
@@ -17,6 +19,7 @@ use openmls::prelude::{
 };
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_libcrux_crypto::CryptoProvider;
+use openmls_traits::crypto::OpenMlsCrypto as _;
 use openmls_traits::storage::StorageProvider as _;
 use paigham_store::{KdfCost, MlsStorage, Store, Table, WriteSet};
 use tempfile::TempDir;
@@ -61,6 +64,7 @@ struct Member {
     home: TempDir,
     store: Option<Store>,
     public_key: Vec<u8>,
+    private_key: Vec<u8>,
 }
 
 /// What a committer hands to one who joins.
@@ -73,7 +77,10 @@ impl Member {
     fn new(name: &'static str) -> Self {
         let home = TempDir::new().unwrap();
         let store = Store::create(home.path(), PASSPHRASE, KdfCost::WEAK_FOR_TESTS).unwrap();
-        let signer = SignatureKeyPair::new(SUITE.into()).unwrap();
+        let crypto = CryptoProvider::new().unwrap();
+        let (private_key, public_key) = crypto.signature_key_gen(SUITE.into()).unwrap();
+        let signer =
+            SignatureKeyPair::from_raw(SUITE.into(), private_key.clone(), public_key.clone());
         let set = store.begin();
         signer.store(&set.mls()).unwrap();
         set.commit().unwrap();
@@ -81,7 +88,8 @@ impl Member {
             name,
             home,
             store: Some(store),
-            public_key: signer.to_public_vec(),
+            public_key,
+            private_key,
         }
     }
 
@@ -425,4 +433,53 @@ fn proposals_are_kept_in_order() {
             Ok("done")
         );
     });
+}
+
+/// Two members write to each other. No file of either home holds the text, the members' private
+/// signature keys, the epoch's exported secret or its authenticator.
+#[test]
+fn no_file_holds_a_secret_of_the_group() {
+    with_stack(|| {
+        let (amna, bilal, group) = pair();
+        let text = "canary: the well behind the school";
+        assert_eq!(
+            bilal.hears(&group, &amna.says(&group, text)).as_deref(),
+            Ok(text)
+        );
+        amna.hears(&group, &bilal.updates(&group)).unwrap();
+        let mut secrets = vec![text.as_bytes().to_vec(), amna.authenticator(&group).1];
+        for member in [&amna, &bilal] {
+            let set = member.begin();
+            secrets.push(member.private_key.clone());
+            let mls = member.group(&set, &group);
+            let crypto = CryptoProvider::new().unwrap();
+            secrets.push(mls.export_secret(&crypto, "canary", b"", 32).unwrap());
+        }
+        for mut member in [amna, bilal] {
+            member.restart();
+            member.store = None;
+            let files = bytes_below(member.home.path());
+            assert!(files.len() > 10_000, "there is something to search");
+            for secret in &secrets {
+                let half = &secret[..16.min(secret.len())];
+                let hex: String = half.iter().map(|byte| format!("{byte:02x}")).collect();
+                for form in [half, hex.as_bytes()] {
+                    assert!(!files.windows(form.len()).any(|window| window == form));
+                }
+            }
+        }
+    });
+}
+
+fn bytes_below(folder: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        bytes.extend(if path.is_dir() {
+            bytes_below(&path)
+        } else {
+            std::fs::read(path).unwrap()
+        });
+    }
+    bytes
 }
