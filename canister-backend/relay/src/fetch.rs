@@ -14,8 +14,11 @@ use crate::relay::{Relay, get, numbered, paired};
 
 /// Bytes of an entry beside its envelope.
 const ENTRY_OVERHEAD_BYTES: usize = 128;
+/// Bytes of a digest.
+const DIGEST_BYTES: usize = 40;
 
-/// What of a reply is left.
+/// What of a reply is left. Entries and digests share its bytes: a query reply of more than 3 MiB
+/// would be none.
 struct Room {
     bytes: usize,
     digests: usize,
@@ -68,7 +71,7 @@ impl<M: Memory> Relay<M> {
                 if token.end != 0 && from > token.end {
                     return Err(FetchRefusal::GenerationOver);
                 }
-                Ok(self.fetch_entries(item, from, last, room))
+                Ok(self.fetch_entries(item, from, last, &leaf, room))
             }
         }
     }
@@ -80,11 +83,13 @@ impl<M: Memory> Relay<M> {
         leaf: &QueueLeaf,
         room: &mut Room,
     ) -> FetchedItem {
-        let digests: Vec<_> = (from..=leaf.seq)
-            .take(room.digests)
-            .map_while(|seq| self.digest(&item.queue, seq))
+        let digests: Vec<_> = self
+            .digests_from(&item.queue, leaf, from)
+            .take(room.digests.min(room.bytes / DIGEST_BYTES))
+            .map(|(_, digest)| digest)
             .collect();
         room.digests -= digests.len();
+        room.bytes -= digests.len() * DIGEST_BYTES;
         FetchedItem::Digests(digests)
     }
 
@@ -93,15 +98,17 @@ impl<M: Memory> Relay<M> {
         item: &FetchItem,
         from: u32,
         last: u32,
+        leaf: &QueueLeaf,
         room: &mut Room,
     ) -> FetchedItem {
         let mut entries = Vec::new();
-        for seq in from..=last {
-            let key = numbered(&item.queue.0, seq);
-            let (Some(digest), Some(payload)) = (
-                self.digest(&item.queue, seq),
-                get::<36, M, Payload>(&self.payloads, &key),
-            ) else {
+        if from > last {
+            return FetchedItem::Entries(entries);
+        }
+        let range = numbered(&item.queue.0, from)..=numbered(&item.queue.0, last);
+        let payloads = self.payloads.values_range(range);
+        for ((seq, digest), payload) in self.digests_from(&item.queue, leaf, from).zip(payloads) {
+            let Ok(payload) = decode::<Payload>(&payload) else {
                 break;
             };
             let bytes = ENTRY_OVERHEAD_BYTES + payload.envelope.as_slice().len();

@@ -118,17 +118,13 @@ impl<M: Memory> Relay<M> {
         if behind > REPEAT_WINDOW {
             return Err(PostRefusal::CatchUpFirst);
         }
-        for seq in header.after_seq + 1..=leaf.seq {
-            if let Some(entry) = self.digest(&header.queue, seq)
-                && entry.post_hash == *hash
-            {
-                return Ok(Some(Position {
-                    seq,
-                    accepted_at: entry.accepted_at,
-                }));
-            }
-        }
-        Ok(None)
+        let found = self
+            .digests_from(&header.queue, leaf, header.after_seq.saturating_add(1))
+            .find(|(_, entry)| entry.post_hash == *hash);
+        Ok(found.map(|(seq, entry)| Position {
+            seq,
+            accepted_at: entry.accepted_at,
+        }))
     }
 
     /// Stores an entry and extends the chain; the caller stores the record.

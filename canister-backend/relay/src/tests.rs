@@ -891,3 +891,36 @@ proptest! {
         }
     }
 }
+
+/// A reader asks for entries and digests in one request. Together they stay within what a query
+/// may answer: where large entries took the room the digests wait for the next request.
+#[test]
+fn entries_and_digests_share_a_reply() {
+    let mut relay = relay();
+    let mut group = Group::create(&mut relay);
+    group.advance(&mut relay, false);
+    let reply = relay
+        .append_batch(&group.post(&vec![7; FETCH_MAX_BYTES]), NOW)
+        .unwrap();
+    assert!(matches!(reply.outcomes[0], PostOutcome::Accepted(_)));
+    let item = |from_seq, what| FetchItem {
+        queue: group.queue,
+        token: group.token.clone(),
+        from_seq,
+        what,
+    };
+    let ask = |items| {
+        let request = encode(&FetchRequest { items });
+        relay.fetch(&request, Vec::new()).unwrap().items
+    };
+    let both = ask(vec![
+        item(2, FetchWhat::Entries),
+        item(1, FetchWhat::Digests),
+    ]);
+    assert_eq!(seqs(both[0].clone()), [2]);
+    assert_eq!(both[1], FetchedItem::Digests(Vec::new()));
+    let FetchedItem::Digests(alone) = &ask(vec![item(1, FetchWhat::Digests)])[0] else {
+        panic!("no digests");
+    };
+    assert_eq!(alone.len(), 2);
+}
