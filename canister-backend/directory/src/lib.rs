@@ -1,7 +1,7 @@
 //! The directory canister: which keys belong to which account (`spec/protocol.md` §7,
 //! `spec/identity.md`).
 //!
-//! [`Directory`] is the logic over any memory; [`api`] is the thin layer of methods.
+//! [`Directory`] is the logic over any memory; `api` is the thin layer of methods.
 //!
 //! ```text
 //! memory id  structure        key → value

@@ -1,7 +1,7 @@
 //! The relay canister: it keeps each group's posts in one certified order, without knowing who is
 //! in the group or what they say (`spec/protocol.md` §6).
 //!
-//! [`Relay`] is the whole logic over any memory and is tested natively; [`api`] is the thin layer
+//! [`Relay`] is the whole logic over any memory and is tested natively; `api` is the thin layer
 //! of methods. Everything lives in stable memory, and an upgrade does no work in proportion to it.
 //!
 //! ```text
