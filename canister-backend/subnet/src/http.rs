@@ -1,6 +1,5 @@
 //! The HTTP interface as ic-agent uses it (IC interface specification, "HTTPS interface").
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 
@@ -104,6 +103,15 @@ impl Front {
         })
     }
 
+    /// Whether nobody takes commands any more; a full queue is not that.
+    fn is_stopped(&self) -> bool {
+        let nothing = Command::Admin(Box::new(|_| {}));
+        matches!(
+            self.executor.try_send(nothing.into()),
+            Err(TrySendError::Disconnected(_))
+        )
+    }
+
     fn open(&self, canister: &str, body: &[u8]) -> Result<Authenticated, Refusal> {
         let addressed = Principal::from_text(canister).map_err(bad)?;
         let envelope: Envelope<'_> = serde_cbor::from_slice(body).map_err(bad)?;
@@ -148,13 +156,17 @@ async fn status(State(front): State<Front>) -> Response {
     struct Status {
         #[serde(with = "serde_bytes")]
         root_key: Vec<u8>,
-        replica_health_status: Cow<'static, str>,
-        impl_version: Cow<'static, str>,
+        replica_health_status: &'static str,
+        impl_version: &'static str,
     }
     let status = Status {
+        replica_health_status: if front.is_stopped() {
+            "stopped"
+        } else {
+            "healthy"
+        },
         root_key: front.root_key,
-        replica_health_status: "healthy".into(),
-        impl_version: concat!("paigham-subnet ", env!("CARGO_PKG_VERSION")).into(),
+        impl_version: concat!("paigham-subnet ", env!("CARGO_PKG_VERSION")),
     };
     cbor(StatusCode::OK, to_cbor(&status))
 }

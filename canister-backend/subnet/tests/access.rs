@@ -241,5 +241,7 @@ async fn the_subnet_tells_its_status() {
     subnet.shutdown();
     let (status, _) = fetch(&subnet, "/paigham/subnet/status").await;
     assert_eq!(status, 500);
+    let told = agent.status().await.unwrap();
+    assert_eq!(told.replica_health_status.as_deref(), Some("stopped"));
     assert!(Duration::from_nanos(figures.time_ns) > Duration::from_secs(1_600_000_000));
 }

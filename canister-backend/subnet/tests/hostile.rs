@@ -119,6 +119,25 @@ async fn what_waits_is_bounded_in_bytes() {
     }
 }
 
+/// Callers who hang up while the subnet is busy cost it nothing afterwards: their queries never run.
+#[tokio::test]
+async fn queries_of_callers_who_left_do_not_run() {
+    let subnet = Arc::new(in_memory());
+    let canister = subnet.install(&module(), Vec::new(), &[]).await.unwrap();
+    let blocker = busy(&subnet, canister).await;
+    let path = format!("/api/v3/canister/{canister}/query");
+    let body = common::anonymous_query(canister, "get", Vec::new());
+    for _ in 0..5 {
+        let sent = post(&subnet, &path, body.clone());
+        let waited = tokio::time::timeout(Duration::from_millis(1), sent).await;
+        assert!(waited.is_err(), "the subnet is busy");
+    }
+    blocker.join_all().await;
+    let methods = &subnet.status().await.unwrap().canisters[0].methods;
+    assert!(!methods.contains_key("get"), "{methods:?}");
+    assert_eq!(methods["spin_query"].calls, 4);
+}
+
 /// A canister that rejects with a text of megabytes, or grows its heap and traps, costs nobody
 /// anything: the call fails, and the state is as before.
 #[tokio::test]
@@ -306,6 +325,40 @@ async fn a_clock_that_goes_back_allows_no_replay() {
         assert_eq!(get(&agent(&again), &canister).await, expected(1, b"signed"));
         again.shutdown();
     }
+}
+
+/// The disk fails between writing a round and syncing it. Nobody is told that the call counts, no
+/// query shows what it would have done, and the subnet says that it has stopped. After a restart
+/// the call was never there, and sent again it counts once.
+#[tokio::test]
+async fn a_journal_that_fails_half_way_stops_the_subnet() {
+    let journal = FaultJournal::default();
+    let open =
+        || Subnet::open_with(Box::new(journal.clone()), Arc::new(SystemClock), [1; 32]).unwrap();
+    let subnet = open();
+    let canister = subnet.install(&module(), Vec::new(), &[]).await.unwrap();
+    let key = SigningKey::from_bytes(&[9; 32]);
+    let body = signed_call(canister, &key, Duration::from_secs(60), false);
+    // Operation 0 is the append, operation 1 the sync.
+    journal.crash_at(2);
+    assert_eq!(
+        post(&subnet, &call_path(canister), body.clone()).await.0,
+        500
+    );
+    let path = format!("/api/v3/canister/{canister}/query");
+    let query = common::anonymous_query(canister, "get", Vec::new());
+    assert_eq!(post(&subnet, &path, query).await.0, 500);
+    assert!(subnet.status().await.is_err());
+    let install = subnet.install(&module(), Vec::new(), &[]).await;
+    assert!(matches!(install, Err(InstallError::Journal(_))));
+    subnet.shutdown();
+
+    journal.restart();
+    let subnet = open();
+    let agent = agent(&subnet);
+    assert_eq!(get(&agent, &canister).await, expected(0, b""));
+    assert_eq!(post(&subnet, &call_path(canister), body).await.0, 200);
+    assert_eq!(get(&agent, &canister).await, expected(1, b"signed"));
 }
 
 /// A folder whose keys are gone is not quietly made into another subnet.
