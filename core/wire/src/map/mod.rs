@@ -12,7 +12,7 @@ pub use memory::MapMemory;
 #[cfg(feature = "stable")]
 pub use memory::StableMemory;
 pub use tree::{MapError, MerkleMap};
-pub use witness::{Found, Witness, WitnessError};
+pub use witness::{Found, WITNESS_MAX_BYTES, Witness, WitnessError};
 
 use crate::hash::{Hash, blake3, label};
 

@@ -73,9 +73,7 @@ proptest! {
 /// A node that flips any bit of a witness shows another root, or something that is refused.
 #[test]
 fn every_flipped_bit_is_noticed() {
-    let pairs: BTreeMap<Key, Vec<u8>> = (0..40u8)
-        .map(|i| (blake3(&[i]), vec![i; 20]))
-        .collect();
+    let pairs: BTreeMap<Key, Vec<u8>> = (0..40u8).map(|i| (blake3(&[i]), vec![i; 20])).collect();
     let mut map = build(&pairs);
     let root = map.root();
     let shown = *pairs.keys().nth(7).unwrap();
@@ -115,6 +113,10 @@ fn other_forms_are_refused() {
     );
     assert_eq!(refused(vec![0, 0]), WitnessError::Malformed);
     assert_eq!(refused(vec![1; 300]), WitnessError::TooDeep);
+    assert_eq!(
+        refused(vec![1; WITNESS_MAX_BYTES + 1]),
+        WitnessError::TooLong
+    );
 }
 
 /// A relay can't hide a key by pruning it: that is no proof of absence.
@@ -134,9 +136,7 @@ fn a_pruned_key_is_not_absent() {
 /// something else in it is refused.
 #[test]
 fn a_map_outlives_its_canister() {
-    let pairs: BTreeMap<Key, Vec<u8>> = (0..9u8)
-        .map(|i| (blake3(&[i]), vec![i]))
-        .collect();
+    let pairs: BTreeMap<Key, Vec<u8>> = (0..9u8).map(|i| (blake3(&[i]), vec![i])).collect();
     let mut map = build(&pairs);
     let root = map.root();
     let memory = map.memory_for_tests();
@@ -150,4 +150,111 @@ fn a_map_outlives_its_canister() {
     let mut newer = vec![0; 64];
     newer[..5].copy_from_slice(b"PMAP\x02");
     assert_eq!(MerkleMap::open(newer).unwrap_err(), MapError::Layout(2));
+}
+
+/// What earlier versions left in stable memory is read by later ones: three keys, one of them
+/// removed again, lie there byte for byte as the layout is drawn.
+#[test]
+fn the_layout_is_as_drawn() {
+    let leaf = |key: &Key, value: &[u8]| {
+        let hash = leaf_hash(key, &blake3(value));
+        [&[1, 0, 0, 0, 0, 0, 0, 0][..], &hash, key, &blake3(value)].concat()
+    };
+    let inner = |hash: &Hash, left: u8, right: u8| {
+        let children = [left, 0, 0, 0, right, 0, 0, 0];
+        [&[2, 0, 0, 0, 0, 0, 0, 0][..], hash, &children, &[0; 56]].concat()
+    };
+    let (low, high, gone) = ([0x10; 32], [0x90; 32], [0xd0; 32]);
+    let mut map = MerkleMap::open(Vec::new()).unwrap();
+    map.insert(&low, b"low").unwrap();
+    map.insert(&high, b"high").unwrap();
+    map.insert(&gone, b"gone").unwrap();
+    assert!(map.remove(&gone));
+    let root = map.root();
+    let mut expected = b"PMAP\x01\0\0\0".to_vec();
+    // Root 3, five nodes allocated, 5 the first free one, two keys.
+    expected.extend([3, 0, 0, 0, 5, 0, 0, 0, 5, 0, 0, 0, 2, 0, 0, 0]);
+    expected.extend([0; 40]);
+    expected.extend(leaf(&low, b"low"));
+    expected.extend(leaf(&high, b"high"));
+    expected.extend(inner(&root, 1, 2));
+    // 4 held the removed leaf, 5 the inner node above it; the last one released comes first.
+    expected.extend([&[0; 40][..], &[0; 64]].concat());
+    expected.extend([&[0; 40][..], &[4, 0, 0, 0], &[0; 60]].concat());
+    let memory = map.memory_for_tests();
+    assert_eq!(
+        hex::encode(&memory[..expected.len()]),
+        hex::encode(&expected)
+    );
+    assert!(memory[expected.len()..].iter().all(|byte| *byte == 0));
+}
+
+/// A header that does not fit its memory is refused when it is opened, not when it is used.
+#[test]
+fn a_header_fits_its_memory() {
+    let mut map = MerkleMap::open(Vec::new()).unwrap();
+    map.insert(&[1; 32], b"one").unwrap();
+    map.insert(&[2; 32], b"two").unwrap();
+    let memory = map.memory_for_tests();
+    let refused = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut memory = memory.clone();
+        change(&mut memory);
+        MerkleMap::open(memory).unwrap_err()
+    };
+    for field in [8, 12, 16, 20] {
+        assert_eq!(
+            refused(&|memory| memory[field + 3] = 0x7f),
+            MapError::Corrupt,
+            "header field at {field}"
+        );
+    }
+    assert_eq!(
+        refused(&|memory| memory[8..12].fill(0)),
+        MapError::Corrupt,
+        "keys without a root"
+    );
+    assert_eq!(refused(&|memory| memory.truncate(100)), MapError::Corrupt);
+    assert_eq!(refused(&|memory| memory.truncate(60)), MapError::Foreign);
+}
+
+/// A memory that cannot grow refuses the key and leaves the map as it was.
+#[test]
+fn a_full_memory_changes_nothing() {
+    struct Small(Vec<u8>);
+    impl MapMemory for Small {
+        fn size(&self) -> u64 {
+            self.0.size()
+        }
+        fn grow_to(&mut self, bytes: u64) -> bool {
+            bytes <= 30_000 && self.0.grow_to(bytes)
+        }
+        fn read(&self, offset: u64, into: &mut [u8]) {
+            self.0.read(offset, into);
+        }
+        fn write(&mut self, offset: u64, bytes: &[u8]) {
+            self.0.write(offset, bytes);
+        }
+    }
+    let mut map = MerkleMap::open(Small(Vec::new())).unwrap();
+    let refused = (0..=u8::MAX).find(|i| {
+        let before = (map.root(), map.len());
+        let full = map.insert(&blake3(&[*i]), b"value") == Err(MapError::Full);
+        assert!(!full || before == (map.root(), map.len()));
+        full
+    });
+    assert_eq!(u32::from(refused.unwrap()), map.len());
+}
+
+/// To show one key, the values of others are never asked for.
+#[test]
+fn only_shown_values_are_looked_up() {
+    let pairs: BTreeMap<Key, Vec<u8>> = (0..40u8).map(|i| (blake3(&[i]), vec![i])).collect();
+    let mut map = build(&pairs);
+    map.root();
+    let wanted = *pairs.keys().next().unwrap();
+    let absent = [0x55; 32];
+    map.witness(&[wanted, absent], |key| {
+        assert_eq!(*key, wanted);
+        pairs.get(key).cloned()
+    });
 }

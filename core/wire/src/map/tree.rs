@@ -41,6 +41,9 @@ pub enum MapError {
     /// The memory holds a layout that this version does not know.
     #[error("certified map of layout {0}")]
     Layout(u8),
+    /// The header names nodes that the memory does not have.
+    #[error("the header of the certified map does not fit its memory")]
+    Corrupt,
     /// The memory cannot grow.
     #[error("no memory left for the certified map")]
     Full,
@@ -75,7 +78,8 @@ impl<M: MapMemory> MerkleMap<M> {
     /// Opens the map in `memory`, or makes an empty one in an empty memory.
     ///
     /// # Errors
-    /// [`MapError::Foreign`], [`MapError::Layout`], [`MapError::Full`].
+    /// Any [`MapError`]. Only the header and the root node are looked at, so that opening costs the
+    /// same however large the map is.
     pub fn open(memory: M) -> Result<Self, MapError> {
         let mut map = Self {
             memory,
@@ -106,7 +110,20 @@ impl<M: MapMemory> MerkleMap<M> {
         map.allocated = le_u32(&header, 12);
         map.free = le_u32(&header, 16);
         map.len = le_u32(&header, 20);
+        map.check_header()?;
         Ok(map)
+    }
+
+    /// Whether what the header says can be true of this memory: nothing read later lies outside.
+    fn check_header(&self) -> Result<(), MapError> {
+        let end = HEADER_BYTES + u64::from(self.allocated) * NODE_BYTES as u64;
+        let fits = end <= self.memory.size()
+            && self.root <= self.allocated
+            && self.free <= self.allocated
+            && self.len <= self.allocated
+            && (self.root == 0) == (self.len == 0)
+            && (self.root == 0 || self.node(self.root).is_some());
+        fits.then_some(()).ok_or(MapError::Corrupt)
     }
 
     /// Keys in the map.
@@ -184,8 +201,9 @@ impl<M: MapMemory> MerkleMap<M> {
                 }),
                 keys,
             ) => {
+                // Looking a value up may cost much more than its hash: only for what is wanted.
                 let wanted = keys.binary_search(&key).is_ok();
-                match value(&key).filter(|_| wanted) {
+                match wanted.then(|| value(&key)).flatten() {
                     Some(value) => Shown::Leaf { key, value },
                     None => Shown::OtherLeaf { key, value_hash },
                 }

@@ -3,12 +3,19 @@
 use super::{EMPTY, Key, MAX_DEPTH, bit, inner_hash, leaf_hash};
 use crate::hash::{Hash, blake3};
 
+/// Longest witness in bytes: 256 keys, each under a path three times as deep as a map of 50
+/// million keys has, stay below. Decoding takes up to 60 times as much memory.
+pub const WITNESS_MAX_BYTES: usize = 1024 * 1024;
+
 /// Why bytes are not a witness, or do not show a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WitnessError {
     /// Truncated, with unknown tags or bytes left over.
     #[error("malformed witness")]
     Malformed,
+    /// Longer than [`WITNESS_MAX_BYTES`].
+    #[error("witness too long")]
+    TooLong,
     /// Deeper than a key has bits.
     #[error("witness deeper than a key")]
     TooDeep,
@@ -136,8 +143,11 @@ impl Witness {
     /// All of [`WitnessError`] but `NotShown`.
     ///
     /// # Security
-    /// Depth is bounded by [`MAX_DEPTH`], size by the input.
+    /// Depth is bounded by [`MAX_DEPTH`], size by [`WITNESS_MAX_BYTES`].
     pub fn decode(bytes: &[u8]) -> Result<Self, WitnessError> {
+        if bytes.len() > WITNESS_MAX_BYTES {
+            return Err(WitnessError::TooLong);
+        }
         let mut reader = Reader {
             rest: bytes,
             path: [0; 32],
