@@ -1,0 +1,230 @@
+//! Brings a subnet to what this program embeds, and says so in a signed file.
+
+use candid::Principal;
+use ed25519_dalek::SigningKey;
+use paigham_modules::{DIRECTORY, RELAY, module_hash};
+use paigham_subnet::{CanisterStatus, Subnet};
+use paigham_wire::network::{CanisterRole, KeySet, NetworkCanister, NetworkFile, VerifiedNetwork};
+
+use crate::error::NetworkUpError;
+
+/// What people read of any network that this crate makes.
+const NAME: &str = "Paigham development network";
+/// How long a file is trusted: a year.
+const LIFETIME_SECONDS: u64 = 365 * 24 * 60 * 60;
+/// A file with less than this left is replaced at the next start.
+const RENEW_SECONDS: u64 = LIFETIME_SECONDS / 2;
+/// The proof types that count: certified reads of the directory (`spec/protocol.md` §4.4).
+const PROOF_TYPES: [u16; 1] = [1];
+
+/// A canister of every network. Their order is the order of installation, for good.
+struct Part {
+    role: CanisterRole,
+    name: &'static str,
+    module: &'static [u8],
+}
+
+const PARTS: [Part; 2] = [
+    Part {
+        role: CanisterRole::Directory,
+        name: "directory",
+        module: DIRECTORY,
+    },
+    Part {
+        role: CanisterRole::Relay,
+        name: "relay",
+        module: RELAY,
+    },
+];
+
+/// Who signs, and what a first file calls the network.
+pub(crate) struct Signer {
+    key: SigningKey,
+    network: [u8; 16],
+}
+
+impl Signer {
+    /// The network gets a random id.
+    pub(crate) fn random_network(key: SigningKey) -> Result<Self, NetworkUpError> {
+        let mut network = [0; 16];
+        getrandom::fill(&mut network).map_err(|error| NetworkUpError::Random(error.to_string()))?;
+        Ok(Self { key, network })
+    }
+
+    /// Key and network of a test.
+    pub(crate) fn from_seed(seed: [u8; 32]) -> Self {
+        let mut network = [0; 16];
+        network.copy_from_slice(&blake3::hash(&seed).as_bytes()[..16]);
+        Self {
+            key: SigningKey::from_bytes(&seed),
+            network,
+        }
+    }
+
+    fn key_set(&self) -> KeySet {
+        KeySet {
+            keys: vec![self.key.verifying_key().to_bytes().into()],
+            threshold: 1,
+        }
+    }
+}
+
+/// Installs or upgrades what differs, and gives the network file that says what now runs:
+/// `previous` itself if it still does.
+pub(crate) async fn assemble(
+    subnet: &Subnet,
+    urls: Vec<String>,
+    signer: &Signer,
+    previous: Option<&VerifiedNetwork>,
+) -> Result<VerifiedNetwork, NetworkUpError> {
+    if let Some(previous) = previous {
+        belongs_to(previous, subnet, signer)?;
+    }
+    let installed = subnet.status().await?.canisters;
+    let mut canisters = Vec::with_capacity(PARTS.len());
+    for (index, part) in PARTS.iter().enumerate() {
+        let found = match previous {
+            Some(previous) => Some(named_in(previous, part, &installed)?),
+            None => installed.get(index),
+        };
+        let id = match found {
+            Some(found) => bring_up_to_date(subnet, part, found).await?,
+            None => install(subnet, part).await?,
+        };
+        canisters.push(entry(part, id));
+    }
+    let now_seconds = subnet.status().await?.time_ns / 1_000_000_000;
+    let Some(previous) = previous else {
+        return publishable(&first(subnet, canisters, urls, signer, now_seconds), signer);
+    };
+    match successor(previous, canisters, urls, now_seconds) {
+        Some(next) => publishable(&next, signer),
+        None => Ok(previous.clone()),
+    }
+}
+
+/// A file beside another subnet or key would lead clients astray: better not to start.
+fn belongs_to(
+    previous: &VerifiedNetwork,
+    subnet: &Subnet,
+    signer: &Signer,
+) -> Result<(), NetworkUpError> {
+    if previous.file().root_key.as_slice() != subnet.root_key_der() {
+        return Err(NetworkUpError::OtherSubnet);
+    }
+    if previous.file().release != signer.key_set() {
+        return Err(NetworkUpError::OtherReleaseKey);
+    }
+    Ok(())
+}
+
+/// The canister that the file names for a part.
+fn named_in<'a>(
+    previous: &VerifiedNetwork,
+    part: &Part,
+    installed: &'a [CanisterStatus],
+) -> Result<&'a CanisterStatus, NetworkUpError> {
+    let named = previous
+        .file()
+        .canisters
+        .iter()
+        .find(|entry| entry.role == part.role);
+    let id = named.and_then(|entry| Principal::try_from_slice(&entry.id).ok());
+    let id = id.ok_or(NetworkUpError::OtherSubnet)?.to_text();
+    installed
+        .iter()
+        .find(|canister| canister.id == id)
+        .ok_or(NetworkUpError::OtherSubnet)
+}
+
+async fn install(subnet: &Subnet, part: &Part) -> Result<Principal, NetworkUpError> {
+    let id = subnet.install(part.module, Vec::new(), &[]).await;
+    id.map_err(|error| NetworkUpError::Install {
+        canister: part.name,
+        error,
+    })
+}
+
+/// Upgrades a canister that runs another module than the embedded one.
+async fn bring_up_to_date(
+    subnet: &Subnet,
+    part: &Part,
+    found: &CanisterStatus,
+) -> Result<Principal, NetworkUpError> {
+    let id = Principal::from_text(&found.id).map_err(|_| NetworkUpError::OtherSubnet)?;
+    if found.module_hash != hex::encode(module_hash(part.module)) {
+        tracing::info!(canister = part.name, "upgrading");
+        let upgraded = subnet.upgrade(id, part.module, Vec::new()).await;
+        upgraded.map_err(|error| NetworkUpError::Install {
+            canister: part.name,
+            error,
+        })?;
+    }
+    Ok(id)
+}
+
+/// Nobody controls the canisters over the network: only this process, at its start.
+fn entry(part: &Part, id: Principal) -> NetworkCanister {
+    NetworkCanister {
+        role: part.role,
+        id: id.as_slice().to_vec().into(),
+        module_hashes: vec![module_hash(part.module).into()],
+        controllers: Vec::new(),
+    }
+}
+
+fn first(
+    subnet: &Subnet,
+    canisters: Vec<NetworkCanister>,
+    urls: Vec<String>,
+    signer: &Signer,
+    now_seconds: u64,
+) -> NetworkFile {
+    NetworkFile {
+        version: 1,
+        network: signer.network.into(),
+        name: NAME.to_owned(),
+        sequence: 1,
+        issued_at: now_seconds,
+        expires_at: now_seconds + LIFETIME_SECONDS,
+        root_key: subnet.root_key_der().into(),
+        canisters,
+        authority: KeySet {
+            keys: Vec::new(),
+            threshold: 0,
+        },
+        proof_types: PROOF_TYPES.to_vec(),
+        urls,
+        gateways: Vec::new(),
+        release: signer.key_set(),
+        development: true,
+    }
+}
+
+/// The next file; `None` while the last one still holds.
+fn successor(
+    previous: &VerifiedNetwork,
+    canisters: Vec<NetworkCanister>,
+    urls: Vec<String>,
+    now_seconds: u64,
+) -> Option<NetworkFile> {
+    let old = previous.file();
+    let fresh = old.expires_at > now_seconds.saturating_add(RENEW_SECONDS);
+    if fresh && old.canisters == canisters && old.urls == urls {
+        return None;
+    }
+    Some(NetworkFile {
+        sequence: old.sequence.saturating_add(1),
+        issued_at: now_seconds,
+        expires_at: now_seconds + LIFETIME_SECONDS,
+        canisters,
+        urls,
+        ..old.clone()
+    })
+}
+
+/// Signs a file and reads it back as clients will.
+fn publishable(file: &NetworkFile, signer: &Signer) -> Result<VerifiedNetwork, NetworkUpError> {
+    let bytes = file.sign(&[&signer.key]).map_err(NetworkUpError::File)?;
+    VerifiedNetwork::pinned(&bytes).map_err(NetworkUpError::File)
+}

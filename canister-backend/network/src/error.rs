@@ -1,0 +1,51 @@
+//! Why a network does not start.
+
+use std::io;
+use std::path::PathBuf;
+
+use paigham_subnet::{InstallError, OpenError, Stopped};
+use paigham_wire::network::NetworkError;
+
+/// Why a network does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum NetworkUpError {
+    /// The subnet does not open.
+    #[error(transparent)]
+    Subnet(#[from] OpenError),
+    /// The subnet stopped in the middle.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// A canister is not installed or upgraded.
+    #[error("the {canister} canister: {error}")]
+    Install {
+        /// Which.
+        canister: &'static str,
+        /// Why.
+        #[source]
+        error: InstallError,
+    },
+    /// A file of the data folder.
+    #[error("{}: {error}", path.display())]
+    Disk {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: io::Error,
+    },
+    /// The stored network file, or the one just made, is none.
+    #[error("the stored network file: {0}")]
+    File(#[source] NetworkError),
+    /// The network file speaks of another subnet than the one in the folder.
+    #[error("the network file belongs to another subnet than the one in the data folder")]
+    OtherSubnet,
+    /// The network file names other release keys than the stored one.
+    #[error("the release key in the data folder is not the network file's")]
+    OtherReleaseKey,
+    /// The release key is not 32 bytes.
+    #[error("the release key in the data folder is damaged")]
+    ReleaseKey,
+    /// There is no randomness.
+    #[error("no randomness from the operating system: {0}")]
+    Random(String),
+}
