@@ -83,7 +83,10 @@ impl VerifiedCertificate {
             Some(delegation) => delegated_key(delegation, root_key, canister, time_ns)?,
         };
         check_signature(&certificate, &key)?;
-        Ok(Self { certificate, time_ns })
+        Ok(Self {
+            certificate,
+            time_ns,
+        })
     }
 
     /// Certified time in nanoseconds since 1970.
@@ -106,7 +109,9 @@ impl VerifiedCertificate {
     /// SHA-256 of a canister's module, where the certificate shows it.
     #[must_use]
     pub fn module_hash(&self, canister: &CanisterId) -> Option<Hash> {
-        self.canister_leaf(canister, b"module_hash")?.try_into().ok()
+        self.canister_leaf(canister, b"module_hash")?
+            .try_into()
+            .ok()
     }
 
     /// A canister's controllers (bytes of principals), where the certificate shows them.
@@ -160,7 +165,9 @@ fn decode(bytes: &[u8]) -> Result<Certificate, CertificateError> {
     let certificate: Certificate =
         serde_cbor::from_slice(bytes).map_err(|_| CertificateError::Malformed)?;
     let mut serializer = serde_cbor::Serializer::new(Vec::with_capacity(bytes.len()));
-    serializer.self_describe().map_err(|_| CertificateError::Malformed)?;
+    serializer
+        .self_describe()
+        .map_err(|_| CertificateError::Malformed)?;
     serde::Serialize::serialize(&certificate, &mut serializer)
         .map_err(|_| CertificateError::Malformed)?;
     if serializer.into_inner() != bytes {
@@ -181,11 +188,17 @@ fn time_of(certificate: &Certificate) -> Result<u64, CertificateError> {
     let mut value = 0u64;
     for (index, byte) in (0u32..).zip(leaf) {
         let bits = u64::from(byte & 0x7f);
-        let shifted = bits.checked_shl(7 * index).filter(|shifted| shifted >> (7 * index) == bits);
+        let shifted = bits
+            .checked_shl(7 * index)
+            .filter(|shifted| shifted >> (7 * index) == bits);
         value |= shifted.ok_or(CertificateError::NoTime)?;
         if byte & 0x80 == 0 {
             let last = leaf.len() == index as usize + 1;
-            return if last { Ok(value) } else { Err(CertificateError::NoTime) };
+            return if last {
+                Ok(value)
+            } else {
+                Err(CertificateError::NoTime)
+            };
         }
     }
     Err(CertificateError::NoTime)
@@ -195,10 +208,7 @@ fn bls_key(der: &[u8]) -> Option<[u8; 96]> {
     der.strip_prefix(&DER_PREFIX[..])?.try_into().ok()
 }
 
-fn check_signature(
-    certificate: &Certificate,
-    key: &[u8; 96],
-) -> Result<(), CertificateError> {
+fn check_signature(certificate: &Certificate, key: &[u8; 96]) -> Result<(), CertificateError> {
     let message = [STATE_ROOT, &certificate.tree.digest()[..]].concat();
     verify_bls_signature(&certificate.signature, &message, key)
         .map_err(|()| CertificateError::Signature)
@@ -225,7 +235,10 @@ fn delegated_key(
     let ranges: Vec<(serde_bytes::ByteBuf, serde_bytes::ByteBuf)> =
         serde_cbor::from_slice(ranges).map_err(|_| CertificateError::OutOfRange)?;
     let id = canister.as_slice();
-    if !ranges.iter().any(|(low, high)| low.as_slice() <= id && id <= high.as_slice()) {
+    if !ranges
+        .iter()
+        .any(|(low, high)| low.as_slice() <= id && id <= high.as_slice())
+    {
         return Err(CertificateError::OutOfRange);
     }
     lookup(&root, &[b"subnet", subnet, b"public_key"])
@@ -270,7 +283,10 @@ mod tests {
         let leaf = labeled("certified_data", leaf(data.to_vec()));
         fork(
             labeled("canister", labeled(canister.as_slice().to_vec(), leaf)),
-            fork(pruned([7; 32]), labeled("time", ic_certification::leaf(leb(time)))),
+            fork(
+                pruned([7; 32]),
+                labeled("time", ic_certification::leaf(leb(time))),
+            ),
         )
     }
 
@@ -279,7 +295,11 @@ mod tests {
         let signature = key.sign(&message).serialize().to_vec();
         let mut serializer = serde_cbor::Serializer::new(Vec::new());
         serializer.self_describe().unwrap();
-        let certificate = Certificate { tree, signature, delegation };
+        let certificate = Certificate {
+            tree,
+            signature,
+            delegation,
+        };
         serde::Serialize::serialize(&certificate, &mut serializer).unwrap();
         serializer.into_inner()
     }
@@ -293,7 +313,10 @@ mod tests {
         assert_eq!(verified.time_ns(), NOW);
         assert_eq!(verified.certified_data(&canister()).unwrap(), [3; 32]);
         let other = CanisterId::new(&[9]).unwrap();
-        assert_eq!(verified.certified_data(&other), Err(CertificateError::OtherCanister));
+        assert_eq!(
+            verified.certified_data(&other),
+            Err(CertificateError::OtherCanister)
+        );
         let refused = |bytes: &[u8], key: &PrivateKey| {
             VerifiedCertificate::verify(bytes, &der(key), &canister()).unwrap_err()
         };
@@ -323,14 +346,20 @@ mod tests {
             serde_bytes::ByteBuf::from(vec![0, 0, 0, 0, 0, 0, 0, high, 1, 1]),
         )];
         let inner = fork(
-            labeled("canister_ranges", leaf(serde_cbor::to_vec(&ranges).unwrap())),
+            labeled(
+                "canister_ranges",
+                leaf(serde_cbor::to_vec(&ranges).unwrap()),
+            ),
             labeled("public_key", leaf(der(subnet))),
         );
         let tree = fork(
             labeled("subnet", labeled(vec![5; 29], inner)),
             labeled("time", leaf(leb(time))),
         );
-        Delegation { subnet_id: vec![5; 29], certificate: sign(tree, root, None) }
+        Delegation {
+            subnet_id: vec![5; 29],
+            certificate: sign(tree, root, None),
+        }
     }
 
     /// A subnet speaks for its canisters under a recent delegation by the root, and for no others.
@@ -351,15 +380,24 @@ mod tests {
             Err(CertificateError::Delegation)
         );
         let old = NOW - DELEGATION_MAX_AGE_NS - 1;
-        assert_eq!(with(delegation(&root, &subnet, 9, old)), Err(CertificateError::Delegation));
+        assert_eq!(
+            with(delegation(&root, &subnet, 9, old)),
+            Err(CertificateError::Delegation)
+        );
     }
 
     /// Five minutes is fresh, more is not, and neither is the future.
     #[test]
     fn freshness_has_two_sides() {
         assert_eq!(check_fresh(NOW, NOW + FRESH_NS), Ok(()));
-        assert_eq!(check_fresh(NOW, NOW + FRESH_NS + 1), Err(FreshnessError::Stale(300)));
+        assert_eq!(
+            check_fresh(NOW, NOW + FRESH_NS + 1),
+            Err(FreshnessError::Stale(300))
+        );
         assert_eq!(check_fresh(NOW + AHEAD_NS, NOW), Ok(()));
-        assert_eq!(check_fresh(NOW + AHEAD_NS + 1, NOW), Err(FreshnessError::Ahead(120)));
+        assert_eq!(
+            check_fresh(NOW + AHEAD_NS + 1, NOW),
+            Err(FreshnessError::Ahead(120))
+        );
     }
 }

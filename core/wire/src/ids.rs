@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
+use tls_codec::{DeserializeBytes, TlsDeserializeBytes, TlsSerialize, TlsSize, VLBytes};
 
 use crate::hash::{Hash, blake3_labelled, label, sha256_labelled};
 
@@ -110,9 +110,7 @@ id!(
 );
 
 /// The id of a canister: the bytes of its principal, at most 29.
-#[derive(
-    Clone, PartialEq, Eq, PartialOrd, Ord, Hash, TlsSize, TlsSerialize, TlsDeserializeBytes,
-)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, TlsSize, TlsSerialize)]
 pub struct CanisterId(Vec<u8>);
 
 /// A principal has at most 29 bytes.
@@ -134,11 +132,19 @@ impl CanisterId {
     /// u8 length ‖ bytes, as a part of a hash or signature input.
     #[must_use]
     pub fn hash_part(&self) -> Vec<u8> {
-        // A decoded id may be longer than a principal; such an id is nobody's, and truncating the
-        // length cannot make it collide, since hash inputs put fixed-length parts behind it.
+        // At most 29 bytes: `new` and decoding let nothing longer in.
         let mut part = vec![u8::try_from(self.0.len()).unwrap_or(u8::MAX)];
         part.extend_from_slice(&self.0);
         part
+    }
+}
+
+impl DeserializeBytes for CanisterId {
+    fn tls_deserialize_bytes(bytes: &[u8]) -> Result<(Self, &[u8]), tls_codec::Error> {
+        let (principal, rest) = VLBytes::tls_deserialize_bytes(bytes)?;
+        let id = Self::new(principal.as_slice())
+            .ok_or_else(|| tls_codec::Error::DecodingError("longer than a principal".into()))?;
+        Ok((id, rest))
     }
 }
 

@@ -170,8 +170,11 @@ impl NetworkFile {
                 signature: sign(key, label::NETWORK_FILE, &[&file]).into(),
             })
             .collect();
-        minicbor::to_vec(Signed { file: file.into(), signatures })
-            .map_err(|_| NetworkError::Malformed)
+        minicbor::to_vec(Signed {
+            file: file.into(),
+            signatures,
+        })
+        .map_err(|_| NetworkError::Malformed)
     }
 }
 
@@ -230,14 +233,20 @@ impl VerifiedNetwork {
             return Err(NetworkError::Version(file.version));
         }
         let release = &file.release;
-        let ascending = release.keys.windows(2).all(|pair| pair[0][..] < pair[1][..]);
+        let ascending = release
+            .keys
+            .windows(2)
+            .all(|pair| pair[0][..] < pair[1][..]);
         if release.threshold == 0 || !ascending {
             return Err(NetworkError::Malformed);
         }
         if signed_by(release, &signed) < release.threshold as usize {
             return Err(NetworkError::Signatures);
         }
-        let verified = Self { file, bytes: bytes.to_vec() };
+        let verified = Self {
+            file,
+            bytes: bytes.to_vec(),
+        };
         verified.directory()?;
         verified.relay()?;
         Ok((verified, signed))
@@ -266,7 +275,8 @@ impl VerifiedNetwork {
     /// # Errors
     /// [`NetworkError::Missing`].
     pub fn directory(&self) -> Result<CanisterId, NetworkError> {
-        self.canister(CanisterRole::Directory).ok_or(NetworkError::Missing("directory"))
+        self.canister(CanisterRole::Directory)
+            .ok_or(NetworkError::Missing("directory"))
     }
 
     /// Its relay where new queues and inboxes are made.
@@ -274,17 +284,25 @@ impl VerifiedNetwork {
     /// # Errors
     /// [`NetworkError::Missing`].
     pub fn relay(&self) -> Result<CanisterId, NetworkError> {
-        self.canister(CanisterRole::Relay).ok_or(NetworkError::Missing("relay"))
+        self.canister(CanisterRole::Relay)
+            .ok_or(NetworkError::Missing("relay"))
     }
 
     /// What the file says of a canister.
     #[must_use]
     pub fn entry(&self, canister: &CanisterId) -> Option<&NetworkCanister> {
-        self.file.canisters.iter().find(|entry| entry.id.as_slice() == canister.as_slice())
+        self.file
+            .canisters
+            .iter()
+            .find(|entry| entry.id.as_slice() == canister.as_slice())
     }
 
     fn canister(&self, role: CanisterRole) -> Option<CanisterId> {
-        let entry = self.file.canisters.iter().find(|entry| entry.role == role)?;
+        let entry = self
+            .file
+            .canisters
+            .iter()
+            .find(|entry| entry.role == role)?;
         CanisterId::new(&entry.id)
     }
 }
@@ -292,7 +310,11 @@ impl VerifiedNetwork {
 fn canonical<T: Encode<()> + for<'a> Decode<'a, ()>>(bytes: &[u8]) -> Result<T, NetworkError> {
     let value: T = minicbor::decode(bytes).map_err(|_| NetworkError::Malformed)?;
     let again = minicbor::to_vec(&value).map_err(|_| NetworkError::Malformed)?;
-    if again == bytes { Ok(value) } else { Err(NetworkError::Malformed) }
+    if again == bytes {
+        Ok(value)
+    } else {
+        Err(NetworkError::Malformed)
+    }
 }
 
 /// How many distinct keys of the set signed.
@@ -300,7 +322,12 @@ fn signed_by(set: &KeySet, signed: &Signed) -> usize {
     let signs = |key: &&ByteArray<32>| {
         signed.signatures.iter().any(|signature| {
             signature.key == **key
-                && verify(key, &signature.signature, label::NETWORK_FILE, &[&signed.file])
+                && verify(
+                    key,
+                    &signature.signature,
+                    label::NETWORK_FILE,
+                    &[&signed.file],
+                )
         })
     };
     set.keys.iter().filter(signs).count()
@@ -322,7 +349,10 @@ impl NetworkLink {
         let (hash, at) = text.strip_prefix("paigham:n/")?.split_once("?at=")?;
         let hash = URL_SAFE_NO_PAD.decode(hash).ok()?.try_into().ok()?;
         let is_web = at.starts_with("http://") || at.starts_with("https://");
-        (is_web && at.len() <= 1024).then(|| Self { hash, at: at.to_owned() })
+        (is_web && at.len() <= 1024).then(|| Self {
+            hash,
+            at: at.to_owned(),
+        })
     }
 
     /// Whether bytes are the file that the link means.
@@ -334,7 +364,12 @@ impl NetworkLink {
 
 impl std::fmt::Display for NetworkLink {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "paigham:n/{}?at={}", URL_SAFE_NO_PAD.encode(self.hash), self.at)
+        write!(
+            f,
+            "paigham:n/{}?at={}",
+            URL_SAFE_NO_PAD.encode(self.hash),
+            self.at
+        )
     }
 }
 
@@ -349,8 +384,10 @@ mod tests {
     }
 
     fn keys(seeds: &[u8], threshold: u32) -> KeySet {
-        let mut keys: Vec<ByteArray<32>> =
-            seeds.iter().map(|seed| key(*seed).verifying_key().to_bytes().into()).collect();
+        let mut keys: Vec<ByteArray<32>> = seeds
+            .iter()
+            .map(|seed| key(*seed).verifying_key().to_bytes().into())
+            .collect();
         keys.sort_by(|a, b| a[..].cmp(&b[..]));
         KeySet { keys, threshold }
     }
@@ -370,7 +407,10 @@ mod tests {
             issued_at: NOW,
             expires_at: NOW + 1_000,
             root_key: vec![1; 133].into(),
-            canisters: vec![canister(CanisterRole::Directory, 1), canister(CanisterRole::Relay, 2)],
+            canisters: vec![
+                canister(CanisterRole::Directory, 1),
+                canister(CanisterRole::Relay, 2),
+            ],
             authority: keys(&[], 0),
             proof_types: vec![1],
             urls: vec!["http://127.0.0.1:1".into()],
@@ -384,14 +424,27 @@ mod tests {
     #[test]
     fn a_first_file_is_signed_by_its_own_keys() {
         let two_of_three = keys(&[1, 2, 3], 2);
-        let signed = file(1, two_of_three.clone()).sign(&[&key(1), &key(3)]).unwrap();
+        let signed = file(1, two_of_three.clone())
+            .sign(&[&key(1), &key(3)])
+            .unwrap();
         let verified = VerifiedNetwork::first(&signed, NOW).unwrap();
         assert_eq!(verified.relay().unwrap().as_slice(), [2; 10]);
-        assert_eq!(VerifiedNetwork::first(&signed, NOW + 1_001), Err(NetworkError::Expired));
-        let one = file(1, two_of_three.clone()).sign(&[&key(1), &key(1)]).unwrap();
-        assert_eq!(VerifiedNetwork::first(&one, NOW), Err(NetworkError::Signatures));
+        assert_eq!(
+            VerifiedNetwork::first(&signed, NOW + 1_001),
+            Err(NetworkError::Expired)
+        );
+        let one = file(1, two_of_three.clone())
+            .sign(&[&key(1), &key(1)])
+            .unwrap();
+        assert_eq!(
+            VerifiedNetwork::first(&one, NOW),
+            Err(NetworkError::Signatures)
+        );
         let stranger = file(1, two_of_three).sign(&[&key(1), &key(9)]).unwrap();
-        assert_eq!(VerifiedNetwork::first(&stranger, NOW), Err(NetworkError::Signatures));
+        assert_eq!(
+            VerifiedNetwork::first(&stranger, NOW),
+            Err(NetworkError::Signatures)
+        );
         for at in 0..signed.len() {
             let mut flipped = signed.clone();
             flipped[at] ^= 1;
@@ -410,9 +463,15 @@ mod tests {
         let both = next.sign(&[&key(1), &key(2)]).unwrap();
         assert!(old.successor(&both, NOW).is_ok());
         let new_only = next.sign(&[&key(2)]).unwrap();
-        assert_eq!(old.successor(&new_only, NOW), Err(NetworkError::NotASuccessor));
+        assert_eq!(
+            old.successor(&new_only, NOW),
+            Err(NetworkError::NotASuccessor)
+        );
         let same_number = file(1, keys(&[2], 1)).sign(&[&key(1), &key(2)]).unwrap();
-        assert_eq!(old.successor(&same_number, NOW), Err(NetworkError::DoesNotFollow));
+        assert_eq!(
+            old.successor(&same_number, NOW),
+            Err(NetworkError::DoesNotFollow)
+        );
         let mut other = file(2, keys(&[2], 1));
         other.network = [5; 16].into();
         let other = other.sign(&[&key(1), &key(2)]).unwrap();
@@ -423,7 +482,10 @@ mod tests {
     #[test]
     fn a_link_names_one_file() {
         let signed = file(1, keys(&[1], 1)).sign(&[&key(1)]).unwrap();
-        let link = NetworkLink { hash: blake3(&signed), at: "http://127.0.0.1:1/x".into() };
+        let link = NetworkLink {
+            hash: blake3(&signed),
+            at: "http://127.0.0.1:1/x".into(),
+        };
         let parsed = NetworkLink::parse(&link.to_string()).unwrap();
         assert_eq!(parsed, link);
         assert!(parsed.matches(&signed));

@@ -74,8 +74,14 @@ mod tests {
         assert_eq!(again.key().to_bytes(), kit.key().to_bytes());
         let mut wrong: Vec<_> = words.split(' ').collect();
         wrong[3] = if wrong[3] == "zoo" { "zone" } else { "zoo" };
-        assert_eq!(RecoveryKit::from_words(&wrong.join(" ")).unwrap_err(), NoKit);
-        assert_eq!(RecoveryKit::from_words("abandon abandon").unwrap_err(), NoKit);
+        assert_eq!(
+            RecoveryKit::from_words(&wrong.join(" ")).unwrap_err(),
+            NoKit
+        );
+        assert_eq!(
+            RecoveryKit::from_words("abandon abandon").unwrap_err(),
+            NoKit
+        );
         assert_eq!(format!("{kit:?}"), "RecoveryKit(***)");
     }
 }

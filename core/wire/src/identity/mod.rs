@@ -10,9 +10,7 @@ pub use record::{
     Authorisation, DeviceEntry, IdentityRecord, MAX_DEVICES, RECORD_MAX_BYTES, RecordContent,
     RecordKind, Role, recovery_key_hash,
 };
-pub use state::{
-    AccountState, DELETE_DELAY_NS, FREEZE_NS, RECOVER_DELAY_NS, Rejected, Standing,
-};
+pub use state::{AccountState, DELETE_DELAY_NS, FREEZE_NS, RECOVER_DELAY_NS, Rejected, Standing};
 
 #[cfg(test)]
 mod tests;

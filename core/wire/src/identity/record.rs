@@ -140,7 +140,10 @@ impl IdentityRecord {
             })
             .collect();
         authorisation.sort_by_key(|signature| signature.role);
-        Self { content, authorisation }
+        Self {
+            content,
+            authorisation,
+        }
     }
 
     /// Decodes a record of at most [`RECORD_MAX_BYTES`].
@@ -159,14 +162,24 @@ impl IdentityRecord {
 
     /// The key that signed in a role, if its signature holds.
     pub(super) fn signer(&self, role: Role) -> Option<&Hash> {
-        let found = self.authorisation.iter().find(|signature| signature.role == role)?;
+        let found = self
+            .authorisation
+            .iter()
+            .find(|signature| signature.role == role)?;
         let content = encode(&self.content);
-        verify(&found.key, &found.signature, label::RECORD_SIGNATURE, &[&content])
-            .then_some(&found.key)
+        verify(
+            &found.key,
+            &found.signature,
+            label::RECORD_SIGNATURE,
+            &[&content],
+        )
+        .then_some(&found.key)
     }
 
     pub(super) fn roles_ascend(&self) -> bool {
-        self.authorisation.windows(2).all(|pair| pair[0].role < pair[1].role)
+        self.authorisation
+            .windows(2)
+            .all(|pair| pair[0].role < pair[1].role)
     }
 }
 

@@ -86,7 +86,9 @@ impl AccountState {
     pub fn create(record: &IdentityRecord, accepted_at: u64) -> Result<Self, Rejected> {
         let content = &record.content;
         check_form(record)?;
-        let RecordKind::Create { nonce } = &content.kind else { return Err(Rejected::NotACreate) };
+        let RecordKind::Create { nonce } = &content.kind else {
+            return Err(Rejected::NotACreate);
+        };
         let id = AccountId::derive(&content.identity_key, &content.recovery_key_hash, nonce);
         if id != content.account
             || content.record_version != 0
@@ -96,7 +98,12 @@ impl AccountState {
         {
             return Err(Rejected::NotACreate);
         }
-        signed_by(record, &[Role::NewIdentity, Role::Recovery], None, &content.recovery_key_hash)?;
+        signed_by(
+            record,
+            &[Role::NewIdentity, Role::Recovery],
+            None,
+            &content.recovery_key_hash,
+        )?;
         let hash = record.hash();
         Ok(Self {
             account: content.account,
@@ -114,9 +121,10 @@ impl AccountState {
     /// [`Rejected`] of the first record that does not follow.
     pub fn from_records(records: &[(u64, IdentityRecord)]) -> Result<Self, Rejected> {
         let ((first_time, first), rest) = records.split_first().ok_or(Rejected::NotACreate)?;
-        rest.iter().try_fold(Self::create(first, *first_time)?, |state, (time, record)| {
-            state.apply(record, *time)
-        })
+        rest.iter().try_fold(
+            Self::create(first, *first_time)?,
+            |state, (time, record)| state.apply(record, *time),
+        )
     }
 
     /// The state after one more record, accepted at `accepted_at` nanoseconds.
@@ -158,7 +166,10 @@ impl AccountState {
             }
             RecordKind::Recover => {
                 let counts_at = accepted_at.saturating_add(RECOVER_DELAY_NS);
-                state.pending = Some(Pending { counts_at, standing: next });
+                state.pending = Some(Pending {
+                    counts_at,
+                    standing: next,
+                });
             }
             RecordKind::Freeze => state.frozen_until = accepted_at.saturating_add(FREEZE_NS),
             RecordKind::Delete => {
@@ -178,7 +189,10 @@ impl AccountState {
     /// The device of an id that counts at a time.
     #[must_use]
     pub fn device_at(&self, device: &DeviceId, now: u64) -> Option<DeviceEntry> {
-        self.at(now).devices.into_iter().find(|entry| entry.device == *device)
+        self.at(now)
+            .devices
+            .into_iter()
+            .find(|entry| entry.device == *device)
     }
 
     /// Whose it is.
@@ -251,12 +265,14 @@ impl AccountState {
         let same_devices = content.devices == now.devices;
         let (changed_well, roles): (bool, &[Role]) = match content.kind {
             RecordKind::Create { .. } => (false, &[]),
-            RecordKind::DeviceAdd => {
-                (same_identity && same_recovery && self.adds_one(content), &[Role::Identity])
-            }
-            RecordKind::DeviceRekey => {
-                (same_identity && same_recovery && self.rekeys_one(content), &[Role::Identity])
-            }
+            RecordKind::DeviceAdd => (
+                same_identity && same_recovery && self.adds_one(content),
+                &[Role::Identity],
+            ),
+            RecordKind::DeviceRekey => (
+                same_identity && same_recovery && self.rekeys_one(content),
+                &[Role::Identity],
+            ),
             RecordKind::DeviceRemove => (
                 !same_identity && same_recovery && !same_devices && self.keeps_some(content),
                 &[Role::Identity, Role::NewIdentity],
@@ -269,26 +285,46 @@ impl AccountState {
                 same_identity && !same_recovery && same_devices,
                 &[Role::Identity, Role::Recovery],
             ),
-            RecordKind::Recover => {
-                (!same_identity && same_recovery && self.keeps_some(content), &[Role::Recovery])
-            }
+            RecordKind::Recover => (
+                !same_identity && same_recovery && self.keeps_some(content),
+                &[Role::Recovery],
+            ),
             RecordKind::Freeze => {
                 let unchanged = same_identity && same_recovery && same_devices;
-                let by_recovery = record.authorisation.iter().any(|a| a.role == Role::Recovery);
-                (unchanged, if by_recovery { &[Role::Recovery] } else { &[Role::Identity] })
+                let by_recovery = record
+                    .authorisation
+                    .iter()
+                    .any(|a| a.role == Role::Recovery);
+                (
+                    unchanged,
+                    if by_recovery {
+                        &[Role::Recovery]
+                    } else {
+                        &[Role::Identity]
+                    },
+                )
             }
-            RecordKind::Delete => {
-                (same_identity && same_recovery && same_devices, &[Role::Identity])
-            }
+            RecordKind::Delete => (
+                same_identity && same_recovery && same_devices,
+                &[Role::Identity],
+            ),
         };
         if !changed_well {
             return Err(Rejected::WrongChange);
         }
-        signed_by(record, roles, Some(&now.identity_key), &now.recovery_key_hash)
+        signed_by(
+            record,
+            roles,
+            Some(&now.identity_key),
+            &now.recovery_key_hash,
+        )
     }
 
     fn adds_one(&self, content: &super::RecordContent) -> bool {
-        let kept = content.devices.iter().filter(|entry| self.standing.devices.contains(entry));
+        let kept = content
+            .devices
+            .iter()
+            .filter(|entry| self.standing.devices.contains(entry));
         content.devices.len() == self.standing.devices.len() + 1
             && kept.count() == self.standing.devices.len()
     }
@@ -296,13 +332,24 @@ impl AccountState {
     fn rekeys_one(&self, content: &super::RecordContent) -> bool {
         let before = &self.standing.devices;
         let same_ids = content.devices.len() == before.len()
-            && content.devices.iter().zip(before).all(|(new, old)| new.device == old.device);
-        let changed = content.devices.iter().zip(before).filter(|(new, old)| new != old);
+            && content
+                .devices
+                .iter()
+                .zip(before)
+                .all(|(new, old)| new.device == old.device);
+        let changed = content
+            .devices
+            .iter()
+            .zip(before)
+            .filter(|(new, old)| new != old);
         same_ids && changed.count() == 1
     }
 
     fn keeps_some(&self, content: &super::RecordContent) -> bool {
-        content.devices.iter().all(|entry| self.standing.devices.contains(entry))
+        content
+            .devices
+            .iter()
+            .all(|entry| self.standing.devices.contains(entry))
     }
 }
 
@@ -317,12 +364,19 @@ fn standing_of(record: &IdentityRecord, key_change: (u32, Hash)) -> Standing {
 
 fn check_form(record: &IdentityRecord) -> Result<(), Rejected> {
     let content = &record.content;
-    let ascending = content.devices.windows(2).all(|pair| pair[0].device < pair[1].device);
+    let ascending = content
+        .devices
+        .windows(2)
+        .all(|pair| pair[0].device < pair[1].device);
     let well_formed = content.version == 1
         && ascending
         && content.devices.len() <= MAX_DEVICES
         && record.roles_ascend();
-    if well_formed { Ok(()) } else { Err(Rejected::Malformed) }
+    if well_formed {
+        Ok(())
+    } else {
+        Err(Rejected::Malformed)
+    }
 }
 
 /// Exactly the roles needed, each by the key that counts.

@@ -44,7 +44,10 @@ fn create() -> IdentityRecord {
         key_change_hash: [0; 32],
         kind: RecordKind::Create { nonce: [7; 32] },
     };
-    IdentityRecord::sign(content, &[(Role::NewIdentity, &key(1)), (Role::Recovery, &key(2))])
+    IdentityRecord::sign(
+        content,
+        &[(Role::NewIdentity, &key(1)), (Role::Recovery, &key(2))],
+    )
 }
 
 /// The record that follows, with what `change` changes.
@@ -69,7 +72,10 @@ fn next(
         kind,
     };
     change(&mut content);
-    let keys: Vec<_> = keys.iter().map(|(role, seed)| (*role, key(*seed))).collect();
+    let keys: Vec<_> = keys
+        .iter()
+        .map(|(role, seed)| (*role, key(*seed)))
+        .collect();
     let keys: Vec<_> = keys.iter().map(|(role, key)| (*role, key)).collect();
     IdentityRecord::sign(content, &keys)
 }
@@ -82,7 +88,13 @@ fn start() -> AccountState {
 
 fn recover(state: &AccountState, now: u64, new: u8) -> IdentityRecord {
     let fresh = |content: &mut RecordContent| content.identity_key = public(new);
-    next(state, now, RecordKind::Recover, fresh, &[(Role::Recovery, 2)])
+    next(
+        state,
+        now,
+        RecordKind::Recover,
+        fresh,
+        &[(Role::Recovery, 2)],
+    )
 }
 
 fn freeze(state: &AccountState, now: u64, by: (Role, u8)) -> IdentityRecord {
@@ -95,13 +107,22 @@ fn a_create_makes_its_own_account_only() {
     assert_eq!(start().version(), 0);
     let mut foreign = create();
     foreign.content.account = AccountId([9; 16]);
-    assert_eq!(AccountState::create(&foreign, T0), Err(Rejected::NotACreate));
+    assert_eq!(
+        AccountState::create(&foreign, T0),
+        Err(Rejected::NotACreate)
+    );
     let mut unsigned = create();
     unsigned.authorisation.pop();
-    assert_eq!(AccountState::create(&unsigned, T0), Err(Rejected::NotAuthorised));
+    assert_eq!(
+        AccountState::create(&unsigned, T0),
+        Err(Rejected::NotAuthorised)
+    );
     let mut altered = create();
     altered.content.devices = vec![device(3)];
-    assert_eq!(AccountState::create(&altered, T0), Err(Rejected::NotAuthorised));
+    assert_eq!(
+        AccountState::create(&altered, T0),
+        Err(Rejected::NotAuthorised)
+    );
     let mut empty = create();
     empty.content.devices.clear();
     assert_eq!(AccountState::create(&empty, T0), Err(Rejected::NotACreate));
@@ -123,7 +144,13 @@ fn devices_are_added_and_rekeyed_one_at_a_time() {
     let rekey = |content: &mut RecordContent| content.devices[1].leaf_key = [99; 32];
     let rekeyed = next(&state2, T0 + 1, RecordKind::DeviceRekey, rekey, &by);
     assert!(state2.apply(&rekeyed, T0 + 2).is_ok());
-    let foreign = next(&state2, T0 + 1, RecordKind::DeviceRekey, rekey, &[(Role::Identity, 5)]);
+    let foreign = next(
+        &state2,
+        T0 + 1,
+        RecordKind::DeviceRekey,
+        rekey,
+        &[(Role::Identity, 5)],
+    );
     assert_eq!(state2.apply(&foreign, T0 + 2), Err(Rejected::NotAuthorised));
     let unsorted = |content: &mut RecordContent| content.devices.insert(0, device(9));
     let unsorted = next(&state, T0, RecordKind::DeviceAdd, unsorted, &by);
@@ -149,7 +176,13 @@ fn removal_and_rotation_change_the_identity_key() {
     let rotate = |content: &mut RecordContent| content.identity_key = public(3);
     let rotated = next(&state, T0, RecordKind::Rotate, rotate, &both);
     assert!(state.apply(&rotated, T0 + 1).is_ok());
-    let alone = next(&state, T0, RecordKind::Rotate, rotate, &[(Role::Identity, 1)]);
+    let alone = next(
+        &state,
+        T0,
+        RecordKind::Rotate,
+        rotate,
+        &[(Role::Identity, 1)],
+    );
     assert_eq!(state.apply(&alone, T0 + 1), Err(Rejected::NotAuthorised));
 }
 
@@ -160,10 +193,18 @@ fn the_recovery_key_changes_only_with_both_keys() {
     let state = start();
     let change =
         |content: &mut RecordContent| content.recovery_key_hash = recovery_key_hash(&public(8));
-    let thief = next(&state, T0, RecordKind::RecoveryChange, change, &[(Role::Identity, 1)]);
+    let thief = next(
+        &state,
+        T0,
+        RecordKind::RecoveryChange,
+        change,
+        &[(Role::Identity, 1)],
+    );
     assert_eq!(state.apply(&thief, T0 + 1), Err(Rejected::NotAuthorised));
     let state = state.apply(&recover(&state, T0, 3), T0 + 1).unwrap();
-    let state = state.apply(&freeze(&state, T0 + 1, (Role::Identity, 1)), T0 + 2).unwrap();
+    let state = state
+        .apply(&freeze(&state, T0 + 1, (Role::Identity, 1)), T0 + 2)
+        .unwrap();
     let both = [(Role::Identity, 1), (Role::Recovery, 2)];
     let owner = next(&state, T0 + 2, RecordKind::RecoveryChange, change, &both);
     let state = state.apply(&owner, T0 + 3).unwrap();
@@ -187,13 +228,27 @@ fn a_recover_counts_after_72_hours() {
     let both = [(Role::Identity, 1), (Role::NewIdentity, 5)];
     let rotated = next(&state, T0 + 1, RecordKind::Rotate, rotate, &both);
     assert_eq!(state.apply(&rotated, T0 + 1), Err(Rejected::RecoverPending));
-    let frozen = state.apply(&freeze(&state, T0 + HOUR, (Role::Recovery, 2)), T0 + HOUR).unwrap();
+    let frozen = state
+        .apply(&freeze(&state, T0 + HOUR, (Role::Recovery, 2)), T0 + HOUR)
+        .unwrap();
     assert!(frozen.is_frozen(T0 + 71 * HOUR));
     assert!(!frozen.is_frozen(T0 + 72 * HOUR));
     let later = T0 + 73 * HOUR;
-    let thief = next(&frozen, later, RecordKind::Delete, nothing, &[(Role::Identity, 1)]);
+    let thief = next(
+        &frozen,
+        later,
+        RecordKind::Delete,
+        nothing,
+        &[(Role::Identity, 1)],
+    );
     assert_eq!(frozen.apply(&thief, later), Err(Rejected::NotAuthorised));
-    let owner = next(&frozen, later, RecordKind::Delete, nothing, &[(Role::Identity, 3)]);
+    let owner = next(
+        &frozen,
+        later,
+        RecordKind::Delete,
+        nothing,
+        &[(Role::Identity, 3)],
+    );
     assert!(frozen.apply(&owner, later).is_ok());
 }
 
@@ -201,8 +256,16 @@ fn a_recover_counts_after_72_hours() {
 #[test]
 fn a_freeze_holds_for_seven_days() {
     let state = start();
-    let state = state.apply(&freeze(&state, T0, (Role::Identity, 1)), T0).unwrap();
-    let delete = next(&state, T0, RecordKind::Delete, nothing, &[(Role::Identity, 1)]);
+    let state = state
+        .apply(&freeze(&state, T0, (Role::Identity, 1)), T0)
+        .unwrap();
+    let delete = next(
+        &state,
+        T0,
+        RecordKind::Delete,
+        nothing,
+        &[(Role::Identity, 1)],
+    );
     let week = 7 * 24 * HOUR;
     assert_eq!(state.apply(&delete, T0 + week - 1), Err(Rejected::Frozen));
     let again = freeze(&state, T0 + 1, (Role::Identity, 1));
@@ -215,13 +278,30 @@ fn a_freeze_holds_for_seven_days() {
 #[test]
 fn a_delete_can_be_voided_for_72_hours() {
     let state = start();
-    let delete = next(&state, T0, RecordKind::Delete, nothing, &[(Role::Identity, 1)]);
+    let delete = next(
+        &state,
+        T0,
+        RecordKind::Delete,
+        nothing,
+        &[(Role::Identity, 1)],
+    );
     let state = state.apply(&delete, T0).unwrap();
     assert!(!state.is_deleted(T0 + 72 * HOUR - 1));
     let add = |content: &mut RecordContent| content.devices.push(device(2));
     let later = T0 + 71 * HOUR;
-    let added = next(&state, later, RecordKind::DeviceAdd, add, &[(Role::Identity, 1)]);
-    assert!(!state.apply(&added, later).unwrap().is_deleted(T0 + 100 * HOUR));
+    let added = next(
+        &state,
+        later,
+        RecordKind::DeviceAdd,
+        add,
+        &[(Role::Identity, 1)],
+    );
+    assert!(
+        !state
+            .apply(&added, later)
+            .unwrap()
+            .is_deleted(T0 + 100 * HOUR)
+    );
     assert!(state.is_deleted(T0 + 72 * HOUR));
     assert_eq!(state.apply(&added, T0 + 72 * HOUR), Err(Rejected::Deleted));
 }
@@ -239,7 +319,10 @@ fn records_follow_one_another() {
     assert_eq!(after.apply(&create(), T0 + 6), Err(Rejected::DoesNotFollow));
     let chain = [(T0, create()), (T0 + 5, first), (T0 + 6, recover)];
     assert!(AccountState::from_records(&chain).is_ok());
-    assert_eq!(AccountState::from_records(&chain[1..]), Err(Rejected::NotACreate));
+    assert_eq!(
+        AccountState::from_records(&chain[1..]),
+        Err(Rejected::NotACreate)
+    );
 }
 
 /// Owner (device and kit), a thief of the identity key and a thief of the kit take turns in every
@@ -252,7 +335,15 @@ fn the_owner_with_device_and_kit_always_gets_the_account_back() {
         |state, now| freeze(state, now, (Role::Identity, 1)),
         |state, now| freeze(state, now, (Role::Recovery, 2)),
         |state, now| recover(state, now, 30),
-        |state, now| next(state, now, RecordKind::Delete, nothing, &[(Role::Identity, 1)]),
+        |state, now| {
+            next(
+                state,
+                now,
+                RecordKind::Delete,
+                nothing,
+                &[(Role::Identity, 1)],
+            )
+        },
         |state, now| {
             let rotate = |content: &mut RecordContent| content.identity_key = public(31);
             let both = [(Role::Identity, 1), (Role::NewIdentity, 31)];
@@ -260,21 +351,34 @@ fn the_owner_with_device_and_kit_always_gets_the_account_back() {
         },
         |state, now| {
             let add = |content: &mut RecordContent| content.devices.push(device(200));
-            next(state, now, RecordKind::DeviceAdd, add, &[(Role::Identity, 1)])
+            next(
+                state,
+                now,
+                RecordKind::DeviceAdd,
+                add,
+                &[(Role::Identity, 1)],
+            )
         },
     ];
     fn owner_gets_it_back(state: &AccountState, now: u64) -> bool {
         // With device and kit, where the identity key is still the owner's: change the recovery
         // key at once. Where a thief rotated it away: the kit recovers.
-        let change =
-            |content: &mut RecordContent| content.recovery_key_hash = recovery_key_hash(&public(90));
+        let change = |content: &mut RecordContent| {
+            content.recovery_key_hash = recovery_key_hash(&public(90))
+        };
         let both = [(Role::Identity, 1), (Role::Recovery, 2)];
         let change = next(state, now, RecordKind::RecoveryChange, change, &both);
         if let Ok(state) = state.apply(&change, now) {
             return state.at(now).recovery_key_hash == recovery_key_hash(&public(90));
         }
         let fresh = |content: &mut RecordContent| content.identity_key = public(91);
-        let recover = next(state, now, RecordKind::Recover, fresh, &[(Role::Recovery, 2)]);
+        let recover = next(
+            state,
+            now,
+            RecordKind::Recover,
+            fresh,
+            &[(Role::Recovery, 2)],
+        );
         state
             .apply(&recover, now)
             .is_ok_and(|state| state.at(now + 72 * HOUR).identity_key == public(91))
