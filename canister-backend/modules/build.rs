@@ -15,6 +15,8 @@ const CANISTERS: [(&str, &str); 2] = [
     ("paigham-relay", "paigham_relay"),
 ];
 
+const WASM: &str = "wasm32-unknown-unknown";
+
 /// What the canisters are made of, from the workspace's root.
 const SOURCES: [&str; 7] = [
     "Cargo.toml",
@@ -51,15 +53,35 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("cargo::rerun-if-changed={}", root.join(source).display());
     }
     let target = canister_target(&out)?;
+    ensure_wasm_target()?;
     build(&root, &target)?;
     for (_, file) in CANISTERS {
-        let module = target.join("wasm32-unknown-unknown/canister").join(file);
+        let module = target.join(WASM).join("canister").join(file);
         std::fs::copy(
             module.with_extension("wasm"),
             out.join(file).with_extension("wasm"),
         )?;
     }
     Ok(())
+}
+
+/// rustup installs what `rust-toolchain.toml` names with a toolchain, but adds nothing to one that
+/// is there already.
+fn ensure_wasm_target() -> Result<(), Box<dyn Error>> {
+    let libraries = Command::new(env::var("RUSTC")?)
+        .args(["--print=target-libdir", "--target", WASM])
+        .output()?;
+    let libraries = String::from_utf8(libraries.stdout)?;
+    if Path::new(libraries.trim()).is_dir() {
+        return Ok(());
+    }
+    match Command::new("rustup")
+        .args(["target", "add", WASM])
+        .status()
+    {
+        Ok(status) if status.success() => Ok(()),
+        _ => Err(format!("the target {WASM} is missing: `rustup target add {WASM}`").into()),
+    }
 }
 
 /// `target/canister-modules`, beside the profiles of the outer build, so that all profiles share it.
@@ -86,8 +108,9 @@ fn build(root: &Path, target: &Path) -> Result<(), Box<dyn Error>> {
             "build",
             "--locked",
             "--profile=canister",
-            "--target=wasm32-unknown-unknown",
             "--lib",
+            "--target",
+            WASM,
             "--target-dir",
         ]);
     cargo.arg(target);

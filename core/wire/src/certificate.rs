@@ -77,7 +77,7 @@ impl VerifiedCertificate {
         canister: &CanisterId,
     ) -> Result<Self, CertificateError> {
         let certificate = decode(bytes)?;
-        let time_ns = time_of(&certificate)?;
+        let time_ns = certified_time_ns(&certificate)?;
         let key = match &certificate.delegation {
             None => bls_key(root_key).ok_or(CertificateError::RootKey)?,
             Some(delegation) => delegated_key(delegation, root_key, canister, time_ns)?,
@@ -183,7 +183,11 @@ fn lookup<'a>(certificate: &'a Certificate, path: &[&[u8]]) -> Option<&'a [u8]> 
     }
 }
 
-fn time_of(certificate: &Certificate) -> Result<u64, CertificateError> {
+/// The certified time of a certificate that was verified elsewhere, in nanoseconds since 1970.
+///
+/// # Errors
+/// [`CertificateError::NoTime`].
+pub fn certified_time_ns(certificate: &Certificate) -> Result<u64, CertificateError> {
     let leaf = lookup(certificate, &[b"time"]).ok_or(CertificateError::NoTime)?;
     let mut value = 0u64;
     for (index, byte) in (0u32..).zip(leaf) {
@@ -226,7 +230,7 @@ fn delegated_key(
     }
     check_signature(&root, &bls_key(root_key).ok_or(CertificateError::RootKey)?)
         .map_err(|_| CertificateError::Delegation)?;
-    if outer_time_ns.saturating_sub(time_of(&root)?) > DELEGATION_MAX_AGE_NS {
+    if outer_time_ns.saturating_sub(certified_time_ns(&root)?) > DELEGATION_MAX_AGE_NS {
         return Err(CertificateError::Delegation);
     }
     let subnet = delegation.subnet_id.as_slice();

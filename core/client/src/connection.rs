@@ -1,0 +1,413 @@
+//! Calls to the canisters through an unmodified agent, and the verification that every answer has
+//! to pass (`spec/client.md` §1, §2).
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
+
+use candid::{DecoderConfig, Principal};
+use ic_agent::agent::HttpService;
+use ic_agent::{Agent, AgentError};
+use ic_certification::{Label, LookupResult};
+use paigham_wire::certificate::{
+    FreshnessError, VerifiedCertificate, certified_time_ns, check_fresh,
+};
+use paigham_wire::codec::encode;
+use paigham_wire::directory::{DirectoryError, LookupReply, Ping};
+use paigham_wire::ids::CanisterId;
+use paigham_wire::map::Witness;
+use paigham_wire::network::VerifiedNetwork;
+use paigham_wire::relay::{FetchReply, InboxReply, PoolReply, WelcomeReply, decode_result};
+use serde_bytes::ByteBuf;
+use tls_codec::{DeserializeBytes, Serialize};
+
+use crate::clock::{Clock, NetworkTime};
+use crate::error::{ClientError, NotVerified};
+
+/// The agent's own freshness check is switched off by an expiry that never comes: it compares with
+/// this machine's clock, which may be wrong. Ours compares with certified time. Anonymous reads may
+/// carry any expiry (IC interface specification).
+const READ_EXPIRY: Duration = Duration::from_secs(30 * 365 * 24 * 3_600);
+/// How long an update may be on its way, in the network's time; a subnet takes at most 5 minutes.
+const UPDATE_EXPIRY_NS: u64 = 4 * 60 * 1_000_000_000;
+/// How long a ping may take to prove the present.
+const PING_MAX_NS: u64 = 60 * 1_000_000_000;
+/// Largest answer in bytes; a query reply has at most 3 MiB.
+const ANSWER_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Steps that decoding an answer may take; a blob needs a few for each byte.
+const DECODING_QUOTA: usize = 64 * ANSWER_MAX_BYTES;
+
+/// A reply that is certified as a whole.
+pub(crate) trait CertifiedReply {
+    /// Its certificate and witness.
+    fn proof(&self) -> (&[u8], &[u8]);
+}
+
+macro_rules! certified {
+    ($($reply:ty),*) => {
+        $(impl CertifiedReply for $reply {
+            fn proof(&self) -> (&[u8], &[u8]) {
+                (self.certificate.as_slice(), self.witness.as_slice())
+            }
+        })*
+    };
+}
+certified!(FetchReply, InboxReply, LookupReply, PoolReply, WelcomeReply);
+
+/// What a certificate and a witness show.
+#[derive(Debug, Clone)]
+pub(crate) struct Certified {
+    /// The witness; its root is the certified one.
+    pub witness: Witness,
+    /// Certified time in nanoseconds since 1970.
+    pub time_ns: u64,
+    /// How old it was on arrival, in milliseconds.
+    pub age_ms: u64,
+}
+
+/// One network, as one client reaches it.
+pub(crate) struct Connection {
+    agent: Agent,
+    network: VerifiedNetwork,
+    directory: CanisterId,
+    relay: CanisterId,
+    clock: Arc<dyn Clock>,
+    time: Mutex<NetworkTime>,
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection")
+            .field("network", &self.network.file().name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    /// Reaches the network over HTTP, or over `transport`.
+    pub fn new(
+        network: VerifiedNetwork,
+        transport: Option<Arc<dyn HttpService>>,
+        clock: Arc<dyn Clock>,
+        time: NetworkTime,
+    ) -> Result<Self, ClientError> {
+        let unreachable = |error: AgentError| ClientError::Unreachable(error.to_string());
+        let url = network.file().urls.first();
+        let url = url.ok_or_else(|| ClientError::Unreachable("the network has no address".into()))?;
+        let mut builder = Agent::builder()
+            .with_url(url)
+            .with_ingress_expiry(READ_EXPIRY)
+            .with_max_response_body_size(ANSWER_MAX_BYTES);
+        if let Some(transport) = transport {
+            builder = builder.with_arc_http_middleware(transport);
+        }
+        let agent = builder.build().map_err(unreachable)?;
+        agent.set_root_key(network.file().root_key.to_vec());
+        let (directory, relay) = (network.directory()?, network.relay()?);
+        Ok(Self {
+            agent,
+            network,
+            directory,
+            relay,
+            clock,
+            time: Mutex::new(time),
+        })
+    }
+
+    /// The pinned network.
+    pub const fn network(&self) -> &VerifiedNetwork {
+        &self.network
+    }
+
+    /// The directory canister.
+    pub const fn directory(&self) -> &CanisterId {
+        &self.directory
+    }
+
+    /// The relay canister where new queues and inboxes are made.
+    pub const fn relay(&self) -> &CanisterId {
+        &self.relay
+    }
+
+    /// What is known of the network's time.
+    pub fn time(&self) -> NetworkTime {
+        *self.locked_time()
+    }
+
+    /// The present in the network's time, nanoseconds since 1970.
+    pub fn now_ns(&self) -> u64 {
+        self.time().now_ns(self.clock.wall_ns())
+    }
+
+    /// The present in the network's time, seconds since 1970.
+    pub fn now_seconds(&self) -> u64 {
+        self.now_ns() / 1_000_000_000
+    }
+
+    fn locked_time(&self) -> MutexGuard<'_, NetworkTime> {
+        self.time.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Calls a query that is certified, and verifies certificate, time, canister and witness.
+    ///
+    /// # Errors
+    /// [`ClientError`], or the canister's own error inside.
+    pub async fn read<T, E>(
+        &self,
+        canister: &CanisterId,
+        method: &'static str,
+        request: &impl Serialize,
+    ) -> Result<(T, Certified), ClientError>
+    where
+        T: DeserializeBytes + CertifiedReply,
+        E: DeserializeBytes + Into<ClientError>,
+    {
+        let answer = self
+            .agent
+            .query(&principal(canister)?, method)
+            .with_arg(argument(&encode(request))?)
+            .call()
+            .await
+            .map_err(refused)?;
+        let reply: T = reply::<T, E>(method, &answer)?;
+        let certified = self.verify(canister, &reply).await?;
+        Ok((reply, certified))
+    }
+
+    async fn verify(
+        &self,
+        canister: &CanisterId,
+        reply: &impl CertifiedReply,
+    ) -> Result<Certified, ClientError> {
+        let (certificate, witness) = reply.proof();
+        let root_key = &self.network.file().root_key;
+        let certificate = VerifiedCertificate::verify(certificate, root_key, canister)?;
+        let certified_data = certificate.certified_data(canister)?;
+        let time_ns = certificate.time_ns();
+        let age_ms = self.check_time(time_ns).await?;
+        let witness = Witness::decode(witness)?;
+        if witness.root() != certified_data {
+            return Err(NotVerified::WitnessRoot.into());
+        }
+        Ok(Certified {
+            witness,
+            time_ns,
+            age_ms,
+        })
+    }
+
+    /// Whether a certificate is of now; returns its age in milliseconds. Where this machine's clock
+    /// and the certificate disagree, a ping tells which of the two is wrong.
+    async fn check_time(&self, certified_ns: u64) -> Result<u64, ClientError> {
+        if self.time().offset_ns.is_none()
+            || check_fresh(certified_ns, self.now_ns()).is_err()
+        {
+            self.prove_present(certified_ns).await?;
+        }
+        let now = self.now_ns();
+        match check_fresh(certified_ns, now) {
+            Ok(()) => {}
+            Err(FreshnessError::Stale(seconds)) => {
+                return Err(NotVerified::StaleCertificate(seconds).into());
+            }
+            Err(FreshnessError::Ahead(seconds)) => {
+                return Err(NotVerified::AheadOfTime(seconds).into());
+            }
+        }
+        self.locked_time().observe(certified_ns);
+        Ok(now.saturating_sub(certified_ns) / 1_000_000)
+    }
+
+    /// Proves the present: a certificate over an own request with a fresh nonce, which arrives
+    /// within a minute of a clock that nobody can set.
+    ///
+    /// `hint_ns` is a time that the subnet certified once: where it was long ago, the subnet takes
+    /// no update that expires shortly after it, and no proof comes about.
+    async fn prove_present(&self, hint_ns: u64) -> Result<(), ClientError> {
+        let mut nonce = [0; 32];
+        getrandom::fill(&mut nonce).map_err(|_| ClientError::Bug("no randomness"))?;
+        let ping = encode(&Ping { nonce });
+        let sent = self.clock.monotonic_ns();
+        let hint_ns = hint_ns.max(self.time().floor_ns);
+        let answer = self
+            .call(&self.directory, "ping", &ping, hint_ns)
+            .await
+            .map_err(|error| self.not_of_now(hint_ns, error))?;
+        let took = self.clock.monotonic_ns().saturating_sub(sent);
+        let echoed: Ping = reply::<_, DirectoryError>("ping", &answer.0)?;
+        if echoed.nonce != nonce {
+            return Err(NotVerified::Differs("another ping").into());
+        }
+        if took > PING_MAX_NS {
+            return Err(ClientError::Unreachable("the network answers too slowly".into()));
+        }
+        self.locked_time().present(answer.1, self.clock.wall_ns());
+        Ok(())
+    }
+
+    /// A ping that is not taken, after a certificate that this clock finds old, means that the
+    /// certificate is old.
+    fn not_of_now(&self, hint_ns: u64, error: ClientError) -> ClientError {
+        match (check_fresh(hint_ns, self.now_ns()), &error) {
+            (Err(FreshnessError::Stale(seconds)), ClientError::Unreachable(_)) => {
+                NotVerified::StaleCertificate(seconds).into()
+            }
+            _ => error,
+        }
+    }
+
+    /// Calls an update whose structured reply the subnet certifies.
+    ///
+    /// # Errors
+    /// [`ClientError`], or the canister's own error inside.
+    pub async fn update<T, E>(
+        &self,
+        canister: &CanisterId,
+        method: &'static str,
+        request: &[u8],
+    ) -> Result<T, ClientError>
+    where
+        T: DeserializeBytes,
+        E: DeserializeBytes + Into<ClientError>,
+    {
+        if self.time().offset_ns.is_none() {
+            let time = self.canister_state(&self.directory).await?.time_ns;
+            self.check_time(time).await?;
+        }
+        let (answer, time_ns) = self.call(canister, method, request, self.now_ns()).await?;
+        self.locked_time().observe(time_ns);
+        reply::<T, E>(method, &answer)
+    }
+
+    /// The bytes of an update's reply, and the time of the certificate over it.
+    async fn call(
+        &self,
+        canister: &CanisterId,
+        method: &'static str,
+        request: &[u8],
+        now_ns: u64,
+    ) -> Result<(Vec<u8>, u64), ClientError> {
+        let expiry = UNIX_EPOCH + Duration::from_nanos(now_ns.saturating_add(UPDATE_EXPIRY_NS));
+        let (answer, certificate) = self
+            .agent
+            .update(&principal(canister)?, method)
+            .with_arg(argument(request)?)
+            .expire_at(expiry)
+            .call()
+            .and_wait()
+            .await
+            .map_err(refused)?;
+        Ok((answer, certified_time_ns(&certificate)?))
+    }
+
+    /// What the subnet certifies of a canister's code, and when.
+    async fn canister_state(&self, canister: &CanisterId) -> Result<CanisterState, ClientError> {
+        let path = |name: &str| -> Vec<Label<Vec<u8>>> {
+            [b"canister", canister.as_slice(), name.as_bytes()]
+                .map(|label: &[u8]| Label::from_bytes(label))
+                .to_vec()
+        };
+        let (module, controllers) = (path("module_hash"), path("controllers"));
+        let paths = vec![module.clone(), controllers.clone()];
+        let certificate = self
+            .agent
+            .read_state_raw(paths, principal(canister)?)
+            .await
+            .map_err(refused)?;
+        let leaf = |path: &Vec<Label<Vec<u8>>>| match certificate.tree.lookup_path(path) {
+            LookupResult::Found(value) => Ok(value.to_vec()),
+            _ => Err(ClientError::from(NotVerified::Malformed("read_state"))),
+        };
+        let controllers: Vec<Principal> = serde_cbor::from_slice(&leaf(&controllers)?)
+            .map_err(|_| NotVerified::Malformed("read_state"))?;
+        Ok(CanisterState {
+            time_ns: certified_time_ns(&certificate)?,
+            module_hash: leaf(&module)?,
+            controllers: controllers
+                .into_iter()
+                .map(|id| id.as_slice().to_vec())
+                .collect(),
+        })
+    }
+
+    /// Whether both canisters run code that the network file allows, under controllers that it
+    /// names.
+    ///
+    /// # Errors
+    /// [`NotVerified::Code`].
+    pub async fn check_code(&self) -> Result<(), ClientError> {
+        for (canister, name) in [(&self.directory, "directory"), (&self.relay, "relay")] {
+            let state = self.canister_state(canister).await?;
+            self.check_time(state.time_ns).await?;
+            let allowed = self.network.entry(canister);
+            let allowed = allowed.ok_or(ClientError::Bug("a canister without an entry"))?;
+            let mut named: Vec<_> = allowed.controllers.iter().map(|id| id.to_vec()).collect();
+            let mut found = state.controllers;
+            named.sort_unstable();
+            found.sort_unstable();
+            let known_code = allowed
+                .module_hashes
+                .iter()
+                .any(|hash| hash[..] == state.module_hash[..]);
+            if !known_code || named != found {
+                return Err(NotVerified::Code(name).into());
+            }
+        }
+        Ok(())
+    }
+}
+
+struct CanisterState {
+    time_ns: u64,
+    module_hash: Vec<u8>,
+    controllers: Vec<Vec<u8>>,
+}
+
+fn principal(canister: &CanisterId) -> Result<Principal, ClientError> {
+    Principal::try_from_slice(canister.as_slice())
+        .map_err(|_| ClientError::Bug("a canister id that is no principal"))
+}
+
+fn argument(blob: &[u8]) -> Result<Vec<u8>, ClientError> {
+    candid::encode_one(serde_bytes::Bytes::new(blob))
+        .map_err(|_| ClientError::Bug("an argument that does not encode"))
+}
+
+fn reply<T, E>(method: &'static str, answer: &[u8]) -> Result<T, ClientError>
+where
+    T: DeserializeBytes,
+    E: DeserializeBytes + Into<ClientError>,
+{
+    let malformed = || ClientError::from(NotVerified::Malformed(method));
+    let mut quota = DecoderConfig::new();
+    quota
+        .set_decoding_quota(DECODING_QUOTA)
+        .set_skipping_quota(10_000);
+    let (blob,): (ByteBuf,) =
+        candid::decode_args_with_config(answer, &quota).map_err(|_| malformed())?;
+    decode_result::<T, E>(&blob)
+        .map_err(|_| malformed())?
+        .map_err(Into::into)
+}
+
+/// What an agent's error means for us.
+fn refused(error: AgentError) -> ClientError {
+    match error {
+        AgentError::QuerySignatureVerificationFailed
+        | AgentError::MalformedSignature
+        | AgentError::MissingSignature
+        | AgentError::TooManySignatures { .. } => NotVerified::NodeSignature.into(),
+        AgentError::CertificateVerificationFailed()
+        | AgentError::CertificateNotAuthorized()
+        | AgentError::CertificateHasTooManyDelegations
+        | AgentError::LookupPathAbsent(_)
+        | AgentError::LookupPathUnknown(_)
+        | AgentError::LookupPathError(_)
+        | AgentError::InvalidRequestStatus(..)
+        | AgentError::InvalidCborData(_)
+        | AgentError::MalformedPublicKey
+        | AgentError::DerKeyLengthMismatch { .. }
+        | AgentError::DerPrefixMismatch { .. }
+        | AgentError::Leb128ReadError(_) => NotVerified::Agent(error.to_string()).into(),
+        other => ClientError::Unreachable(other.to_string()),
+    }
+}

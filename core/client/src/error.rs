@@ -1,0 +1,295 @@
+//! What goes wrong, by who must act.
+
+use paigham_group::GroupError;
+use paigham_group::proof::ProofError;
+use paigham_store::{OpenError, StoreError};
+use paigham_wire::certificate::CertificateError;
+use paigham_wire::directory::DirectoryError;
+use paigham_wire::ids::AccountId;
+use paigham_wire::map::WitnessError;
+use paigham_wire::network::NetworkError;
+use paigham_wire::relay::RelayError;
+
+/// Whose turn it is; the command line has an exit code for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The user: a wrong name, a wrong passphrase, a role that is missing.
+    User,
+    /// Nobody can be reached now.
+    Network,
+    /// Somebody answered what does not verify; nothing of it was taken.
+    NotVerified,
+    /// The home's files.
+    Storage,
+    /// A bug of ours.
+    Internal,
+}
+
+/// Why an operation failed. What had been acknowledged before is kept, and what was begun is taken
+/// up by the next [`crate::Client::sync`].
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The home does not open.
+    #[error(transparent)]
+    Home(#[from] OpenError),
+    /// A read or write of the home.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The network file is not one to trust.
+    #[error(transparent)]
+    NetworkFile(#[from] NetworkError),
+    /// The network file or link cannot be read.
+    #[error("cannot read the network file from {from}: {why}")]
+    NoNetworkFile {
+        /// Path or address.
+        from: String,
+        /// Why.
+        why: String,
+    },
+    /// What came from a link is not what the link names.
+    #[error("the network file is not the one that the link names")]
+    OtherNetworkFile,
+    /// The home belongs to another network.
+    #[error("this home belongs to another network than the one given")]
+    OtherNetwork,
+    /// A name that nobody has here.
+    #[error("there is no contact or conversation called {0}")]
+    NoSuchName(String),
+    /// A name that several have.
+    #[error("several are called {0}; use the id")]
+    Ambiguous(String),
+    /// A name that somebody has already, or that cannot be one.
+    #[error("{0} cannot be used as a name: {1}")]
+    Name(String, &'static str),
+    /// The directory certifies that there is no such account.
+    #[error("there is no account {0} in this network")]
+    NoSuchAccount(AccountId),
+    /// An account that counts no device now: deleted, or with none left.
+    #[error("the account {0} has no device that can be reached")]
+    NoDevice(AccountId),
+    /// The own account where another one is needed.
+    #[error("that is this account itself")]
+    Oneself,
+    /// The account is no member of the group.
+    #[error("the account {0} is not in this group")]
+    NotAMember(AccountId),
+    /// A 1:1 chat cannot be changed as a group can.
+    #[error("a 1:1 chat has no members to change")]
+    DirectChat,
+    /// The conversation takes nothing more.
+    #[error("this conversation is over: {0}")]
+    Ended(String),
+    /// The group does not allow or cannot do it.
+    #[error(transparent)]
+    Group(GroupError),
+    /// Nobody answers, or not in time.
+    #[error("the network cannot be reached: {0}")]
+    Unreachable(String),
+    /// The change is stored and not yet accepted; `sync` goes on with it.
+    #[error("not done yet: {0}; it is kept and goes on with the next sync")]
+    Unfinished(&'static str),
+    /// What was answered does not verify.
+    #[error(transparent)]
+    NotVerified(#[from] NotVerified),
+    /// The relay refused.
+    #[error("the relay refused: {0}")]
+    Relay(#[from] RelayError),
+    /// The directory refused.
+    #[error("the directory refused: {0}")]
+    Directory(#[from] DirectoryError),
+    /// A state that cannot be.
+    #[error("internal error: {0}")]
+    Bug(&'static str),
+}
+
+/// Why an answer was refused. Each way of lying has its own.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotVerified {
+    /// The node's signature over its answer does not hold.
+    #[error("the node's signature over its answer does not hold")]
+    NodeSignature,
+    /// The agent refused the subnet's certificate of an update or of its nodes' keys.
+    #[error("the subnet's certificate of an answer does not hold: {0}")]
+    Agent(String),
+    /// The answer is not of the form that the method has.
+    #[error("malformed answer to {0}")]
+    Malformed(&'static str),
+    /// The certificate does not hold.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// The certificate is too old although this clock is right.
+    #[error("the certificate is {0} s old: the answer is not of now")]
+    StaleCertificate(u64),
+    /// The certificate lies ahead of the present.
+    #[error("the certificate lies {0} s ahead of the present")]
+    AheadOfTime(u64),
+    /// The subnet's time is older than what this client has seen certified.
+    #[error("certified time went back by {0} s")]
+    TimeWentBack(u64),
+    /// The witness does not decode or does not show what was asked for.
+    #[error("the witness does not hold: {0}")]
+    Witness(#[from] WitnessError),
+    /// The witness leads to another root than the certified one.
+    #[error("the witness does not lead to what the subnet certified")]
+    WitnessRoot,
+    /// What the witness shows is not what the answer says.
+    #[error("the answer differs from what is certified: {0}")]
+    Differs(&'static str),
+    /// The certified state is older than what this client has seen.
+    #[error("older than what was seen before: {what} {found} after {known}")]
+    Older {
+        /// Of what.
+        what: &'static str,
+        /// Seen before.
+        known: u64,
+        /// Certified now.
+        found: u64,
+    },
+    /// Two certified heads for one position.
+    #[error("two certified histories for one position ({0}): a fork")]
+    Fork(u32),
+    /// Entries do not follow one another up to the certified head.
+    #[error("the entries after {after} do not lead to the certified head")]
+    Chain {
+        /// Newest entry that was verified.
+        after: u32,
+    },
+    /// An entry is not the one that follows.
+    #[error("entry {found} where {expected} is due")]
+    Order {
+        /// Due.
+        expected: u32,
+        /// Answered.
+        found: u32,
+    },
+    /// An entry of another queue.
+    #[error("an entry of another queue")]
+    OtherQueue,
+    /// Entries between what was verified and what is retained are gone.
+    #[error("entries {after} to {first} are no longer kept")]
+    Gap {
+        /// Newest entry that was verified.
+        after: u32,
+        /// First that is retained.
+        first: u32,
+    },
+    /// Commits, epoch and keys of the leaf are not those of the entries.
+    #[error("the certified epoch is not the one that the entries make")]
+    Epoch,
+    /// The queue that this client made or joined is certified not to exist.
+    #[error("the queue is certified not to exist")]
+    NoQueue,
+    /// The records of an account do not hold.
+    #[error("the records of an account do not hold: {0}")]
+    Records(#[from] ProofError),
+    /// An account's records are not a continuation of those seen before.
+    #[error("the records of {0} do not continue those seen before")]
+    RecordsChanged(AccountId),
+    /// A leaf that its account's records do not show.
+    #[error("a device in the group is not in the records of {0}")]
+    GhostDevice(AccountId),
+    /// A canister runs other code, or has other controllers, than the network file allows.
+    #[error("the {0} runs code or has controllers that the network file does not allow")]
+    Code(&'static str),
+}
+
+impl From<GroupError> for ClientError {
+    fn from(error: GroupError) -> Self {
+        Self::Group(error)
+    }
+}
+
+impl From<CertificateError> for ClientError {
+    fn from(error: CertificateError) -> Self {
+        Self::NotVerified(error.into())
+    }
+}
+
+impl From<WitnessError> for ClientError {
+    fn from(error: WitnessError) -> Self {
+        Self::NotVerified(error.into())
+    }
+}
+
+impl From<ProofError> for ClientError {
+    fn from(error: ProofError) -> Self {
+        Self::NotVerified(error.into())
+    }
+}
+
+impl ClientError {
+    /// Whose turn it is.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Home(error) => match error {
+                OpenError::WrongPassphrase
+                | OpenError::InUse
+                | OpenError::Exists
+                | OpenError::Missing => ErrorKind::User,
+                OpenError::KeyFile
+                | OpenError::Disk(_)
+                | OpenError::Database(_)
+                | OpenError::Derivation => ErrorKind::Storage,
+            },
+            Self::Store(_) => ErrorKind::Storage,
+            Self::NetworkFile(_) | Self::OtherNetworkFile | Self::NotVerified(_) => {
+                ErrorKind::NotVerified
+            }
+            Self::NoNetworkFile { .. }
+            | Self::OtherNetwork
+            | Self::NoSuchName(_)
+            | Self::Ambiguous(_)
+            | Self::Name(..)
+            | Self::NoSuchAccount(_)
+            | Self::NoDevice(_)
+            | Self::Oneself
+            | Self::NotAMember(_)
+            | Self::DirectChat
+            | Self::Ended(_) => ErrorKind::User,
+            Self::Group(error) => match error {
+                GroupError::TooLarge
+                | GroupError::NotAllowed
+                | GroupError::Nothing
+                | GroupError::CommitPending
+                | GroupError::NotAMember => ErrorKind::User,
+                GroupError::KeyPackage(_) | GroupError::Welcome(_) | GroupError::Sealed => {
+                    ErrorKind::NotVerified
+                }
+                GroupError::Storage(_) => ErrorKind::Storage,
+                GroupError::Mls(..) => ErrorKind::Internal,
+            },
+            Self::Unreachable(_) | Self::Unfinished(_) | Self::Relay(_) | Self::Directory(_) => {
+                ErrorKind::Network
+            }
+            Self::Bug(_) => ErrorKind::Internal,
+        }
+    }
+
+    /// What helps; empty where the message says it all.
+    #[must_use]
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::Home(OpenError::InUse) => "close the other program that uses this home",
+            Self::Home(OpenError::Missing) => {
+                "make an account with `register`, or name another home"
+            }
+            Self::Home(OpenError::Exists) => "name another folder with --home",
+            Self::Home(OpenError::WrongPassphrase) => {
+                "try again; nobody can reset it, but the recovery kit makes the account usable elsewhere"
+            }
+            Self::Unreachable(_) => {
+                "check the connection; nothing is lost, `sync` goes on where it stopped"
+            }
+            Self::NotVerified(NotVerified::StaleCertificate(_)) => {
+                "the node that answered is behind or lies; try another one"
+            }
+            Self::NotVerified(_) => {
+                "nothing of that answer was taken; if it stays so, tell the network's operator"
+            }
+            Self::NoSuchName(_) => "list them with `contacts` and `history`",
+            Self::OtherNetwork => "use the network file that the home was made with",
+            _ => "",
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What apps show: plain values, read from the home.
+
+use paigham_wire::hash::Hash;
+use paigham_wire::ids::{AccountId, DeviceId, QueueId};
+use serde::{Deserialize, Serialize};
+
+/// This device's account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Me {
+    /// Whose home it is.
+    pub account: AccountId,
+    /// This device.
+    pub device: DeviceId,
+    /// What the owner calls themself here; not sent to anybody.
+    pub name: String,
+    /// The key that all devices of the account hold.
+    pub identity_key: Hash,
+    /// Whether the directory has certified the account.
+    pub registered: bool,
+    /// The network: its name, and the BLAKE3 of its file.
+    pub network: String,
+    /// BLAKE3 of the network file.
+    pub network_hash: Hash,
+    /// Whether that network's keys lie on one machine.
+    pub development: bool,
+}
+
+/// A contact, as last seen in the directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContactView {
+    /// What the owner calls them.
+    pub name: String,
+    /// Who they are.
+    pub account: AccountId,
+    /// Version of their newest record.
+    pub record_version: u32,
+    /// The key that their safety number covers.
+    pub identity_key: Hash,
+    /// Devices that count.
+    pub devices: usize,
+    /// Certified time of that look, nanoseconds since 1970.
+    pub seen_at: u64,
+}
+
+/// How a conversation stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// Being made: its first commit is not accepted yet.
+    Starting,
+    /// Usable.
+    Open,
+    /// Asked to leave; the next commit of another member takes this account out.
+    Leaving,
+    /// Left or removed; nothing new can be read.
+    Out,
+    /// Stopped at a commit that breaks the rules or cannot be applied; the text says which.
+    Stopped(String),
+}
+
+/// A conversation in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConversationView {
+    /// Its queue.
+    pub queue: QueueId,
+    /// The contact's or the group's name.
+    pub name: String,
+    /// Whether it is a 1:1 chat.
+    pub direct: bool,
+    /// Members' accounts, ascending.
+    pub members: Vec<AccountId>,
+    /// Admins' accounts, ascending.
+    pub admins: Vec<AccountId>,
+    /// How it stands.
+    pub standing: Standing,
+    /// Current epoch.
+    pub epoch: u32,
+    /// Newest entry that was verified.
+    pub seq: u32,
+    /// What all members of an epoch have alike: compare it to be sure of being in one group.
+    pub authenticator: Hash,
+    /// Messages that wait to be delivered.
+    pub waiting: usize,
+}
+
+/// What was verified of an entry before it was shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verified {
+    /// Its certified number in the queue.
+    pub seq: u32,
+    /// Its epoch.
+    pub epoch: u32,
+    /// When the relay took it, certified by the chain; nanoseconds since 1970.
+    pub accepted_at: u64,
+    /// Time of the certificate that it was verified under; nanoseconds since 1970.
+    pub certificate_time: u64,
+    /// How old that certificate was then, in milliseconds.
+    pub certificate_age_ms: u64,
+}
+
+/// One line of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageView {
+    /// Who said or did it; `None` where nobody is to be named.
+    pub from: Option<AccountId>,
+    /// What the owner calls them; their id's first digits otherwise.
+    pub from_name: String,
+    /// Whether it is of this account.
+    pub mine: bool,
+    /// What it is.
+    pub body: Body,
+    /// What was verified; `None` while it waits to be delivered.
+    pub verified: Option<Verified>,
+}
+
+/// What a line of a conversation says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// A text.
+    Text(String),
+    /// Something that this version cannot show.
+    Unsupported,
+    /// The conversation was made.
+    Created,
+    /// This device joined here; earlier messages cannot be read.
+    Joined,
+    /// Accounts were added.
+    Added(Vec<AccountId>),
+    /// Accounts were removed, or left.
+    Removed(Vec<AccountId>),
+    /// An account asked to leave.
+    Leaving,
+    /// The rules or the name were changed.
+    PolicyChanged,
+    /// A member renewed its keys.
+    KeysRenewed,
+    /// This device was taken out here; nothing new can be read.
+    Out,
+    /// The conversation stopped here; the text says why.
+    Stopped(String),
+}
+
+/// A line that arrived with a [`crate::Client::sync`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrived {
+    /// In which conversation.
+    pub queue: QueueId,
+    /// That conversation's name.
+    pub conversation: String,
+    /// The line.
+    pub message: MessageView,
+}
+
+/// What a sync did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SyncReport {
+    /// New lines of others, and own ones that are delivered now, in order.
+    pub arrived: Vec<Arrived>,
+    /// Conversations that this device joined.
+    pub joined: Vec<QueueId>,
+    /// What the user should know.
+    pub notices: Vec<Notice>,
+    /// Messages and changes that still wait.
+    pub waiting: usize,
+}
+
+/// What the user should know although nothing failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// This machine's clock differs from certified time by so many seconds (positive: ahead). The
+    /// network's time is used.
+    ClockWrong(i64),
+    /// An invitation did not lead into a group that verifies.
+    JoinRefused(String),
+    /// One conversation could not be brought up to date; others could.
+    ConversationFailed(String, String),
+    /// A contact's identity key changed.
+    IdentityChanged(AccountId),
+}
