@@ -286,4 +286,3 @@ fn create_record(
     let keys = [(Role::NewIdentity, &identity), (Role::Recovery, recovery)];
     Ok(IdentityRecord::sign(content, &keys))
 }
-

@@ -73,8 +73,7 @@ impl Client {
             root_key: network.file().root_key.to_vec(),
             directory: network.directory()?,
         };
-        let connection =
-            Connection::new(network, environment.transport, environment.clock, time)?;
+        let connection = Connection::new(network, environment.transport, environment.clock, time)?;
         Ok(Self {
             store,
             crypto: Crypto::new()?,

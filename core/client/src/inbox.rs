@@ -182,8 +182,7 @@ impl Client {
             last_resort: &last_resort,
         };
         let id = self.account.inbox_id();
-        let signature =
-            operation.sign(&self.account.inbox_key(), self.connection.relay(), &id);
+        let signature = operation.sign(&self.account.inbox_key(), self.connection.relay(), &id);
         let request = Refill {
             inbox: id,
             counter: inbox.counter,
@@ -203,8 +202,7 @@ impl Client {
                 continue;
             }
             // Checked as of when it was made: that it has expired since is why it goes.
-            let checked =
-                CheckedKeyPackage::check(&self.crypto, &package.bytes, package.made_at)?;
+            let checked = CheckedKeyPackage::check(&self.crypto, &package.bytes, package.made_at)?;
             forget_key_package(&self.crypto.with(set.mls()), &self.crypto, &checked)?;
             set.delete_at(Table::KeyPackage, ALL, number);
         }
@@ -286,8 +284,9 @@ impl Client {
             .connection
             .read::<InboxReply, RelayError>(&relay, "read_inbox", &request)
             .await?;
-        let leaf = inbox_leaf(&certified.witness, &id)?
-            .ok_or(NotVerified::Differs("the own inbox is certified not to exist"))?;
+        let leaf = inbox_leaf(&certified.witness, &id)?.ok_or(NotVerified::Differs(
+            "the own inbox is certified not to exist",
+        ))?;
         if leaf.seq < inbox.seq {
             return Err(NotVerified::Older {
                 what: "deposit",

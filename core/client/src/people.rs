@@ -177,7 +177,9 @@ impl Client {
             return Err(ClientError::Name(name, "another contact has it"));
         }
         let seen = self.connection.look_up(&[account]).await?;
-        let seen = seen.first().ok_or(ClientError::Bug("a look-up without answer"))?;
+        let seen = seen
+            .first()
+            .ok_or(ClientError::Bug("a look-up without answer"))?;
         let set = self.store.begin();
         let is_new = known(&set, account)?.is_none_or(|known| known.name.is_none());
         let (known, notice) = remember(&set, seen, Some(name))?;
@@ -203,7 +205,10 @@ impl Client {
     /// # Errors
     /// [`ClientError::NoSuchName`].
     pub fn find_account(&self, name: &str) -> Result<AccountId, ClientError> {
-        let named = self.contacts()?.into_iter().find(|contact| contact.name == name);
+        let named = self
+            .contacts()?
+            .into_iter()
+            .find(|contact| contact.name == name);
         named
             .map(|contact| contact.account)
             .or_else(|| AccountId::from_hex(name))

@@ -141,6 +141,11 @@ impl Walk {
         }
     }
 
+    /// Whose entries they are.
+    pub const fn queue(&self) -> QueueId {
+        self.queue
+    }
+
     /// Newest entry walked.
     pub const fn seq(&self) -> u32 {
         self.seq
@@ -171,8 +176,7 @@ impl Walk {
         match (header.kind, entry.keys_hash) {
             (PostKind::Commit, Some(registered)) => {
                 epoch += 1;
-                commit_head =
-                    commit_next(&commit_head, epoch, entry.seq, &digest, &registered);
+                commit_head = commit_next(&commit_head, epoch, entry.seq, &digest, &registered);
                 keys_hash = Some(registered);
             }
             (PostKind::Application | PostKind::Proposal, None) => {}
@@ -195,7 +199,10 @@ impl Walk {
     /// One digest: enough to follow the chain.
     pub fn digest(&mut self, digest: &EntryDigest) -> Result<(), NotVerified> {
         self.state = None;
-        let next = self.seq.checked_add(1).ok_or(NotVerified::Malformed("fetch"))?;
+        let next = self
+            .seq
+            .checked_add(1)
+            .ok_or(NotVerified::Malformed("fetch"))?;
         self.step(next, digest)
     }
 

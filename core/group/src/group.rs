@@ -184,6 +184,19 @@ impl Group {
         Ok(Self { mls, state })
     }
 
+    /// Deletes everything that OpenMLS keeps of the group: it has ended for this device.
+    ///
+    /// # Errors
+    /// [`GroupError::Storage`].
+    pub fn delete<S: StorageProvider<CURRENT_VERSION>>(
+        &mut self,
+        provider: &Provider<'_, S>,
+    ) -> Result<(), GroupError> {
+        self.mls
+            .delete(provider.storage())
+            .map_err(|error| GroupError::Storage(error.to_string()))
+    }
+
     /// What the caller persists.
     #[must_use]
     pub const fn state(&self) -> &GroupState {

@@ -225,7 +225,9 @@ impl Client {
             }
             self.deliver(queue, report).await?;
         }
-        Err(ClientError::Unfinished("others changed the group meanwhile"))
+        Err(ClientError::Unfinished(
+            "others changed the group meanwhile",
+        ))
     }
 
     /// Makes the commit of the first intent; forgets an intent that is fulfilled or impossible.
@@ -428,9 +430,7 @@ impl Client {
             };
             let before = prepared.joiners.len();
             for device in devices.iter().filter(|device| !is_in(device)) {
-                let (package, joiner) = self
-                    .package_of(queue, &one, device, &mut claimed)
-                    .await?;
+                let (package, joiner) = self.package_of(queue, &one, device, &mut claimed).await?;
                 prepared.change.add.push(package);
                 prepared.joiners.push(joiner);
             }
@@ -505,8 +505,9 @@ impl Client {
             .connection
             .read::<PoolReply, RelayError>(&device.shard, "pool", &request)
             .await?;
-        let leaf = inbox_leaf(&certified.witness, &device.inbox)?
-            .ok_or(NotVerified::Differs("a device's inbox is certified not to exist"))?;
+        let leaf = inbox_leaf(&certified.witness, &device.inbox)?.ok_or(NotVerified::Differs(
+            "a device's inbox is certified not to exist",
+        ))?;
         let xwing_key = pool.xwing_key.as_slice();
         let key_hash = sha256(xwing_key);
         if key_hash != leaf.xwing_key_hash || key_hash != device.xwing_key_hash {

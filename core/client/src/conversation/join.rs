@@ -15,7 +15,7 @@ use paigham_wire::relay::{RelayError, WelcomeReply, WelcomeRequest};
 use serde::{Deserialize, Serialize};
 
 use super::history::StoredBody;
-use super::receive::{current_leaf, entries_from, entries_of};
+use super::receive::{Ahead, current_leaf, entries_from, entries_of};
 use super::{Conversation, MessageRow, StoredStanding, peer_of};
 use crate::client::Client;
 use crate::error::{ClientError, NotVerified};
@@ -238,8 +238,7 @@ impl Client {
 
     /// Every leaf is a device of its account, as the directory certifies it now.
     async fn check_members(&mut self, group: &Group) -> Result<(), ClientError> {
-        let mut accounts: Vec<AccountId> =
-            group.members().map(|member| member.account()).collect();
+        let mut accounts: Vec<AccountId> = group.members().map(|member| member.account()).collect();
         accounts.sort_unstable();
         accounts.dedup();
         let seen = self.look_up(&accounts).await?;
@@ -251,8 +250,8 @@ impl Client {
                 leaf_key: member.leaf_key,
             };
             let records = seen.iter().find(|one| one.state.account() == account);
-            let logged = records
-                .is_some_and(|one| check_device(&one.state, &claim, one.time_ns).is_ok());
+            let logged =
+                records.is_some_and(|one| check_device(&one.state, &claim, one.time_ns).is_ok());
             if !logged {
                 return Err(NotVerified::GhostDevice(account).into());
             }
@@ -285,23 +284,29 @@ impl Client {
             };
             let item = entries_from(queue, token.clone(), &at);
             let (mut answers, certified) = self.fetch(&pointer.canister, vec![item]).await?;
-            let leaf = current_leaf(&certified, &queue, &seen)?;
+            let mut leaf = current_leaf(&certified, &queue, &seen)?;
+            let mut certified = (certified.time_ns, certified.age_ms);
             let answer = answers.pop().ok_or(NotVerified::Malformed("fetch"))?;
             let entries = entries_of(answer)?;
-            let is_over = entries.is_empty();
+            let generation_over = entries.is_empty();
             for entry in entries {
                 let link = walk.entry(entry)?;
                 if found.is_none() && self.starts(group, &link)? {
                     found = Some(link);
                 }
             }
-            if walk.closes(&leaf)? {
-                let link = found.ok_or(NotVerified::Epoch)?;
-                let seen = Seen::from(&leaf);
-                return Ok((link, seen, (certified.time_ns, certified.age_ms)));
+            let mut closes = walk.closes(&leaf)?;
+            if !closes && generation_over {
+                // Somebody was removed since: later entries are read after their commits.
+                let mut ahead = Ahead::default();
+                (leaf, certified) = self
+                    .follow_digests((&pointer.canister, &token), &seen, &mut walk, &mut ahead)
+                    .await?;
+                closes = true;
             }
-            if is_over {
-                return Err(NotVerified::Malformed("fetch").into());
+            if closes {
+                let link = found.ok_or(NotVerified::Epoch)?;
+                return Ok((link, Seen::from(&leaf), certified));
             }
         }
     }

@@ -33,7 +33,7 @@ use crate::view::{ConversationView, Notice, Standing, SyncReport};
 pub(crate) use change::{Intent, Submission};
 pub(crate) use history::MessageRow;
 pub(crate) use join::Joining;
-pub(crate) use send::{OutgoingText, SealedPost};
+pub(crate) use send::SealedPost;
 
 const ALL: &[u8] = b"all";
 /// How long a post or commit may be on its way, in seconds; half of what the relay allows, so that
@@ -295,7 +295,12 @@ impl Client {
 fn direct_with(all: &[Conversation], account: AccountId) -> Option<QueueId> {
     all.iter()
         .filter(|one| one.peer == Some(account.0))
-        .filter(|one| !matches!(one.standing, StoredStanding::Out | StoredStanding::Stopped(_)))
+        .filter(|one| {
+            !matches!(
+                one.standing,
+                StoredStanding::Out | StoredStanding::Stopped(_)
+            )
+        })
         .max_by_key(|one| (one.created_at, one.queue))
         .map(Conversation::queue)
 }

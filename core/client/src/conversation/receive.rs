@@ -5,6 +5,7 @@ use paigham_group::content::{self, Content};
 use paigham_group::receive::{Committed, ReceiveError, Received};
 use paigham_group::{Group, Member};
 use paigham_store::{Table, WriteSet};
+use paigham_wire::envelope::GroupPolicy;
 use paigham_wire::frame::PostKind;
 use paigham_wire::hash::Hash;
 use paigham_wire::ids::{CanisterId, QueueId};
@@ -77,9 +78,16 @@ impl Client {
     ) -> Result<(), ClientError> {
         let mut items = Vec::with_capacity(some.len());
         for one in some {
-            items.push(entries_from(one.queue(), self.fetch_token(one)?, &one.cursor));
+            items.push(entries_from(
+                one.queue(),
+                self.fetch_token(one)?,
+                &one.cursor,
+            ));
         }
-        let shard = some.first().ok_or(ClientError::Bug("nothing to read"))?.shard()?;
+        let shard = some
+            .first()
+            .ok_or(ClientError::Bug("nothing to read"))?
+            .shard()?;
         let (answers, certified) = self.fetch(&shard, items).await?;
         for (one, answer) in some.iter().zip(answers) {
             let outcome = self.take_first(one, answer, &certified, report).await;
@@ -191,7 +199,10 @@ impl Client {
             if links.is_empty() {
                 return Err(NotVerified::Malformed("fetch").into());
             }
-            (leaf, certified) = self.follow_digests(one, &mut walk, ahead).await?;
+            let (shard, token) = (one.shard()?, self.fetch_token(one)?);
+            (leaf, certified) = self
+                .follow_digests((&shard, &token), &one.seen, &mut walk, ahead)
+                .await?;
         }
         Ok(Stretch {
             links,
@@ -204,7 +215,8 @@ impl Client {
     /// Follows digests from where a walk stands to a certified head.
     pub(super) async fn follow_digests(
         &self,
-        one: &Conversation,
+        (shard, token): (&CanisterId, &ReadToken),
+        seen: &Seen,
         walk: &mut Walk,
         ahead: &mut Ahead,
     ) -> Result<(QueueLeaf, (u64, u64)), ClientError> {
@@ -212,16 +224,15 @@ impl Client {
             first: walk.seq(),
             heads: vec![walk.head()],
         };
-        let token = self.fetch_token(one)?;
         loop {
             let item = FetchItem {
-                queue: one.queue(),
+                queue: walk.queue(),
                 token: token.clone(),
                 from_seq: walk.seq().saturating_add(1),
                 what: FetchWhat::Digests,
             };
-            let (mut answers, certified) = self.fetch(&one.shard()?, vec![item]).await?;
-            let leaf = current_leaf(&certified, &one.queue(), &one.seen)?;
+            let (mut answers, certified) = self.fetch(shard, vec![item]).await?;
+            let leaf = current_leaf(&certified, &walk.queue(), seen)?;
             let Some(FetchedItem::Digests(digests)) = answers.pop() else {
                 return Err(NotVerified::Malformed("fetch").into());
             };
@@ -393,7 +404,11 @@ impl Client {
                 Ok(None)
             }
             PostKind::Proposal => {
-                if one.leave.as_ref().is_some_and(|leave| leave.hash == link.post_hash) {
+                if one
+                    .leave
+                    .as_ref()
+                    .is_some_and(|leave| leave.hash == link.post_hash)
+                {
                     group.receive_own_leave(&self.crypto, &link.entry)?;
                     one.leave = None;
                     return Ok(Some((own, StoredBody::Leaving)));
@@ -412,6 +427,7 @@ impl Client {
         link: &Link,
     ) -> Result<Option<Line>, Failed> {
         let provider = self.crypto.with(set.mls());
+        let before = Roster::of(group).map_err(Failed::Error)?;
         let received = group
             .receive(&self.crypto, &provider, &link.entry, &self.judge)
             .map_err(|error| match error {
@@ -424,9 +440,7 @@ impl Client {
             Received::Message { from, content } => Ok(text_line(&from, &content)),
             Received::Leaving(member) => Ok(Some((Some(member.account), StoredBody::Leaving))),
             Received::OwnCommit => self.take_own_commit(set, one, link).map_err(Failed::Error),
-            Received::Committed(committed) => {
-                Ok(Some(self.take_commit(one, link, &committed)))
-            }
+            Received::Committed(committed) => Ok(Some(take_commit(one, &before, &committed))),
         }
     }
 
@@ -456,27 +470,51 @@ impl Client {
         );
         Ok(Some((Some(self.account.id().0), body)))
     }
+}
 
-    /// Another's commit: the own one on its way has lost.
-    fn take_commit(&self, one: &mut Conversation, link: &Link, committed: &Committed) -> Line {
-        one.submission = None;
-        one.leave = None;
-        let by = Some(committed.judged.by.account);
-        if committed.removed_us {
-            end(one, StoredStanding::Out);
-            return (by, StoredBody::Out);
-        }
-        let mut added: Vec<_> = committed
-            .judged
-            .added
-            .iter()
-            .map(|claim| claim.account.0)
-            .collect();
-        added.dedup();
-        let removed = committed.removed_accounts();
-        let _ = link;
-        (by, change_body(added, removed, committed.policy_changed))
+/// Who was in a group, and under which rules, before an entry.
+struct Roster {
+    members: Vec<Member>,
+    policy: GroupPolicy,
+}
+
+impl Roster {
+    fn of(group: &Group) -> Result<Self, ClientError> {
+        Ok(Self {
+            members: group.members().collect(),
+            policy: group.policy()?,
+        })
     }
+
+    fn accounts_at(&self, leaves: &[u32]) -> Vec<[u8; 16]> {
+        let mut accounts: Vec<_> = self
+            .members
+            .iter()
+            .filter(|member| leaves.contains(&member.leaf))
+            .map(|member| member.account)
+            .collect();
+        accounts.sort_unstable();
+        accounts.dedup();
+        accounts
+    }
+}
+
+/// Another's commit: the own one on its way has lost.
+fn take_commit(one: &mut Conversation, before: &Roster, committed: &Committed) -> Line {
+    one.submission = None;
+    one.leave = None;
+    let judged = &committed.judged;
+    let by = Some(judged.by.account);
+    if committed.removed_us {
+        end(one, StoredStanding::Out);
+        return (by, StoredBody::Out);
+    }
+    let mut added: Vec<_> = judged.added.iter().map(|claim| claim.account.0).collect();
+    added.sort_unstable();
+    added.dedup();
+    let removed = before.accounts_at(&judged.removed);
+    let policy_changed = judged.policy != before.policy;
+    (by, change_body(added, removed, policy_changed))
 }
 
 /// Who, and what is shown.
@@ -501,11 +539,7 @@ fn text_line(from: &Member, content: &[u8]) -> Option<Line> {
     Some((Some(from.account), body))
 }
 
-fn change_body(
-    added: Vec<[u8; 16]>,
-    removed: Vec<[u8; 16]>,
-    policy_changed: bool,
-) -> StoredBody {
+fn change_body(added: Vec<[u8; 16]>, removed: Vec<[u8; 16]>, policy_changed: bool) -> StoredBody {
     match (added.is_empty() && removed.is_empty(), policy_changed) {
         (false, _) => StoredBody::Members { added, removed },
         (true, true) => StoredBody::PolicyChanged,

@@ -62,7 +62,9 @@ impl Client {
     pub async fn send(&mut self, queue: QueueId, text: &str) -> Result<MessageView, ClientError> {
         let lines = self.send_all(queue, &[text.to_owned()]).await?;
         let line = lines.into_iter().next();
-        line.ok_or(ClientError::Bug("a text that is neither delivered nor waiting"))
+        line.ok_or(ClientError::Bug(
+            "a text that is neither delivered nor waiting",
+        ))
     }
 
     /// Sends several texts at once, in order.
@@ -140,9 +142,9 @@ impl Client {
         self.give_up_posts(queue, first_refusal, certified_ns)?;
         match first_refusal {
             None
-            | Some(
-                PostRefusal::StaleEpoch | PostRefusal::CatchUpFirst | PostRefusal::Expired,
-            ) => Ok(()),
+            | Some(PostRefusal::StaleEpoch | PostRefusal::CatchUpFirst | PostRefusal::Expired) => {
+                Ok(())
+            }
             Some(other) => Err(RelayError::Post(other).into()),
         }
     }
