@@ -73,6 +73,9 @@ pub struct AccountState {
     /// Version, hash and time of the newest record.
     newest: (u32, Hash, u64),
     standing: Standing,
+    /// Identity keys that counted once: removed devices and thieves may hold them, so none of them
+    /// counts again.
+    former_keys: Vec<Hash>,
     pending: Option<Pending>,
     frozen_until: u64,
     deleted_at: Option<u64>,
@@ -109,6 +112,7 @@ impl AccountState {
             account: content.account,
             newest: (0, hash, accepted_at),
             standing: standing_of(record, (0, hash)),
+            former_keys: Vec::new(),
             pending: None,
             frozen_until: 0,
             deleted_at: None,
@@ -158,7 +162,7 @@ impl AccountState {
             RecordKind::DeviceAdd | RecordKind::DeviceRekey => {
                 state.standing.devices = next.devices;
             }
-            RecordKind::DeviceRemove | RecordKind::Rotate => state.standing = next,
+            RecordKind::DeviceRemove | RecordKind::Rotate => state.change_identity(next),
             RecordKind::RecoveryChange => {
                 state.standing = next;
                 state.pending = None;
@@ -180,15 +184,18 @@ impl AccountState {
         Ok(state)
     }
 
-    /// What counts at a time.
+    /// What counts at a time; of a deleted account, what counted last.
     #[must_use]
     pub fn at(&self, now: u64) -> Standing {
         self.settled(now).standing
     }
 
-    /// The device of an id that counts at a time.
+    /// The device of an id that counts at a time; a deleted account has none.
     #[must_use]
     pub fn device_at(&self, device: &DeviceId, now: u64) -> Option<DeviceEntry> {
+        if self.is_deleted(now) {
+            return None;
+        }
         self.at(now)
             .devices
             .into_iter()
@@ -235,10 +242,15 @@ impl AccountState {
     fn settled(&self, now: u64) -> Self {
         let mut state = self.clone();
         if let Some(pending) = state.pending.take_if(|pending| pending.counts_at <= now) {
-            state.standing = pending.standing;
+            state.change_identity(pending.standing);
             state.frozen_until = 0;
         }
         state
+    }
+
+    fn change_identity(&mut self, next: Standing) {
+        self.former_keys.push(self.standing.identity_key);
+        self.standing = next;
     }
 
     /// Whether freeze and pending recover let a kind pass.
@@ -261,6 +273,7 @@ impl AccountState {
         let content = &record.content;
         let now = &self.standing;
         let same_identity = content.identity_key == now.identity_key;
+        let fresh_identity = !same_identity && !self.former_keys.contains(&content.identity_key);
         let same_recovery = content.recovery_key_hash == now.recovery_key_hash;
         let same_devices = content.devices == now.devices;
         let (changed_well, roles): (bool, &[Role]) = match content.kind {
@@ -274,11 +287,11 @@ impl AccountState {
                 &[Role::Identity],
             ),
             RecordKind::DeviceRemove => (
-                !same_identity && same_recovery && !same_devices && self.keeps_some(content),
+                fresh_identity && same_recovery && !same_devices && self.keeps_some(content),
                 &[Role::Identity, Role::NewIdentity],
             ),
             RecordKind::Rotate => (
-                !same_identity && same_recovery && same_devices,
+                fresh_identity && same_recovery && same_devices,
                 &[Role::Identity, Role::NewIdentity],
             ),
             RecordKind::RecoveryChange => (
@@ -286,7 +299,7 @@ impl AccountState {
                 &[Role::Identity, Role::Recovery],
             ),
             RecordKind::Recover => (
-                !same_identity && same_recovery && self.keeps_some(content),
+                fresh_identity && same_recovery && self.keeps_some(content),
                 &[Role::Recovery],
             ),
             RecordKind::Freeze => {
@@ -331,18 +344,18 @@ impl AccountState {
 
     fn rekeys_one(&self, content: &super::RecordContent) -> bool {
         let before = &self.standing.devices;
-        let same_ids = content.devices.len() == before.len()
+        let same_devices = content.devices.len() == before.len()
             && content
                 .devices
                 .iter()
                 .zip(before)
-                .all(|(new, old)| new.device == old.device);
+                .all(|(new, old)| new.device == old.device && new.added_at == old.added_at);
         let changed = content
             .devices
             .iter()
             .zip(before)
             .filter(|(new, old)| new != old);
-        same_ids && changed.count() == 1
+        same_devices && changed.count() == 1
     }
 
     fn keeps_some(&self, content: &super::RecordContent) -> bool {
