@@ -136,29 +136,29 @@ struct KeySignature {
     signature: ByteArray<64>,
 }
 
-/// Why bytes are not a network file to trust.
+/// Why bytes are not a network file to trust: the rules of `spec/network.md` §2.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NetworkError {
-    /// Not a network file, one in another encoding than the canonical, or one that breaks a rule of
-    /// form (`spec/network.md`).
+    /// NET-01, NET-03: not a network file, one in another encoding than the canonical, or with key
+    /// sets or canisters of bad form.
     #[error("not a network file")]
     Malformed,
-    /// A format of the future.
+    /// NET-02: a format of the future.
     #[error("network file of version {0}; this client is too old")]
     Version(u16),
-    /// Too few of its own release keys signed, or a signature does not hold.
+    /// NET-04, NET-05: too few of its own release keys signed, or a signature does not hold.
     #[error("too few release keys signed the network file, or a signature does not hold")]
     Signatures,
-    /// Too few of the old file's release keys signed.
+    /// NET-07: too few of the old file's release keys signed.
     #[error("too few of the trusted release keys signed the new network file")]
     NotASuccessor,
-    /// Another network, or a number that does not rise.
+    /// NET-08: another network, or a number that does not rise.
     #[error("the network file does not follow the trusted one")]
     DoesNotFollow,
-    /// Past its expiry.
+    /// NET-09: past its expiry.
     #[error("the network file has expired")]
     Expired,
-    /// A canister that clients need is missing or named wrongly.
+    /// NET-06: a canister that clients need is missing.
     #[error("the network file names no {0}")]
     Missing(&'static str),
 }

@@ -14,34 +14,36 @@ pub const DELETE_DELAY_NS: u64 = 72 * HOUR_NS;
 /// How long a Freeze lasts.
 pub const FREEZE_NS: u64 = 7 * 24 * HOUR_NS;
 
-/// Why a record does not follow.
+/// Why a record does not follow: the rules of `spec/identity.md` §6, in the order of the checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Rejected {
-    /// Another format version, account, or devices that are too many or not ascending.
+    /// IDN-01: another format version, devices that are too many or not ascending, roles likewise.
     #[error("the record is not well formed")]
     Malformed,
-    /// The account id is not that of the first keys, or the first record is no create.
+    /// IDN-02: the account id is not that of the first keys, or the first record is no create.
     #[error("the record does not make this account")]
     NotACreate,
-    /// Version, previous hash or key-change reference are not those that follow.
+    /// IDN-05: account, version, previous hash or key change are not those that follow.
     #[error("the record does not follow the newest one")]
     DoesNotFollow,
-    /// It is older than the record before it.
+    /// IDN-03: it is older than the record before it.
     #[error("the record's time lies before that of the record before it")]
     TimeGoesBack,
-    /// A signature that the kind needs is missing, wrong, or by another key.
+    /// IDN-09: a signature that the kind needs is missing, wrong, or by another key, or there is
+    /// one too many.
     #[error("the record lacks a signature that its kind needs")]
     NotAuthorised,
-    /// It changes what its kind may not change, or not what it must.
+    /// IDN-07, IDN-08: it changes what its kind may not change, not what it must, or to a key that
+    /// counted before.
     #[error("the record changes something else than its kind says")]
     WrongChange,
-    /// A freeze is on.
+    /// IDN-06: a freeze is on.
     #[error("the account is frozen")]
     Frozen,
-    /// A recover is pending.
+    /// IDN-06: a recover is pending.
     #[error("a recover is pending")]
     RecoverPending,
-    /// The account has been deleted.
+    /// IDN-04: the account has been deleted.
     #[error("the account is deleted")]
     Deleted,
 }
