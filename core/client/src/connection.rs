@@ -11,12 +11,12 @@ use ic_certification::{Label, LookupResult};
 use paigham_wire::certificate::{
     FreshnessError, VerifiedCertificate, certified_time_ns, check_fresh,
 };
-use paigham_wire::codec::encode;
+use paigham_wire::codec::{decode_result, encode};
 use paigham_wire::directory::{DirectoryError, LookupReply, Ping};
 use paigham_wire::ids::CanisterId;
 use paigham_wire::map::Witness;
 use paigham_wire::network::VerifiedNetwork;
-use paigham_wire::relay::{FetchReply, InboxReply, PoolReply, WelcomeReply, decode_result};
+use paigham_wire::relay::{FetchReply, InboxReply, PoolReply, WelcomeReply};
 use serde_bytes::ByteBuf;
 use tls_codec::{DeserializeBytes, Serialize};
 
