@@ -249,6 +249,7 @@ impl ClientError {
             | Self::Ended(_) => ErrorKind::User,
             Self::Group(error) => match error {
                 GroupError::TooLarge
+                | GroupError::Refused(_)
                 | GroupError::NotAllowed
                 | GroupError::Nothing
                 | GroupError::CommitPending
