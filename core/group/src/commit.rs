@@ -220,7 +220,7 @@ impl Group {
         Ok((commit, welcome))
     }
 
-    fn finish(
+    pub(crate) fn finish(
         &mut self,
         crypto: &Crypto,
         change: &Change,
@@ -423,26 +423,13 @@ fn commit_extensions(
     change: &Change,
     leaving: &[(u32, Vec<u8>)],
 ) -> Result<CommitExtensions, GroupError> {
+    let welcomes = welcomes_for(crypto, change)?;
     let mut all = Vec::new();
-    let mut welcomes = None;
-    if !change.add.is_empty() {
-        let mut joiners = Vec::with_capacity(change.add.len());
-        for added in &change.add {
-            joiners.push(WelcomeRef {
-                account: added.credential.account,
-                device: added.credential.device,
-                welcome_id: WelcomeId(random(crypto)?),
-            });
-        }
-        let found = Welcomes {
-            joiners,
-            wrapper_key: WrapperKey::new(random(crypto)?),
-        };
+    if let Some(welcomes) = &welcomes {
         all.push(Extension {
             extension_type: extension::WELCOMES,
-            data: encode(&found).into(),
+            data: encode(welcomes).into(),
         });
-        welcomes = Some(found);
     }
     if !leaving.is_empty() {
         let messages: Vec<VLBytes> = leaving
@@ -455,4 +442,27 @@ fn commit_extensions(
         });
     }
     Ok(CommitExtensions { all, welcomes })
+}
+
+/// A welcome id for each joiner and the key of what they share; `None` if nobody joins.
+pub(crate) fn welcomes_for(
+    crypto: &Crypto,
+    change: &Change,
+) -> Result<Option<Welcomes>, GroupError> {
+    if change.add.is_empty() {
+        return Ok(None);
+    }
+    let mut joiners = Vec::with_capacity(change.add.len());
+    for added in &change.add {
+        joiners.push(WelcomeRef {
+            account: added.credential.account,
+            device: added.credential.device,
+            welcome_id: WelcomeId(random(crypto)?),
+        });
+    }
+    let wrapper_key = WrapperKey::new(random(crypto)?);
+    Ok(Some(Welcomes {
+        joiners,
+        wrapper_key,
+    }))
 }

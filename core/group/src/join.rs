@@ -1,6 +1,9 @@
 //! Joining by a Welcome.
 
-use openmls::prelude::{MlsMessageBodyIn, MlsMessageIn, RatchetTreeIn, StagedWelcome};
+use openmls::prelude::{
+    GroupId, MlsGroup, MlsMessageBodyIn, MlsMessageIn, RatchetTreeIn, StagedWelcome,
+};
+use openmls_traits::OpenMlsProvider;
 use openmls_traits::storage::{CURRENT_VERSION, StorageProvider};
 use paigham_wire::codec::decode;
 use paigham_wire::envelope::{GroupForm, VERSION, WelcomePointer, WelcomeWrapper, welcome_aad};
@@ -72,6 +75,7 @@ pub fn join<S: StorageProvider<CURRENT_VERSION>>(
     if welcome.ciphersuite() != SUITE {
         return Err(GroupError::Welcome("it is of another suite"));
     }
+    clear_the_way(provider, &pointer.queue)?;
     let staged = StagedWelcome::build_from_welcome(provider, &join_config(), welcome)
         .map_err(|_| GroupError::Welcome("no key package of ours opens it"))?
         .with_ratchet_tree(tree)
@@ -100,6 +104,23 @@ pub fn join<S: StorageProvider<CURRENT_VERSION>>(
         base_commit_head: wrapper.base_commit_head,
         added_by,
     })
+}
+
+/// Who was removed may be invited again, and the dead group makes place; nobody replaces a living
+/// one by a Welcome.
+fn clear_the_way<S: StorageProvider<CURRENT_VERSION>>(
+    provider: &Provider<'_, S>,
+    queue: &QueueId,
+) -> Result<(), GroupError> {
+    let storage = |error: S::Error| GroupError::Storage(error.to_string());
+    let known = MlsGroup::load(provider.storage(), &GroupId::from_slice(&queue.0));
+    let Some(mut known) = known.map_err(storage)? else {
+        return Ok(());
+    };
+    if known.is_active() {
+        return Err(GroupError::Welcome("this device is in the group already"));
+    }
+    known.delete(provider.storage()).map_err(storage)
 }
 
 /// The group is one of ours: its id is the queue, its extensions are exactly ours, its leaves have
