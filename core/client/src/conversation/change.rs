@@ -48,6 +48,8 @@ pub(crate) enum Intent {
     Remove { accounts: Vec<[u8; 16]> },
     /// An account becomes an admin.
     MakeAdmin { account: [u8; 16] },
+    /// This account gives its role up, before it leaves; the only admin hands it to a member.
+    StepDown,
     /// This device renews its keys in the group.
     Renew,
 }
@@ -387,6 +389,12 @@ impl Client {
                 if prepared.change.remove.is_empty() {
                     return Ok(None);
                 }
+                // Who comes back later comes back without the role.
+                let mut after = policy.clone();
+                after.admins.retain(|admin| !accounts.contains(&admin.0));
+                if after != policy {
+                    prepared.change.policy = Some(after);
+                }
             }
             Some(Intent::MakeAdmin { account }) => {
                 let account = AccountId(*account);
@@ -397,6 +405,18 @@ impl Client {
                 policy.admins.push(account);
                 policy.admins.sort_unstable();
                 prepared.change.policy = Some(policy);
+            }
+            Some(Intent::StepDown) => {
+                let mut after = policy.clone();
+                after.admins.retain(|admin| *admin != own);
+                if after.admins.is_empty() {
+                    let heir = members.iter().find(|member| member.account() != own);
+                    after.admins.extend(heir.map(Member::account));
+                }
+                if after == policy || after.admins.is_empty() {
+                    return Ok(None);
+                }
+                prepared.change.policy = Some(after);
             }
             Some(Intent::Renew) | None => {}
         }

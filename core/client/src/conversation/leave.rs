@@ -1,28 +1,25 @@
 //! Going: a SelfRemove in each epoch until somebody's commit takes this account out.
 
 use paigham_group::Group;
-use paigham_wire::ids::{AccountId, QueueId};
+use paigham_wire::ids::QueueId;
 use paigham_wire::relay::{BatchReply, PostOutcome, PostRefusal, RelayError};
 
-use super::{Conversation, POST_SECONDS, SealedPost, StoredStanding};
+use super::{Conversation, Intent, POST_SECONDS, SealedPost, StoredStanding};
 use crate::client::Client;
 use crate::error::{ClientError, NotVerified};
 use crate::view::SyncReport;
 
 impl Client {
     /// Leaves a group. Nothing is sent to it any more; the next commit of another member takes
-    /// this account out. The only admin hands over first.
+    /// this account out. An admin gives its role up first, the only one to another member.
     ///
     /// # Errors
     /// [`ClientError`]; what is unreachable is kept and goes on with the next sync.
     pub async fn leave(&mut self, queue: QueueId) -> Result<(), ClientError> {
         let conversation = self.check_group(queue)?;
         let own = self.account.id();
-        let others = conversation.members.iter().find(|one| **one != own.0);
-        if let Some(heir) = others
-            && conversation.admins == [own.0]
-        {
-            self.make_admin(queue, AccountId(*heir)).await?;
+        if conversation.admins.contains(&own.0) {
+            self.change(queue, Intent::StepDown).await?;
         }
         let set = self.store.begin();
         let mut conversation = Conversation::load(&set, queue)?;
