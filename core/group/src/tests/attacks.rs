@@ -35,7 +35,8 @@ fn wrap(by: &Person, kind: PostKind, not_after: u32, mls_message: Vec<u8>) -> Ve
     let header = crate::message::header(QUEUE, epoch, not_after, kind, 7, length).unwrap();
     let key = by.group().envelope_key(&by.crypto).unwrap();
     let envelope = seal(&by.crypto, &key, &header.to_bytes(), &plaintext).unwrap();
-    encode_post(&header, Some(&MacKey::new([0; 32])), &envelope)
+    let mac = (kind != PostKind::Commit).then(|| MacKey::new([0; 32]));
+    encode_post(&header, mac.as_ref(), &envelope)
 }
 
 /// The MLS message inside a post.
@@ -600,11 +601,35 @@ fn group_wrapping_a_message_anew_does_not_use_it_up() {
         ] {
             assert!(relay.append(&wrap(&chand, kind, not_after, stolen.clone())));
         }
+        for wrapped in relay.entries[bilal.cursor..].to_vec() {
+            assert_eq!(bilal.take(&wrapped).unwrap(), Received::Junk);
+            bilal.cursor += 1;
+        }
         assert!(relay.append(&text));
         assert_eq!(bilal.sync(&relay), ["for Bilal"]);
         // Under the very same time it is the message itself, once.
         assert!(relay.append(&wrap(&chand, PostKind::Application, until, stolen)));
         assert!(bilal.sync(&relay).is_empty());
+    });
+}
+
+/// A message wrapped as a commit stops nobody for good: it is unusable, and still opens as what it
+/// is.
+#[test]
+fn group_a_message_is_no_commit() {
+    story(|| {
+        let (mut relay, mut amina, mut bilal, chand) = three();
+        let text = amina.encrypt("for Bilal").unwrap();
+        let until = relay.net.soon();
+        let as_commit = wrap(&chand, PostKind::Commit, until, inside(&chand, &text));
+        let mut hostile = Relay::new(&relay.net);
+        hostile.epoch = relay.epoch;
+        assert!(hostile.append(&as_commit));
+        let mut entry = hostile.last();
+        entry.keys_hash = Some([7; 32]);
+        assert!(is_unusable(&bilal.stop(&entry)));
+        assert!(relay.append(&text));
+        assert_eq!(bilal.sync(&relay), ["for Bilal"]);
     });
 }
 
