@@ -341,9 +341,9 @@ impl World {
         let net = person.net.clone();
         let lost: Result<(), &str> = person.step(|group, crypto, storage, device| {
             if let Some(entry) = entry {
-                let _ = group.receive(crypto, storage, &entry, &net);
+                drop(group.receive(crypto, storage, &entry, &net));
             } else {
-                let _ = group.encrypt(crypto, storage, device, b"never sent", 0, net.soon());
+                drop(group.encrypt(crypto, storage, device, b"never sent", 0, net.soon()));
             }
             Err("killed")
         });
