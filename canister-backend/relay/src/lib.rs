@@ -26,6 +26,7 @@
 #![deny(unsafe_code)]
 
 mod api;
+mod append;
 mod fetch;
 mod inboxes;
 mod limits;

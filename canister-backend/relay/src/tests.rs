@@ -924,3 +924,50 @@ fn entries_and_digests_share_a_reply() {
     };
     assert_eq!(alone.len(), 2);
 }
+
+/// One post too many: the request is refused as a whole, and nothing of it is stored.
+#[test]
+fn a_batch_beyond_the_limit_stores_nothing() {
+    let mut relay = relay();
+    let mut group = Group::create(&mut relay);
+    group.advance(&mut relay, false);
+    let root = relay.root();
+    let posts: Vec<u8> = (0..=BATCH_MAX_POSTS as u32)
+        .flat_map(|number| group.post(&number.to_be_bytes()))
+        .collect();
+    assert_eq!(relay.append_batch(&posts, NOW), Err(RelayError::TooLarge));
+    assert_eq!(relay.root(), root);
+    let within = &posts[..posts.len() - group.post(&[0; 4]).len()];
+    assert_eq!(append(&mut relay, within).len(), BATCH_MAX_POSTS);
+}
+
+/// Posts for two queues in turn, with repeats: each queue has its own in order.
+#[test]
+fn a_batch_may_hold_several_queues() {
+    let mut relay = relay();
+    let mut groups = [[1; 32], [2; 32]].map(|nonce| Group::with_nonce(&mut relay, nonce));
+    groups
+        .iter_mut()
+        .for_each(|group| group.advance(&mut relay, false));
+    let [a, b] = &groups;
+    let batch = [
+        a.post(b"one"),
+        b.post(b"one"),
+        a.post(b"one"),
+        b.post(b"two"),
+        a.post(b"two"),
+    ];
+    assert_eq!(
+        append(&mut relay, &batch.concat()),
+        vec![
+            PostOutcome::Accepted(position(2)),
+            PostOutcome::Accepted(position(2)),
+            PostOutcome::Repeat(position(2)),
+            PostOutcome::Accepted(position(3)),
+            PostOutcome::Accepted(position(3)),
+        ]
+    );
+    for group in &groups {
+        assert_eq!(leaf(&mut relay, &group.queue).seq, 3);
+    }
+}
