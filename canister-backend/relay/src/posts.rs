@@ -132,6 +132,7 @@ impl<M: Memory> Relay<M> {
             return Err(PostRefusal::WrongSignature.into());
         }
         check_generation(&record, &request)?;
+        self.check_token(&record, &header.queue, &request)?;
         self.check_locators(&bundle.locators)?;
         self.store_commit(&mut record, &post, hash, &request, now)
     }
@@ -194,6 +195,22 @@ impl<M: Memory> Relay<M> {
         self.store_bundle(&queue, epoch, &request.bundle);
         self.put_queue(&queue, record);
         Ok(CommitAccepted { epoch, position })
+    }
+
+    /// A new generation has a token that no earlier one had: else its holders would read on, and
+    /// where their generation ended would be forgotten.
+    fn check_token(
+        &self,
+        record: &QueueRecord,
+        queue: &QueueId,
+        request: &SubmitCommit,
+    ) -> Result<(), RelayError> {
+        let next = &request.next_keys;
+        let known = paired(&queue.0, &next.read_token_hash);
+        if next.generation != record.leaf.generation && self.tokens.contains_key(&known) {
+            return Err(PostRefusal::WrongGeneration.into());
+        }
+        Ok(())
     }
 
     fn find_commit(&self, queue: &QueueId, epoch: u32, hash: &Hash) -> Option<CommitAccepted> {

@@ -971,3 +971,25 @@ fn a_batch_may_hold_several_queues() {
         assert_eq!(leaf(&mut relay, &group.queue).seq, 3);
     }
 }
+
+/// A removed member's token is never that of a later generation again: it would read on.
+#[test]
+fn a_token_that_ended_does_not_return() {
+    let mut relay = relay();
+    let mut group = Group::create(&mut relay);
+    group.advance(&mut relay, false);
+    let removed = group.token.clone();
+    group.advance(&mut relay, true);
+    let mut next = keys(3, 3);
+    next.read_token_hash = removed.hash();
+    let commit = group.commit(b"a", next, CommitBundle::empty());
+    assert_eq!(
+        relay.submit_commit(&encode(&commit), NOW),
+        Err(PostRefusal::WrongGeneration.into())
+    );
+    group.advance(&mut relay, true);
+    assert_eq!(
+        fetch(&relay, group.queue, &removed, 3, FetchWhat::Entries),
+        FetchedItem::Refused(FetchRefusal::GenerationOver)
+    );
+}
