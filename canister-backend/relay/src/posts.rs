@@ -15,7 +15,9 @@ use paigham_wire::relay::{
     RelayError, SubmitCommit,
 };
 
-use crate::limits::{BUNDLE_MAX_BYTES, COMMIT_MAX_BYTES, QUEUE_MAX_ENTRIES};
+use crate::limits::{
+    BUNDLE_MAX_BYTES, COMMIT_MAX_BYTES, ENTRIES_KEPT_FOR_COMMITS, QUEUE_MAX_ENTRIES,
+};
 use crate::records::{CommitRecord, Payload, QueueRecord, TokenRecord};
 use crate::relay::{Relay, get, numbered, paired, put};
 
@@ -62,7 +64,13 @@ impl<M: Memory> Relay<M> {
         now: u64,
     ) -> Result<Position, PostRefusal> {
         let leaf = &mut record.leaf;
-        if leaf.seq >= QUEUE_MAX_ENTRIES {
+        let room = match post.header.kind {
+            PostKind::Commit => QUEUE_MAX_ENTRIES,
+            PostKind::Application | PostKind::Proposal => {
+                QUEUE_MAX_ENTRIES - ENTRIES_KEPT_FOR_COMMITS
+            }
+        };
+        if leaf.seq >= room {
             return Err(PostRefusal::Full);
         }
         let seq = leaf.seq + 1;

@@ -993,3 +993,27 @@ fn a_token_that_ended_does_not_return() {
         FetchedItem::Refused(FetchRefusal::GenerationOver)
     );
 }
+
+/// Somebody floods a queue to its end. Posts are refused then, but the commit that removes the
+/// flooder is not.
+#[test]
+fn a_flooded_queue_still_takes_commits() {
+    let mut relay = relay();
+    let mut group = Group::create(&mut relay);
+    group.advance(&mut relay, false);
+    let mut record = relay.queue(&group.queue).unwrap();
+    record.leaf.seq = crate::limits::QUEUE_MAX_ENTRIES - crate::limits::ENTRIES_KEPT_FOR_COMMITS;
+    group.seq = record.leaf.seq;
+    relay.put_queue(&group.queue, &record);
+    assert_eq!(refused(&mut relay, &group.post(b"x")), PostRefusal::Full);
+    group.advance(&mut relay, true);
+    record = relay.queue(&group.queue).unwrap();
+    record.leaf.seq = crate::limits::QUEUE_MAX_ENTRIES;
+    group.seq = record.leaf.seq;
+    relay.put_queue(&group.queue, &record);
+    let commit = group.commit(b"a", keys(3, 2), CommitBundle::empty());
+    assert_eq!(
+        relay.submit_commit(&encode(&commit), NOW),
+        Err(PostRefusal::Full.into())
+    );
+}
