@@ -1017,3 +1017,22 @@ fn a_flooded_queue_still_takes_commits() {
         Err(PostRefusal::Full.into())
     );
 }
+
+/// Even the last number of a deposit can be drained: the first retained one is then one behind it.
+#[test]
+fn deposit_numbers_do_not_overflow() {
+    let mut relay = relay();
+    let owner = Owner::create(&mut relay);
+    let mut record = relay.inbox(&owner.inbox).unwrap();
+    record.leaf.seq = u32::MAX - 2;
+    record.leaf.first_seq = u32::MAX - 1;
+    relay.put_inbox(&owner.inbox, &record);
+    assert_eq!(deposit(&mut relay, owner.inbox, b"last"), Ok(u32::MAX - 1));
+    let state = relay.drain(&owner.drain(1, u32::MAX)).unwrap();
+    assert_eq!(state.first_seq, u32::MAX);
+    assert_eq!(
+        deposit(&mut relay, owner.inbox, b"more"),
+        Err(RelayError::Full)
+    );
+    assert!(owner.read(&relay, 1).unwrap().deposits.is_empty());
+}
