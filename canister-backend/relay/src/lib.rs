@@ -27,6 +27,7 @@
 
 mod api;
 mod append;
+mod blob;
 mod fetch;
 mod inboxes;
 mod limits;
