@@ -1,1 +1,20 @@
-//! paigham-tests
+//! The kit that stories over several crates are told with.
+//!
+//! ```text
+//! person ── in process, or HTTP on loopback ──▶ MaliciousNode ──▶ the subnet's router
+//!    └ FlakyTransport dies around a request       honest until told to lie
+//! ```
+//! A [`World`](world::World) is one development network and the node that stands before it. Nothing
+//! here listens beyond 127.0.0.1, and every story ends after [`story::STORY_MAX`].
+
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a kit for tests: what cannot be done fails the test"
+)]
+
+pub mod bare;
+pub mod flaky;
+pub mod node;
+pub mod story;
+pub mod world;

@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use ic_cdk::api;
 use ic_stable_structures::DefaultMemoryImpl;
 use paigham_wire::codec::decode;
+use paigham_wire::codec::encode_result;
 use paigham_wire::directory::{DirectoryError, Ping};
-use paigham_wire::relay::encode_result;
 use serde_bytes::ByteBuf;
 
 use crate::directory::Directory;

@@ -4,8 +4,9 @@ use std::cell::RefCell;
 
 use ic_cdk::api;
 use ic_stable_structures::DefaultMemoryImpl;
+use paigham_wire::codec::encode_result;
 use paigham_wire::ids::CanisterId;
-use paigham_wire::relay::{RelayError, encode_result};
+use paigham_wire::relay::RelayError;
 use serde_bytes::ByteBuf;
 use tls_codec::Serialize;
 

@@ -68,25 +68,23 @@ impl NetworkTime {
         self.floor_ns = self.floor_ns.max(certified_ns);
     }
 
-    /// A certificate proved that it is this time now. Small differences are the way of the answer.
+    /// A certificate proved that it is this time now.
     pub fn present(&mut self, certified_ns: u64, wall_ns: u64) {
         self.observe(certified_ns);
         let difference = i128::from(certified_ns) - i128::from(wall_ns);
-        let difference = i64::try_from(difference).unwrap_or(i64::MAX);
-        let small = difference.unsigned_abs() <= SMALL_NS;
-        self.offset_ns = Some(if small { 0 } else { difference });
+        self.offset_ns = Some(i64::try_from(difference).unwrap_or(i64::MAX));
     }
 
     /// Seconds by which this machine's clock is ahead, if it is wrong.
     pub fn wrong_by_seconds(&self) -> Option<i64> {
         self.offset_ns
-            .filter(|offset| *offset != 0)
+            .filter(|offset| offset.unsigned_abs() > RIGHT_NS)
             .map(|offset| -(offset / 1_000_000_000))
     }
 }
 
 /// Clocks that differ by less are right: 5 minutes.
-const SMALL_NS: u64 = 5 * 60 * 1_000_000_000;
+const RIGHT_NS: u64 = 5 * 60 * 1_000_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -104,7 +102,7 @@ mod tests {
         assert_eq!(time.now_ns(NOW + HOUR + 5), NOW + 5);
         time.present(NOW, NOW + HOUR / 60);
         assert_eq!(time.wrong_by_seconds(), None);
-        assert_eq!(time.now_ns(NOW + HOUR), NOW + HOUR);
+        assert_eq!(time.now_ns(NOW + HOUR), NOW + HOUR - HOUR / 60);
     }
 
     /// A clock that is set back after a certificate was seen does not make the past present again.

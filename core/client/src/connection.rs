@@ -11,12 +11,12 @@ use ic_certification::{Label, LookupResult};
 use paigham_wire::certificate::{
     FreshnessError, VerifiedCertificate, certified_time_ns, check_fresh,
 };
-use paigham_wire::codec::encode;
+use paigham_wire::codec::{decode_result, encode};
 use paigham_wire::directory::{DirectoryError, LookupReply, Ping};
 use paigham_wire::ids::CanisterId;
 use paigham_wire::map::Witness;
 use paigham_wire::network::VerifiedNetwork;
-use paigham_wire::relay::{FetchReply, InboxReply, PoolReply, WelcomeReply, decode_result};
+use paigham_wire::relay::{FetchReply, InboxReply, PoolReply, WelcomeReply};
 use serde_bytes::ByteBuf;
 use tls_codec::{DeserializeBytes, Serialize};
 
@@ -92,7 +92,8 @@ impl Connection {
     ) -> Result<Self, ClientError> {
         let unreachable = |error: AgentError| ClientError::Unreachable(error.to_string());
         let url = network.file().urls.first();
-        let url = url.ok_or_else(|| ClientError::Unreachable("the network has no address".into()))?;
+        let url =
+            url.ok_or_else(|| ClientError::Unreachable("the network has no address".into()))?;
         let mut builder = Agent::builder()
             .with_url(url)
             .with_ingress_expiry(READ_EXPIRY)
@@ -198,9 +199,7 @@ impl Connection {
     /// Whether a certificate is of now; returns its age in milliseconds. Where this machine's clock
     /// and the certificate disagree, a ping tells which of the two is wrong.
     async fn check_time(&self, certified_ns: u64) -> Result<u64, ClientError> {
-        if self.time().offset_ns.is_none()
-            || check_fresh(certified_ns, self.now_ns()).is_err()
-        {
+        if self.time().offset_ns.is_none() || check_fresh(certified_ns, self.now_ns()).is_err() {
             self.prove_present(certified_ns).await?;
         }
         let now = self.now_ns();
@@ -238,7 +237,9 @@ impl Connection {
             return Err(NotVerified::Differs("another ping").into());
         }
         if took > PING_MAX_NS {
-            return Err(ClientError::Unreachable("the network answers too slowly".into()));
+            return Err(ClientError::Unreachable(
+                "the network answers too slowly".into(),
+            ));
         }
         self.locked_time().present(answer.1, self.clock.wall_ns());
         Ok(())
@@ -301,7 +302,7 @@ impl Connection {
 
     /// What the subnet certifies of a canister's code, and when.
     async fn canister_state(&self, canister: &CanisterId) -> Result<CanisterState, ClientError> {
-        let path = |name: &str| -> Vec<Label<Vec<u8>>> {
+        let path = |name: &str| -> Vec<Label> {
             [b"canister", canister.as_slice(), name.as_bytes()]
                 .map(|label: &[u8]| Label::from_bytes(label))
                 .to_vec()
@@ -313,7 +314,7 @@ impl Connection {
             .read_state_raw(paths, principal(canister)?)
             .await
             .map_err(refused)?;
-        let leaf = |path: &Vec<Label<Vec<u8>>>| match certificate.tree.lookup_path(path) {
+        let leaf = |path: &Vec<Label>| match certificate.tree.lookup_path(path) {
             LookupResult::Found(value) => Ok(value.to_vec()),
             _ => Err(ClientError::from(NotVerified::Malformed("read_state"))),
         };

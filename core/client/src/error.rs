@@ -123,9 +123,6 @@ pub enum NotVerified {
     /// The certificate lies ahead of the present.
     #[error("the certificate lies {0} s ahead of the present")]
     AheadOfTime(u64),
-    /// The subnet's time is older than what this client has seen certified.
-    #[error("certified time went back by {0} s")]
-    TimeWentBack(u64),
     /// The witness does not decode or does not show what was asked for.
     #[error("the witness does not hold: {0}")]
     Witness(#[from] WitnessError),
@@ -249,6 +246,7 @@ impl ClientError {
             | Self::Ended(_) => ErrorKind::User,
             Self::Group(error) => match error {
                 GroupError::TooLarge
+                | GroupError::Refused(_)
                 | GroupError::NotAllowed
                 | GroupError::Nothing
                 | GroupError::CommitPending

@@ -2,17 +2,37 @@
 //!
 //! ```text
 //! app ──▶ Client ──▶ conversation ──▶ core/group   MLS, envelopes, verdicts
-//!            │            └────────▶ core/store   one write-set per step
-//!            └──▶ connection ──▶ ic-agent          certificate, time, witness, chain: [`verify`]
+//!            │            └────────▶ core/store   one write-set for each step
+//!            └──▶ connection ──▶ ic-agent          certificate, time, witness; then the chain
 //! ```
+//!
+//! What a client verifies of every answer, and when it gives something up, stands in
+//! `spec/client.md`.
 
 #![forbid(unsafe_code)]
 
+mod account;
+mod client;
 mod clock;
+mod connection;
+mod conversation;
 mod error;
+mod inbox;
+mod people;
+mod trust;
+mod verify;
 mod view;
 
+pub use account::{Environment, NewAccount};
+pub use client::Client;
+pub use clock::{Clock, SystemClock};
 pub use error::{ClientError, ErrorKind, NotVerified};
+pub use paigham_store::{KdfCost, OpenError, Store, StoreError};
+pub use paigham_wire::hash::Hash;
+pub use paigham_wire::ids::{AccountId, DeviceId, QueueId};
+pub use paigham_wire::network::{NetworkLink, VerifiedNetwork};
+pub use paigham_wire::recovery_kit::RecoveryKit;
+pub use trust::load_network;
 pub use view::{
     Arrived, Body, ContactView, ConversationView, Me, MessageView, Notice, Standing, SyncReport,
     Verified,

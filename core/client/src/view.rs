@@ -123,10 +123,13 @@ pub enum Body {
     Created,
     /// This device joined here; earlier messages cannot be read.
     Joined,
-    /// Accounts were added.
-    Added(Vec<AccountId>),
-    /// Accounts were removed, or left.
-    Removed(Vec<AccountId>),
+    /// Accounts came in or went out.
+    Members {
+        /// Came in.
+        added: Vec<AccountId>,
+        /// Were removed, or left.
+        removed: Vec<AccountId>,
+    },
     /// An account asked to leave.
     Leaving,
     /// The rules or the name were changed.

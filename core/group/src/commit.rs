@@ -1,6 +1,6 @@
 //! Making commits.
 
-use openmls::prelude::MlsMessageOut;
+use openmls::prelude::{MlsMessageOut, Proposal};
 use openmls::treesync::RatchetTree;
 use openmls_traits::OpenMlsProvider;
 use openmls_traits::storage::{CURRENT_VERSION, StorageProvider};
@@ -9,7 +9,7 @@ use paigham_wire::envelope::{
     AuthenticatedData, EnvelopePlaintext, Extension, GroupPolicy, Proof, SelfRemoves, VERSION,
     WelcomePointer, WelcomeRef, WelcomeWrapper, Welcomes, extension, proofs_hash, welcome_aad,
 };
-use paigham_wire::frame::{PostKind, encode_post, post_hash};
+use paigham_wire::frame::{NOT_AFTER_MAX_AHEAD_SECONDS, PostKind, encode_post, post_hash};
 use paigham_wire::hash::{Hash, blake3, label};
 use paigham_wire::ids::{AccountId, CanisterId, DeviceId, WelcomeId};
 use paigham_wire::keys::WrapperKey;
@@ -20,8 +20,9 @@ use crate::crypto::{Crypto, Provider};
 use crate::device::{CheckedKeyPackage, DeviceKeys};
 use crate::error::{GroupError, mls};
 use crate::group::{Group, MAX_LEAVES, PendingState, context_extensions, leaf_index};
-use crate::message::header;
+use crate::message::{SelfRemove, header, protocol_message};
 use crate::seal::{random, seal};
+use crate::verdict::{NS_PER_SECOND, Violation};
 
 /// What a commit changes; any combination.
 #[derive(Debug, Clone, Default)]
@@ -74,11 +75,15 @@ pub struct JoinerPointer {
 }
 
 impl Group {
-    /// Makes a commit, including every SelfRemove of this epoch; it waits until
-    /// [`Group::merge_own`] or [`Group::abandon`].
+    /// Makes a commit, including every SelfRemove of this epoch but the own one; it waits until
+    /// [`Group::receive`] finds it in the log or [`Group::abandon`].
+    ///
+    /// It is judged here as every member will judge it, apart from the proofs: the caller sets
+    /// `not_after` to at most 600 s after the oldest certificate in them.
     ///
     /// # Errors
-    /// [`GroupError`]; among them `NotAllowed`, `TooLarge`, `CommitPending`.
+    /// [`GroupError`]; among them `NotAllowed`, `TooLarge`, `CommitPending`, `Refused`. As after any
+    /// error, the caller drops this value and loads the group anew.
     pub fn commit<S: StorageProvider<CURRENT_VERSION>>(
         &mut self,
         crypto: &Crypto,
@@ -88,19 +93,24 @@ impl Group {
         base: Base,
     ) -> Result<StagedCommitPost, GroupError> {
         self.check_may_commit(device, change)?;
-        let extensions = self.commit_extensions(crypto, change)?;
+        let leaving = self.leaving_but(&change.remove);
+        let extensions = commit_extensions(crypto, change, &leaving)?;
         let welcomes = extensions.welcomes;
         let authenticated = AuthenticatedData {
             queue: self.queue(),
             not_after: base.not_after,
             proofs_hash: proofs_hash(&base.proofs, &extensions.all),
         };
-        self.inject_self_removes(provider)?;
+        let carried = self.read_own_carried(crypto, &leaving)?;
+        let carried_leaves: Vec<_> = leaving.iter().map(|(leaf, _)| *leaf).collect();
+        self.inject(provider, carried)?;
         self.mls.set_aad(encode(&authenticated));
         let (commit, welcome) = self.stage(provider, device, change)?;
+        let commit = commit.to_bytes().map_err(mls("encoding a commit"))?;
+        self.judge_own(crypto, &commit, &carried_leaves, base.not_after)?;
         let plaintext = EnvelopePlaintext {
             version: VERSION,
-            mls_message: commit.to_bytes().map_err(mls("encoding a commit"))?.into(),
+            mls_message: commit.into(),
             proofs: base.proofs.clone(),
             extensions: extensions.all,
         };
@@ -130,46 +140,53 @@ impl Group {
         Ok(())
     }
 
-    fn commit_extensions(
+    /// SelfRemoves to commit, by ascending leaf. Nobody commits its own; who is removed anyway
+    /// needs none.
+    fn leaving_but(&self, removed: &[u32]) -> Vec<(u32, Vec<u8>)> {
+        let mut leaving = self.state.leaving.clone();
+        let own = self.own_leaf();
+        leaving.retain(|(leaf, _)| *leaf != own && !removed.contains(leaf));
+        leaving.sort_unstable_by_key(|(leaf, _)| *leaf);
+        leaving
+    }
+
+    fn read_own_carried(
         &self,
         crypto: &Crypto,
-        change: &Change,
-    ) -> Result<CommitExtensions, GroupError> {
-        let mut all = Vec::new();
-        let mut welcomes = None;
-        if !change.add.is_empty() {
-            let mut joiners = Vec::with_capacity(change.add.len());
-            for added in &change.add {
-                joiners.push(WelcomeRef {
-                    account: added.credential.account,
-                    device: added.credential.device,
-                    welcome_id: WelcomeId(random(crypto)?),
-                });
-            }
-            let wrapper_key = WrapperKey::new(random(crypto)?);
-            let found = Welcomes {
-                joiners,
-                wrapper_key,
-            };
-            all.push(Extension {
-                extension_type: extension::WELCOMES,
-                data: encode(&found).into(),
-            });
-            welcomes = Some(found);
+        leaving: &[(u32, Vec<u8>)],
+    ) -> Result<Vec<SelfRemove>, GroupError> {
+        leaving
+            .iter()
+            .map(|(_, message)| {
+                self.read_self_remove(crypto, message)
+                    .ok_or_else(|| GroupError::Mls("reading a SelfRemove", "malformed".into()))
+            })
+            .collect()
+    }
+
+    /// What others would not take is not sent: it would stop the group for everybody.
+    fn judge_own(
+        &self,
+        crypto: &Crypto,
+        commit: &[u8],
+        carried: &[u32],
+        not_after: u32,
+    ) -> Result<(), GroupError> {
+        let message = protocol_message(commit)
+            .ok_or_else(|| GroupError::Mls("reading the own commit", "malformed".into()))?;
+        let public = self
+            .mls
+            .public_group()
+            .process_message(crypto.inner(), message)
+            .map_err(mls("reading the own commit"))?;
+        // The relay takes it neither later nor when `not_after` is further ahead than this.
+        let earliest = not_after.saturating_sub(NOT_AFTER_MAX_AHEAD_SECONDS);
+        let accepted = u64::from(earliest) * NS_PER_SECOND..=u64::from(not_after) * NS_PER_SECOND;
+        match self.judge(&public, carried, accepted) {
+            Ok(_) => Ok(()),
+            Err(Violation::Role) => Err(GroupError::NotAllowed),
+            Err(other) => Err(GroupError::Refused(other)),
         }
-        if !self.state.leaving.is_empty() {
-            let messages: Vec<VLBytes> = self
-                .state
-                .leaving
-                .iter()
-                .map(|(_, message)| message.clone().into())
-                .collect();
-            all.push(Extension {
-                extension_type: extension::SELF_REMOVES,
-                data: encode(&SelfRemoves { messages }).into(),
-            });
-        }
-        Ok(CommitExtensions { all, welcomes })
     }
 
     fn stage<S: StorageProvider<CURRENT_VERSION>>(
@@ -203,7 +220,7 @@ impl Group {
         Ok((commit, welcome))
     }
 
-    fn finish(
+    pub(crate) fn finish(
         &mut self,
         crypto: &Crypto,
         change: &Change,
@@ -213,7 +230,12 @@ impl Group {
         welcomes: Option<Welcomes>,
     ) -> Result<StagedCommitPost, GroupError> {
         let staged = self.mls.pending_commit().ok_or(GroupError::Nothing)?;
-        let removes = staged.remove_proposals().next().is_some() || !self.state.leaving.is_empty();
+        let removes = staged.queued_proposals().any(|queued| {
+            matches!(
+                queued.proposal(),
+                Proposal::Remove(_) | Proposal::SelfRemove
+            )
+        });
         let new_generation = removes || self.state.generation == 0;
         let next = self.next_secrets(crypto, staged, new_generation)?;
         let tree = staged
@@ -340,11 +362,9 @@ impl Group {
         ))
     }
 
-    /// Takes the own commit over: the relay has accepted it, and everything before it was read.
-    ///
-    /// # Errors
-    /// [`GroupError::Nothing`] if none waits.
-    pub fn merge_own<S: StorageProvider<CURRENT_VERSION>>(
+    /// Takes the own commit over: the relay has accepted it, everything before it was read, and it
+    /// was judged.
+    pub(crate) fn merge_own<S: StorageProvider<CURRENT_VERSION>>(
         &mut self,
         crypto: &Crypto,
         provider: &Provider<'_, S>,
@@ -396,4 +416,53 @@ impl Group {
 struct CommitExtensions {
     all: Vec<Extension>,
     welcomes: Option<Welcomes>,
+}
+
+fn commit_extensions(
+    crypto: &Crypto,
+    change: &Change,
+    leaving: &[(u32, Vec<u8>)],
+) -> Result<CommitExtensions, GroupError> {
+    let welcomes = welcomes_for(crypto, change)?;
+    let mut all = Vec::new();
+    if let Some(welcomes) = &welcomes {
+        all.push(Extension {
+            extension_type: extension::WELCOMES,
+            data: encode(welcomes).into(),
+        });
+    }
+    if !leaving.is_empty() {
+        let messages: Vec<VLBytes> = leaving
+            .iter()
+            .map(|(_, message)| message.clone().into())
+            .collect();
+        all.push(Extension {
+            extension_type: extension::SELF_REMOVES,
+            data: encode(&SelfRemoves { messages }).into(),
+        });
+    }
+    Ok(CommitExtensions { all, welcomes })
+}
+
+/// A welcome id for each joiner and the key of what they share; `None` if nobody joins.
+pub(crate) fn welcomes_for(
+    crypto: &Crypto,
+    change: &Change,
+) -> Result<Option<Welcomes>, GroupError> {
+    if change.add.is_empty() {
+        return Ok(None);
+    }
+    let mut joiners = Vec::with_capacity(change.add.len());
+    for added in &change.add {
+        joiners.push(WelcomeRef {
+            account: added.credential.account,
+            device: added.credential.device,
+            welcome_id: WelcomeId(random(crypto)?),
+        });
+    }
+    let wrapper_key = WrapperKey::new(random(crypto)?);
+    Ok(Some(Welcomes {
+        joiners,
+        wrapper_key,
+    }))
 }

@@ -2,22 +2,32 @@
 
 use openmls::prelude::{
     BasicCredential, Capabilities, CredentialType, CredentialWithKey, ExtensionType, KeyPackage,
-    KeyPackageIn, Lifetime, ProposalType, ProtocolVersion,
+    KeyPackageIn, LeafNode, Lifetime, ProposalType, ProtocolVersion,
 };
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_traits::OpenMlsProvider;
 use openmls_traits::storage::{CURRENT_VERSION, StorageProvider};
 use openmls_traits::types::SignatureScheme;
 use paigham_wire::envelope::{Credential, GROUP_POLICY_EXTENSION};
-use tls_codec::{DeserializeBytes, Serialize};
+use tls_codec::{DeserializeBytes, Serialize, Size};
 
 use crate::crypto::{Crypto, Provider, SUITE};
 use crate::error::{GroupError, mls};
 
+const DAY_SECONDS: u64 = 24 * 3_600;
 /// How long a key package may be used, in seconds.
-pub const KEY_PACKAGE_LIFETIME_SECONDS: u64 = 60 * 24 * 3_600;
+pub const KEY_PACKAGE_LIFETIME_SECONDS: u64 = 60 * DAY_SECONDS;
+/// How long before its use a key package must have been valid. OpenMLS compares the lifetime with
+/// the clock of whoever reads the commit; with this margin a clock may be a day slow, and the
+/// commit's time alone decides.
+const LIFETIME_LEAD_SECONDS: u64 = DAY_SECONDS;
+/// How long after its use it must stay valid: a commit is kept for 90 days, and who reads it on
+/// the last of them judges like who read it at once.
+const LIFETIME_TAIL_SECONDS: u64 = 92 * DAY_SECONDS;
 /// Longest lifetime that we accept of others.
-const LIFETIME_MAX_SECONDS: u64 = 84 * 24 * 3_600 + 2 * 3_600;
+const LIFETIME_MAX_SECONDS: u64 = LIFETIME_LEAD_SECONDS + 84 * DAY_SECONDS + LIFETIME_TAIL_SECONDS;
+/// Most bytes of a leaf: an X-Wing leaf of ours has some 1,400, and every joiner loads all of them.
+const LEAF_MAX_BYTES: usize = 4_096;
 
 /// The Ed25519 key that a device signs with in all its groups, and who it is.
 pub struct DeviceKeys {
@@ -69,7 +79,7 @@ impl DeviceKeys {
         last_resort: bool,
     ) -> Result<Vec<u8>, GroupError> {
         let mut builder = KeyPackage::builder()
-            .key_package_lifetime(Lifetime::new(KEY_PACKAGE_LIFETIME_SECONDS))
+            .key_package_lifetime(lifetime())
             .leaf_node_capabilities(capabilities());
         if last_resort {
             builder = builder.mark_as_last_resort();
@@ -82,6 +92,46 @@ impl DeviceKeys {
             .tls_serialize_detached()
             .map_err(mls("encoding a key package"))
     }
+}
+
+/// The lifetime of a key package made now. OpenMLS reads the clock here; only the owner's judgement
+/// of its own packages depends on it.
+fn lifetime() -> Lifetime {
+    let now = Lifetime::new(0).not_after();
+    // An hour more than the rule wants, for a chain time that lags behind the owner's clock.
+    let lead = LIFETIME_LEAD_SECONDS + 3_600;
+    Lifetime::init(
+        now.saturating_sub(lead),
+        now + KEY_PACKAGE_LIFETIME_SECONDS + LIFETIME_TAIL_SECONDS,
+    )
+}
+
+/// When a key package may be added (GRP-009).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KeyPackageLifetime {
+    not_before: u64,
+    not_after: u64,
+}
+
+impl KeyPackageLifetime {
+    pub(crate) fn of(key_package: &KeyPackage) -> Self {
+        let lifetime = key_package.life_time();
+        Self {
+            not_before: lifetime.not_before(),
+            not_after: lifetime.not_after(),
+        }
+    }
+
+    pub(crate) const fn covers(&self, seconds: u64) -> bool {
+        self.not_after.saturating_sub(self.not_before) <= LIFETIME_MAX_SECONDS
+            && self.not_before.saturating_add(LIFETIME_LEAD_SECONDS) <= seconds
+            && seconds.saturating_add(LIFETIME_TAIL_SECONDS) <= self.not_after
+    }
+}
+
+/// Whether a leaf has a size that every member can bear (GRP-006).
+pub(crate) fn is_small(leaf: &LeafNode) -> bool {
+    leaf.tls_serialized_len() <= LEAF_MAX_BYTES
 }
 
 /// What every leaf of ours can do. `Capabilities::for_provider` would leave the suite out.
@@ -122,14 +172,15 @@ impl CheckedKeyPackage {
         if key_package.ciphersuite() != SUITE {
             return Err(GroupError::KeyPackage("it is of another suite"));
         }
-        let lifetime = key_package.life_time();
-        let (from, to) = (lifetime.not_before(), lifetime.not_after());
-        if to.saturating_sub(from) > LIFETIME_MAX_SECONDS || now_seconds > to {
+        if !KeyPackageLifetime::of(&key_package).covers(now_seconds) {
             return Err(GroupError::KeyPackage(
-                "its lifetime has passed or is too long",
+                "its lifetime does not cover the time",
             ));
         }
         let leaf = key_package.leaf_node();
+        if !is_small(leaf) {
+            return Err(GroupError::KeyPackage("its leaf is too large"));
+        }
         let ours = capabilities();
         let capable = ours
             .extensions()

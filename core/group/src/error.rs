@@ -6,6 +6,9 @@ pub enum GroupError {
     /// The group would have more than 256 leaves.
     #[error("a group has at most 256 devices for now")]
     TooLarge,
+    /// It would break a rule that every member judges by; nobody would take it.
+    #[error("nobody would accept this change: {0}")]
+    Refused(crate::verdict::Violation),
     /// The caller's role does not allow it.
     #[error("only an admin of the group may do this")]
     NotAllowed,

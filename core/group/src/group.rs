@@ -15,7 +15,7 @@ use paigham_wire::envelope::{
 };
 use paigham_wire::hash::Hash;
 use paigham_wire::ids::{AccountId, DeviceId, QueueId};
-use paigham_wire::keys::{EpochKeys, MacKey, ReadToken};
+use paigham_wire::keys::{EPOCH_ZERO_KEYS_HASH, EpochKeys, MacKey, ReadToken};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -184,6 +184,19 @@ impl Group {
         Ok(Self { mls, state })
     }
 
+    /// Deletes everything that OpenMLS keeps of the group: it has ended for this device.
+    ///
+    /// # Errors
+    /// [`GroupError::Storage`].
+    pub fn delete<S: StorageProvider<CURRENT_VERSION>>(
+        &mut self,
+        provider: &Provider<'_, S>,
+    ) -> Result<(), GroupError> {
+        self.mls
+            .delete(provider.storage())
+            .map_err(|error| GroupError::Storage(error.to_string()))
+    }
+
     /// What the caller persists.
     #[must_use]
     pub const fn state(&self) -> &GroupState {
@@ -221,6 +234,33 @@ impl Group {
         (self.state.generation > 0).then(|| ReadToken::new(self.state.read_token))
     }
 
+    /// The read token to fetch with: that of the current generation, or in epoch 0, with an own
+    /// commit under way, the one that this commit starts.
+    ///
+    /// # Errors
+    /// [`GroupError::Nothing`] in epoch 0 without an own commit: nobody can read the queue yet.
+    pub fn fetch_token(&self, crypto: &Crypto) -> Result<ReadToken, GroupError> {
+        if let Some(token) = self.read_token() {
+            return Ok(token);
+        }
+        let pending = self.state.pending.as_ref().ok_or(GroupError::Nothing)?;
+        let staged = self.mls.pending_commit().ok_or(GroupError::Nothing)?;
+        let next = self.next_secrets(crypto, staged, pending.new_generation)?;
+        Ok(next.token)
+    }
+
+    /// Whether a registered H(keys) is that of the current epoch. A joiner finds by it the commit
+    /// that its Welcome belongs to; it also shows that generation and token are the registered ones.
+    ///
+    /// # Errors
+    /// [`GroupError`].
+    pub fn is_current_commit(&self, crypto: &Crypto, keys_hash: &Hash) -> Result<bool, GroupError> {
+        if self.state.generation == 0 {
+            return Ok(*keys_hash == EPOCH_ZERO_KEYS_HASH);
+        }
+        Ok(self.epoch_keys(crypto)?.hash() == *keys_hash)
+    }
+
     /// The members.
     pub fn members(&self) -> impl Iterator<Item = Member> + '_ {
         self.mls.members().filter_map(|member| {
@@ -255,7 +295,7 @@ impl Group {
             .ok_or_else(|| GroupError::Mls("reading the policy", "absent or malformed".into()))
     }
 
-    /// Accounts that have posted a SelfRemove in this epoch.
+    /// Leaves that have posted a SelfRemove in this epoch.
     #[must_use]
     pub fn leaving(&self) -> Vec<u32> {
         self.state.leaving.iter().map(|(leaf, _)| *leaf).collect()
@@ -317,10 +357,12 @@ impl Group {
         };
         let control = SigningKey::from_bytes(&*export(exporter::CONTROL)?);
         let (token, generation) = if new_generation {
-            (
-                ReadToken::new(*export(exporter::READ_TOKEN)?),
-                self.state.generation + 1,
-            )
+            let generation = self
+                .state
+                .generation
+                .checked_add(1)
+                .ok_or_else(|| GroupError::Mls("starting a generation", "too many".into()))?;
+            (ReadToken::new(*export(exporter::READ_TOKEN)?), generation)
         } else {
             (ReadToken::new(self.state.read_token), self.state.generation)
         };
@@ -386,6 +428,19 @@ pub(crate) fn policy_of(
 ) -> Option<GroupPolicy> {
     let policy: GroupPolicy = decode(&extensions.unknown(GROUP_POLICY_EXTENSION)?.0).ok()?;
     policy.is_well_formed().then_some(policy)
+}
+
+/// The policy, if the extensions are exactly those that it makes.
+pub(crate) fn exact_policy_of(
+    extensions: &Extensions<openmls::prelude::GroupContext>,
+) -> Option<GroupPolicy> {
+    let policy = policy_of(extensions)?;
+    let expected = context_extensions(&policy).ok()?;
+    let same = extensions.iter().count() == expected.iter().count()
+        && expected
+            .iter()
+            .all(|wanted| extensions.iter().any(|there| there == wanted));
+    same.then_some(policy)
 }
 
 pub(crate) fn leaf_index(leaf: u32) -> LeafNodeIndex {

@@ -1,9 +1,12 @@
 //! Joining by a Welcome.
 
-use openmls::prelude::{MlsMessageBodyIn, MlsMessageIn, RatchetTreeIn, StagedWelcome};
+use openmls::prelude::{
+    GroupId, MlsGroup, MlsMessageBodyIn, MlsMessageIn, RatchetTreeIn, StagedWelcome,
+};
+use openmls_traits::OpenMlsProvider;
 use openmls_traits::storage::{CURRENT_VERSION, StorageProvider};
 use paigham_wire::codec::decode;
-use paigham_wire::envelope::{VERSION, WelcomePointer, WelcomeWrapper, welcome_aad};
+use paigham_wire::envelope::{GroupForm, VERSION, WelcomePointer, WelcomeWrapper, welcome_aad};
 use paigham_wire::hash::{blake3, label};
 use paigham_wire::ids::QueueId;
 use tls_codec::DeserializeBytes;
@@ -12,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::crypto::{Provider, SUITE};
 use crate::device::DeviceKeys;
 use crate::error::GroupError;
-use crate::group::{Group, GroupState, MAX_LEAVES, context_extensions, join_config, policy_of};
+use crate::group::{Group, GroupState, MAX_LEAVES, exact_policy_of, join_config};
 use crate::seal::open;
 
 /// A Welcome that has been opened: a group whose members are not yet verified.
@@ -72,6 +75,7 @@ pub fn join<S: StorageProvider<CURRENT_VERSION>>(
     if welcome.ciphersuite() != SUITE {
         return Err(GroupError::Welcome("it is of another suite"));
     }
+    clear_the_way(provider, &pointer.queue)?;
     let staged = StagedWelcome::build_from_welcome(provider, &join_config(), welcome)
         .map_err(|_| GroupError::Welcome("no key package of ours opens it"))?
         .with_ratchet_tree(tree)
@@ -102,21 +106,35 @@ pub fn join<S: StorageProvider<CURRENT_VERSION>>(
     })
 }
 
+/// Who was removed may be invited again, and the dead group makes place; nobody replaces a living
+/// one by a Welcome.
+fn clear_the_way<S: StorageProvider<CURRENT_VERSION>>(
+    provider: &Provider<'_, S>,
+    queue: &QueueId,
+) -> Result<(), GroupError> {
+    let storage = |error: S::Error| GroupError::Storage(error.to_string());
+    let known = MlsGroup::load(provider.storage(), &GroupId::from_slice(&queue.0));
+    let Some(mut known) = known.map_err(storage)? else {
+        return Ok(());
+    };
+    if known.is_active() {
+        return Err(GroupError::Welcome("this device is in the group already"));
+    }
+    known.delete(provider.storage()).map_err(storage)
+}
+
 /// The group is one of ours: its id is the queue, its extensions are exactly ours, its leaves have
-/// our credentials, each device once, and one of them is this device.
+/// our credentials, each device once, one of them is this device, and a direct chat has no third.
 fn check(group: &Group, device: &DeviceKeys, queue: &QueueId) -> Result<(), GroupError> {
     if group.mls.group_id().as_slice() != queue.0 {
         return Err(GroupError::Welcome("the group is not that of the queue"));
     }
-    let extensions = group.mls.extensions();
-    let policy = policy_of(extensions).ok_or(GroupError::Welcome("it has no policy of ours"))?;
-    let expected = context_extensions(&policy)?;
-    if extensions.iter().count() != expected.iter().count()
-        || !expected
-            .iter()
-            .all(|wanted| extensions.iter().any(|there| there == wanted))
-    {
-        return Err(GroupError::Welcome("its extensions are not ours"));
+    let policy = exact_policy_of(group.mls.extensions())
+        .ok_or(GroupError::Welcome("its extensions are not ours"))?;
+    // Epochs are counted in 32 bits, and no commit starts more than one generation.
+    let epoch = group.mls.epoch().as_u64();
+    if epoch >= u64::from(u32::MAX) || u64::from(group.state.generation) > epoch {
+        return Err(GroupError::Welcome("its epoch and generation do not fit"));
     }
     let members: Vec<_> = group.members().collect();
     let mut devices: Vec<_> = members.iter().map(|m| (m.account, m.device)).collect();
@@ -125,6 +143,10 @@ fn check(group: &Group, device: &DeviceKeys, queue: &QueueId) -> Result<(), Grou
     let all_ours = members.len() == group.mls.members().count();
     if !all_ours || devices.len() != members.len() || members.len() > MAX_LEAVES {
         return Err(GroupError::Welcome("its leaves are not ours"));
+    }
+    // Nobody judged how the inviter made the group: a third device in a chat of two is seen here.
+    if policy.form == GroupForm::Direct && !members.iter().all(|m| policy.is_admin(&m.account())) {
+        return Err(GroupError::Welcome("a direct chat has a third account"));
     }
     let own = device.credential();
     let here = group

@@ -1,13 +1,15 @@
 //! Envelopes, application messages and leaving.
 
-use openmls::prelude::{MlsMessageIn, ProtocolMessage};
+use openmls::prelude::{
+    MlsMessageIn, ProcessedMessageContent, Proposal, ProtocolMessage, QueuedProposal, Sender,
+};
 use openmls_traits::OpenMlsProvider;
 use openmls_traits::storage::{CURRENT_VERSION, StorageProvider};
 use paigham_wire::codec::{decode, encode};
 use paigham_wire::envelope::{AuthenticatedData, EnvelopePlaintext, VERSION, proofs_hash};
 use paigham_wire::frame::{ENVELOPE_MAX_BYTES, HEADER_BYTES, PostHeader, PostKind, encode_post};
 use paigham_wire::ids::QueueId;
-use tls_codec::DeserializeBytes;
+use tls_codec::{DeserializeBytes, TlsDeserializeBytes, TlsSize, VLBytes};
 
 use crate::crypto::{Crypto, Provider};
 use crate::device::DeviceKeys;
@@ -164,46 +166,83 @@ impl Group {
         }
     }
 
-    /// Puts this epoch's SelfRemoves into OpenMLS's proposal store, for the commit that is being
-    /// made or read.
-    pub(crate) fn inject_self_removes<S: StorageProvider<CURRENT_VERSION>>(
-        &mut self,
-        provider: &Provider<'_, S>,
-    ) -> Result<(), GroupError> {
-        let messages: Vec<_> = self
-            .state
-            .leaving
-            .iter()
-            .map(|(_, message)| message.clone())
-            .collect();
-        self.inject(provider, &messages)
+    /// Reads a SelfRemove on the public part of the group, so that every member reads it alike, the
+    /// leaver too, and no ratchet moves whatever the bytes are. `None` if it is anything else.
+    pub(crate) fn read_self_remove(&self, crypto: &Crypto, message: &[u8]) -> Option<SelfRemove> {
+        let processed = self
+            .mls
+            .public_group()
+            .process_message(crypto.inner(), protocol_message(message)?)
+            .ok()?;
+        let Sender::Member(leaf) = *processed.sender() else {
+            return None;
+        };
+        let authenticated = processed.aad().to_vec();
+        match processed.into_content() {
+            ProcessedMessageContent::ProposalMessage(proposal)
+                if matches!(proposal.proposal(), Proposal::SelfRemove) =>
+            {
+                Some(SelfRemove {
+                    leaf: leaf.u32(),
+                    authenticated,
+                    proposal,
+                })
+            }
+            _ => None,
+        }
     }
 
+    /// Puts exactly these SelfRemoves into OpenMLS's proposal store, for the commit that is being
+    /// made or read.
     pub(crate) fn inject<S: StorageProvider<CURRENT_VERSION>>(
         &mut self,
         provider: &Provider<'_, S>,
-        messages: &[Vec<u8>],
+        self_removes: Vec<SelfRemove>,
     ) -> Result<(), GroupError> {
-        use openmls::prelude::ProcessedMessageContent;
         let storage = provider.storage();
         self.mls
             .clear_pending_proposals(storage)
             .map_err(|error| GroupError::Storage(error.to_string()))?;
-        for message in messages {
-            let message = protocol_message(message)
-                .ok_or_else(|| GroupError::Mls("reading a SelfRemove", "malformed".into()))?;
-            let processed = self
-                .mls
-                .process_message(provider, message)
-                .map_err(|error| GroupError::Mls("reading a SelfRemove", format!("{error:?}")))?;
-            if let ProcessedMessageContent::ProposalMessage(proposal) = processed.into_content() {
-                self.mls
-                    .store_pending_proposal(storage, *proposal)
-                    .map_err(|error| GroupError::Storage(error.to_string()))?;
-            }
+        for self_remove in self_removes {
+            self.mls
+                .store_pending_proposal(storage, *self_remove.proposal)
+                .map_err(|error| GroupError::Storage(error.to_string()))?;
         }
         Ok(())
     }
+}
+
+/// A SelfRemove that its leaf has signed for this epoch.
+pub(crate) struct SelfRemove {
+    /// Who leaves.
+    pub(crate) leaf: u32,
+    /// Its `authenticated_data`.
+    pub(crate) authenticated: Vec<u8>,
+    proposal: Box<QueuedProposal>,
+}
+
+/// The clear part of an MLSMessage with a PrivateMessage (RFC 9420 §6.3).
+#[derive(TlsSize, TlsDeserializeBytes)]
+struct PrivateHead {
+    version: u16,
+    wire_format: u16,
+    group_id: VLBytes,
+    epoch: u64,
+    content_type: u8,
+    authenticated_data: VLBytes,
+}
+
+/// The `authenticated_data` of an encrypted application message, read before it is decrypted; the
+/// sender's AEAD covers it. `None` for any other message.
+///
+/// A member who wraps somebody's message anew, as a post of another kind or time, must not use up
+/// the key that opens the real one.
+pub(crate) fn application_data(message: &[u8]) -> Option<Vec<u8>> {
+    const WIRE_FORMAT_PRIVATE: u16 = 2;
+    const CONTENT_APPLICATION: u8 = 1;
+    let (head, _) = PrivateHead::tls_deserialize_bytes(message).ok()?;
+    (head.wire_format == WIRE_FORMAT_PRIVATE && head.content_type == CONTENT_APPLICATION)
+        .then(|| head.authenticated_data.into())
 }
 
 /// An MLSMessage with a Public- or PrivateMessage.

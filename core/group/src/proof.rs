@@ -101,13 +101,27 @@ impl ProofJudge for DirectoryMapJudge {
     }
 }
 
+/// The accounts that proofs are about, in their order; whether they hold is the judge's.
+///
+/// # Errors
+/// [`ProofError::Malformed`].
+pub(crate) fn proved_accounts(proofs: &[Proof]) -> Result<Vec<AccountId>, ProofError> {
+    proofs
+        .iter()
+        .map(|proof| Ok(directory_map(proof)?.account))
+        .collect()
+}
+
+fn directory_map(proof: &Proof) -> Result<DirectoryMapProof, ProofError> {
+    if proof.proof_type != PROOF_DIRECTORY_MAP {
+        return Err(ProofError::Malformed);
+    }
+    decode(proof.data.as_slice()).map_err(|_| ProofError::Malformed)
+}
+
 fn find(proofs: &[Proof], account: &AccountId) -> Result<DirectoryMapProof, ProofError> {
     for proof in proofs {
-        if proof.proof_type != PROOF_DIRECTORY_MAP {
-            return Err(ProofError::Malformed);
-        }
-        let decoded: DirectoryMapProof =
-            decode(proof.data.as_slice()).map_err(|_| ProofError::Malformed)?;
+        let decoded = directory_map(proof)?;
         if decoded.account == *account {
             return Ok(decoded);
         }

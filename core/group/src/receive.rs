@@ -1,6 +1,7 @@
 //! Entries of the log, in the order that the relay certified.
 
-use openmls::prelude::{ProcessedMessageContent, Proposal, Sender};
+use openmls::group::{ProcessMessageError, StageCommitError};
+use openmls::prelude::{ProcessedMessageContent, ProtocolMessage, Sender};
 use openmls_traits::storage::{CURRENT_VERSION, StorageProvider};
 use paigham_wire::codec::decode;
 use paigham_wire::envelope::{AuthenticatedData, EnvelopePlaintext, SelfRemoves, extension};
@@ -9,10 +10,11 @@ use paigham_wire::hash::Hash;
 use paigham_wire::relay::Entry;
 
 use crate::crypto::{Crypto, Provider};
-use crate::group::{Group, Member};
-use crate::message::protocol_message;
+use crate::error::GroupError;
+use crate::group::{Group, Member, PendingState};
+use crate::message::{SelfRemove, application_data, protocol_message};
 use crate::proof::ProofJudge;
-use crate::verdict::{Judged, Violation};
+use crate::verdict::{Judged, NS_PER_SECOND, Violation, judge_proofs};
 
 /// What an entry was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +67,7 @@ pub enum ReceiveError {
     Stopped(#[from] Stopped),
     /// Storage or engine failed; nothing is known of the entry.
     #[error(transparent)]
-    Group(#[from] crate::error::GroupError),
+    Group(#[from] GroupError),
     /// An entry of another epoch: the relay gates epochs, so the log is not what it says.
     #[error("an entry of epoch {found} where epoch {expected} is due")]
     Epoch {
@@ -80,12 +82,33 @@ fn unusable(why: impl std::fmt::Display) -> Stopped {
     Stopped::Unusable(why.to_string())
 }
 
+/// OpenMLS's refusal of a message, apart from a failure of the own storage, which says nothing of
+/// the message.
+fn refusal<E: std::fmt::Display + std::fmt::Debug>(
+    error: ProcessMessageError<E>,
+) -> Result<Stopped, GroupError> {
+    match error {
+        ProcessMessageError::StorageError(error) => Err(GroupError::Storage(error.to_string())),
+        // The keys of the own leaf could not be read from the storage.
+        ProcessMessageError::InvalidCommit(StageCommitError::MissingDecryptionKey) => Err(
+            GroupError::Storage("the keys of the epoch are not there".into()),
+        ),
+        other => Ok(unusable(format!("{other:?}"))),
+    }
+}
+
+/// The relay takes no post later than its `not_after`; a chain that has one is not the relay's.
+fn is_late(header: &PostHeader, accepted_at: u64) -> bool {
+    accepted_at / NS_PER_SECOND > u64::from(header.not_after)
+}
+
 impl Group {
-    /// Takes the next entry of the log. The caller drops its write-set on an error, and commits it
-    /// with its cursor otherwise.
+    /// Takes the next entry of the log. The caller commits its write-set with its cursor if this
+    /// succeeds. On an error it drops the write-set **and this value**, and loads the group anew:
+    /// what is in memory may be ahead of what is on the disk.
     ///
-    /// Own application posts and SelfRemoves cannot be opened by their sender; the caller knows
-    /// them by H(post) and does not pass them here. The own commit is passed.
+    /// Own application posts cannot be opened by their sender; the caller knows them by H(post) and
+    /// does not pass them here. The own commit is passed, and judged like any other.
     ///
     /// # Errors
     /// [`ReceiveError`].
@@ -96,6 +119,9 @@ impl Group {
         entry: &Entry,
         judge: &impl ProofJudge,
     ) -> Result<Received, ReceiveError> {
+        if !self.mls.is_active() {
+            return Err(GroupError::NotAMember.into());
+        }
         let Ok(header) = PostHeader::from_bytes(&entry.header) else {
             return Ok(Received::Junk);
         };
@@ -103,29 +129,22 @@ impl Group {
             let (expected, found) = (self.epoch(), header.epoch);
             return Err(ReceiveError::Epoch { expected, found });
         }
-        let hash = post_hash(&entry.header, entry.envelope.as_slice());
-        let own = self
-            .state
-            .pending
-            .as_ref()
-            .is_some_and(|pending| pending.post_hash == hash);
-        if own {
-            self.merge_own(crypto, provider, entry.accepted_at)?;
-            return Ok(Received::OwnCommit);
-        }
         let opened = self.open_envelope(crypto, &entry.header, entry.envelope.as_slice());
-        match (header.kind, opened) {
-            (PostKind::Commit, Ok(plaintext)) => {
+        let plaintext = match opened {
+            Ok(plaintext) => plaintext,
+            Err(GroupError::Sealed) if header.kind == PostKind::Commit => {
+                return Err(unusable("its envelope does not open").into());
+            }
+            Err(GroupError::Sealed) => return Ok(Received::Junk),
+            Err(other) => return Err(other.into()),
+        };
+        match header.kind {
+            PostKind::Commit => {
                 self.receive_commit(crypto, provider, entry, &header, &plaintext, judge)
             }
-            (PostKind::Commit, Err(_)) => Err(unusable("its envelope does not open").into()),
-            (_, Err(_)) => Ok(Received::Junk),
-            (PostKind::Application, Ok(plaintext)) => {
-                Ok(self.receive_message(provider, &header, &plaintext))
-            }
-            (PostKind::Proposal, Ok(plaintext)) => {
-                Ok(self.receive_leave(provider, &header, &plaintext))
-            }
+            _ if is_late(&header, entry.accepted_at) => Ok(Received::Junk),
+            PostKind::Application => self.receive_message(provider, &header, &plaintext),
+            PostKind::Proposal => Ok(self.receive_leave(crypto, &header, &plaintext)),
         }
     }
 
@@ -134,58 +153,49 @@ impl Group {
         provider: &Provider<'_, S>,
         header: &PostHeader,
         plaintext: &EnvelopePlaintext,
-    ) -> Received {
-        let Some(message) = protocol_message(plaintext.mls_message.as_slice()) else {
-            return Received::Junk;
+    ) -> Result<Received, ReceiveError> {
+        let bytes = plaintext.mls_message.as_slice();
+        let bound = application_data(bytes)
+            .is_some_and(|authenticated| is_bound(&authenticated, self, header, plaintext));
+        let Some(message) = protocol_message(bytes).filter(|_| bound) else {
+            return Ok(Received::Junk);
         };
         // A message that OpenMLS refuses (replayed, garbled, by a stranger) leaves the ratchet
         // where it was.
-        let Ok(processed) = self.mls.process_message(provider, message) else {
-            return Received::Junk;
+        let processed = match self.mls.process_message(provider, message) {
+            Ok(processed) => processed,
+            Err(error) => {
+                refusal(error)?;
+                return Ok(Received::Junk);
+            }
         };
-        if !is_bound(processed.aad(), self, header, plaintext) {
-            return Received::Junk;
-        }
         let from = match processed.sender() {
             Sender::Member(leaf) => self.member_at(leaf.u32()),
             _ => None,
         };
         match (processed.into_content(), from) {
             (ProcessedMessageContent::ApplicationMessage(message), Some(from)) => {
-                Received::Message {
+                Ok(Received::Message {
                     from,
                     content: message.into_bytes(),
-                }
+                })
             }
-            _ => Received::Junk,
+            _ => Ok(Received::Junk),
         }
     }
 
-    fn receive_leave<S: StorageProvider<CURRENT_VERSION>>(
+    fn receive_leave(
         &mut self,
-        provider: &Provider<'_, S>,
+        crypto: &Crypto,
         header: &PostHeader,
         plaintext: &EnvelopePlaintext,
     ) -> Received {
         let bytes = plaintext.mls_message.as_slice();
-        let Some(message) = protocol_message(bytes) else {
-            return Received::Junk;
-        };
-        let Ok(processed) = self.mls.process_message(provider, message) else {
-            return Received::Junk;
-        };
-        if !is_bound(processed.aad(), self, header, plaintext) {
-            return Received::Junk;
-        }
-        let ProcessedMessageContent::ProposalMessage(proposal) = processed.content() else {
-            return Received::Junk;
-        };
-        let (Proposal::SelfRemove, Sender::Member(leaf)) =
-            (proposal.proposal(), processed.sender())
-        else {
-            return Received::Junk;
-        };
-        match self.member_at(leaf.u32()) {
+        let member = self
+            .read_self_remove(crypto, bytes)
+            .filter(|found| is_bound(&found.authenticated, self, header, plaintext))
+            .and_then(|found| self.member_at(found.leaf));
+        match member {
             Some(member) => {
                 self.note_leaving(member.leaf, bytes);
                 Received::Leaving(member)
@@ -194,25 +204,24 @@ impl Group {
         }
     }
 
-    /// Keeps a SelfRemove for the commit that covers it; the own one too, when its echo arrives.
-    pub fn note_leaving(&mut self, leaf: u32, message: &[u8]) {
+    /// Keeps a SelfRemove, the first of each leaf, for the commit that covers it.
+    fn note_leaving(&mut self, leaf: u32, message: &[u8]) {
         if !self.state.leaving.iter().any(|(known, _)| *known == leaf) {
             self.state.leaving.push((leaf, message.to_vec()));
         }
     }
 
-    /// The own SelfRemove has arrived in the log.
+    /// The own SelfRemove has arrived in the log; [`Group::receive`] takes it too.
     ///
     /// # Errors
-    /// [`crate::GroupError::Sealed`] if the entry is not one of this epoch.
-    pub fn receive_own_leave(
-        &mut self,
-        crypto: &Crypto,
-        entry: &Entry,
-    ) -> Result<(), crate::GroupError> {
+    /// [`GroupError::Sealed`] if the entry is not one of this epoch.
+    pub fn receive_own_leave(&mut self, crypto: &Crypto, entry: &Entry) -> Result<(), GroupError> {
+        let header = PostHeader::from_bytes(&entry.header).map_err(|_| GroupError::Sealed)?;
         let plaintext = self.open_envelope(crypto, &entry.header, entry.envelope.as_slice())?;
-        self.note_leaving(self.own_leaf(), plaintext.mls_message.as_slice());
-        Ok(())
+        match self.receive_leave(crypto, &header, &plaintext) {
+            Received::Leaving(member) if member.leaf == self.own_leaf() => Ok(()),
+            _ => Err(GroupError::Sealed),
+        }
     }
 
     fn receive_commit<S: StorageProvider<CURRENT_VERSION>>(
@@ -227,7 +236,13 @@ impl Group {
         let keys_hash = entry
             .keys_hash
             .ok_or_else(|| unusable("no keys are registered"))?;
-        self.inject_carried(provider, plaintext)?;
+        // Its proofs were fresh enough for `not_after`; who accepts it later frames nobody.
+        if is_late(header, entry.accepted_at) {
+            return Err(unusable("it was accepted after its time").into());
+        }
+        let carried = self.read_carried(crypto, plaintext)?;
+        let carried_leaves: Vec<_> = carried.iter().map(|found| found.leaf).collect();
+        self.inject(provider, carried)?;
         let bytes = plaintext.mls_message.as_slice();
         let parse = || protocol_message(bytes).ok_or_else(|| unusable("it does not decode"));
         // First on the public part alone, so that all members judge the same.
@@ -239,17 +254,35 @@ impl Group {
         if !is_bound(public.aad(), self, header, plaintext) {
             return Err(unusable("it is bound to other proofs").into());
         }
+        let at = entry.accepted_at;
         let judged = self
-            .judge(&public, plaintext, entry.accepted_at, judge)
+            .judge(&public, &carried_leaves, at..=at)
+            .and_then(|judged| {
+                judge_proofs(&judged, plaintext, at, judge)?;
+                Ok(judged)
+            })
             .map_err(Stopped::Violating)?;
-        self.merge(
-            crypto,
-            provider,
-            entry.accepted_at,
-            &keys_hash,
-            parse()?,
-            judged,
-        )
+        match self.pending_of(entry) {
+            Some(pending) if pending.keys_hash == keys_hash => {
+                self.merge_own(crypto, provider, at)?;
+                Ok(Received::OwnCommit)
+            }
+            // All members hold the control key: another one registered its own keys with it.
+            Some(_) => Err(unusable("other keys are registered than it makes").into()),
+            None => {
+                let message = parse()?;
+                self.merge(crypto, provider, at, &keys_hash, message, judged)
+            }
+        }
+    }
+
+    /// The own commit that waits, if the entry is it.
+    fn pending_of(&self, entry: &Entry) -> Option<&PendingState> {
+        let hash = post_hash(&entry.header, entry.envelope.as_slice());
+        self.state
+            .pending
+            .as_ref()
+            .filter(|pending| pending.post_hash == hash)
     }
 
     fn merge<S: StorageProvider<CURRENT_VERSION>>(
@@ -258,21 +291,22 @@ impl Group {
         provider: &Provider<'_, S>,
         accepted_at: u64,
         keys_hash: &Hash,
-        message: openmls::prelude::ProtocolMessage,
+        message: ProtocolMessage,
         judged: Judged,
     ) -> Result<Received, ReceiveError> {
-        let processed = self
-            .mls
-            .process_message(provider, message)
-            .map_err(|error| unusable(format!("{error:?}")))?;
+        let processed = match self.mls.process_message(provider, message) {
+            Ok(processed) => processed,
+            Err(error) => return Err(refusal(error)?.into()),
+        };
         let ProcessedMessageContent::StagedCommitMessage(staged) = processed.into_content() else {
             return Err(unusable("it is no commit").into());
         };
+        // Who is removed cannot derive the next keys, and does not need to.
         let removed_us = staged.self_removed();
-        let new_generation = !judged.removed.is_empty() || self.state.generation == 0;
         let next = if removed_us {
             None
         } else {
+            let new_generation = !judged.removed.is_empty() || self.state.generation == 0;
             let next = self
                 .next_secrets(crypto, &staged, new_generation)
                 .map_err(|error| unusable(error.to_string()))?;
@@ -283,7 +317,7 @@ impl Group {
         };
         self.mls
             .merge_staged_commit(provider, *staged)
-            .map_err(|error| unusable(format!("{error:?}")))?;
+            .map_err(|error| GroupError::Storage(format!("{error:?}")))?;
         self.count_commit(
             judged.by.leaf,
             accepted_at,
@@ -299,25 +333,30 @@ impl Group {
         }))
     }
 
-    /// The SelfRemoves that a commit refers to travel with it, since posts expire earlier.
-    fn inject_carried<S: StorageProvider<CURRENT_VERSION>>(
-        &mut self,
-        provider: &Provider<'_, S>,
+    /// The SelfRemoves that a commit refers to travel with it, since posts expire earlier: one for
+    /// each leaf that leaves, in ascending order.
+    fn read_carried(
+        &self,
+        crypto: &Crypto,
         plaintext: &EnvelopePlaintext,
-    ) -> Result<(), ReceiveError> {
-        let carried = match plaintext.extension(extension::SELF_REMOVES) {
-            Some(data) => {
-                let carried: SelfRemoves = decode(data).map_err(unusable)?;
-                carried
-                    .messages
-                    .iter()
-                    .map(|message| message.as_slice().to_vec())
-                    .collect()
-            }
-            None => Vec::new(),
+    ) -> Result<Vec<SelfRemove>, Stopped> {
+        let Some(data) = plaintext.extension(extension::SELF_REMOVES) else {
+            return Ok(Vec::new());
         };
-        self.inject(provider, &carried)
-            .map_err(|error| unusable(error).into())
+        let carried: SelfRemoves = decode(data).map_err(unusable)?;
+        let found: Vec<_> = carried
+            .messages
+            .iter()
+            .map(|message| {
+                self.read_self_remove(crypto, message.as_slice())
+                    .ok_or_else(|| unusable("it carries what is no SelfRemove"))
+            })
+            .collect::<Result<_, _>>()?;
+        if found.windows(2).all(|pair| pair[0].leaf < pair[1].leaf) {
+            Ok(found)
+        } else {
+            Err(unusable("it carries SelfRemoves out of order"))
+        }
     }
 }
 
@@ -333,5 +372,6 @@ fn is_bound(
         not_after: header.not_after,
         proofs_hash: plaintext.proofs_hash(),
     };
-    decode::<AuthenticatedData>(authenticated).is_ok_and(|found| found == expected)
+    header.queue == expected.queue
+        && decode::<AuthenticatedData>(authenticated).is_ok_and(|found| found == expected)
 }

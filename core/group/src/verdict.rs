@@ -5,20 +5,24 @@
 //! `PublicMessage` and the public part of the group, before any path secret is touched, so that a
 //! commit that only some members can open is still judged by all.
 
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
 use openmls::prelude::{
     LeafNode, ProcessedMessage, ProcessedMessageContent, Proposal, ProposalOrRefType, Sender,
     StagedCommit,
 };
 use paigham_wire::envelope::{EnvelopePlaintext, GroupForm, GroupPolicy};
 
-use crate::device::credential_of;
-use crate::group::{Group, MAX_LEAVES, Member, context_extensions, policy_of};
-use crate::proof::{LeafClaim, ProofJudge};
+use crate::device::{KeyPackageLifetime, credential_of, is_small};
+use crate::group::{Group, MAX_LEAVES, Member, exact_policy_of};
+use crate::proof::{LeafClaim, ProofJudge, proved_accounts};
 
 /// Commits by one leaf in an hour of chain time that add and remove nobody.
 pub const RATE_MAX_COMMITS: usize = 12;
 /// That hour.
-pub const RATE_WINDOW_NS: u64 = 3_600 * 1_000_000_000;
+pub const RATE_WINDOW_NS: u64 = 3_600 * NS_PER_SECOND;
+pub(crate) const NS_PER_SECOND: u64 = 1_000_000_000;
 
 /// The rule that a commit breaks. All honest members stop at the last good epoch.
 #[derive(
@@ -28,20 +32,22 @@ pub enum Violation {
     /// GRP-001: external commits and senders from outside do not exist here.
     #[error("it was not sent by a member")]
     Outsider,
-    /// GRP-002: Add, Remove and policy by value, SelfRemove by reference, nothing else.
+    /// GRP-002: Add, Remove and policy by value, SelfRemove by reference, nothing else; it carries
+    /// exactly the SelfRemoves that it refers to.
     #[error("it carries a proposal that does not belong here")]
     Proposal,
     /// GRP-003: only admins add, remove others or change the policy.
     #[error("it does what its sender has no role for")]
     Role,
-    /// GRP-004: every added leaf is proved to be a device of its account at the commit's time.
+    /// GRP-004: every added leaf is proved to be a device of its account at the commit's time, by
+    /// one proof for each account, in ascending order, and nothing else.
     #[error("it adds a leaf without a proof that holds")]
     Proof,
     /// GRP-005: the policy stays well formed; a direct chat stays one.
     #[error("it breaks the form of the group")]
     Policy,
-    /// GRP-006: a leaf keeps its account, device and key.
-    #[error("it changes who a leaf is")]
+    /// GRP-006: a leaf keeps its account, device and key, and a bearable size.
+    #[error("it changes who a leaf is, or makes it too large")]
     Leaf,
     /// GRP-007: the rate rule.
     #[error("its sender commits too often")]
@@ -49,6 +55,9 @@ pub enum Violation {
     /// GRP-008: at most 256 leaves, each device once.
     #[error("it makes the group too large or doubles a device")]
     Size,
+    /// GRP-009: an added key package may be used at the commit's time.
+    #[error("it adds a key package out of its lifetime")]
+    KeyPackage,
 }
 
 /// What a judged commit does.
@@ -58,73 +67,50 @@ pub struct Judged {
     pub by: Member,
     /// Whom it adds: account, device, leaf key.
     pub added: Vec<LeafClaim>,
-    /// Leaves that it removes.
+    /// Leaves that it removes, also those that leave by themselves.
     pub removed: Vec<u32>,
     /// The policy afterwards.
     pub policy: GroupPolicy,
 }
 
 impl Group {
-    /// Judges a staged commit; `processed` comes from the public part of the group.
+    /// Judges what a commit does. `processed` comes from the public part of the group; `carried`
+    /// are the leaves whose SelfRemoves travel with it; `accepted` is its time in the chain, or all
+    /// times that it may get there.
     pub(crate) fn judge(
         &self,
         processed: &ProcessedMessage,
-        plaintext: &EnvelopePlaintext,
-        accepted_at: u64,
-        judge: &impl ProofJudge,
+        carried: &[u32],
+        accepted: RangeInclusive<u64>,
     ) -> Result<Judged, Violation> {
         let Sender::Member(sender) = processed.sender() else {
             return Err(Violation::Outsider);
         };
         let by = self.member_at(sender.u32()).ok_or(Violation::Outsider)?;
         let ProcessedMessageContent::StagedCommitMessage(staged) = processed.content() else {
-            return Err(Violation::Outsider);
+            return Err(Violation::Proposal);
         };
         let before = self.policy().map_err(|_| Violation::Policy)?;
-        let policy = check_policy(staged)?;
-        let (added, removed, left) = self.changes(staged)?;
-        self.check_roles(&by, &before, &policy, &added, &removed)?;
-        check_path(staged, &by)?;
-        self.check_size(&added, &removed, &left)?;
-        check_form(&before, &policy, &added)?;
-        for claim in &added {
-            judge
-                .authorises(claim, &plaintext.proofs, accepted_at)
-                .map_err(|_| Violation::Proof)?;
+        let policy =
+            exact_policy_of(staged.group_context().extensions()).ok_or(Violation::Policy)?;
+        let changes = changes(staged)?;
+        if !changes.refers_to(carried) {
+            return Err(Violation::Proposal);
         }
-        let plain = added.is_empty() && removed.is_empty() && left.is_empty();
-        self.check_rate(&by, accepted_at, plain)?;
-        let removed = removed.into_iter().chain(left).collect();
+        self.check_roles(&by, &before, &policy, &changes)?;
+        check_path(staged, &by)?;
+        self.check_size(&changes)?;
+        check_form(&before, &policy, &changes.added)?;
+        self.check_direct(&by, &before, &changes)?;
+        changes.check_lifetimes(&accepted)?;
+        self.check_rate(&by, *accepted.start(), &changes)?;
+        let removed = changes.removed.into_iter().chain(changes.left).collect();
         Ok(Judged {
             by,
-            added,
+            added: changes.added,
             removed,
             policy,
         })
-    }
-
-    /// (added, removed by the committer, left by themselves)
-    fn changes(&self, staged: &StagedCommit) -> Result<Changes, Violation> {
-        let (mut added, mut removed, mut left) = (Vec::new(), Vec::new(), Vec::new());
-        for queued in staged.queued_proposals() {
-            let by_value = matches!(queued.proposal_or_ref_type(), ProposalOrRefType::Proposal);
-            match (queued.proposal(), by_value) {
-                (Proposal::Add(add), true) => {
-                    let claim = claim_of(add.key_package().leaf_node()).ok_or(Violation::Leaf)?;
-                    added.push(claim);
-                }
-                (Proposal::Remove(remove), true) => removed.push(remove.removed().u32()),
-                (Proposal::GroupContextExtensions(_), true) => {}
-                (Proposal::SelfRemove, false) => {
-                    let Sender::Member(leaf) = queued.sender() else {
-                        return Err(Violation::Outsider);
-                    };
-                    left.push(leaf.u32());
-                }
-                _ => return Err(Violation::Proposal),
-            }
-        }
-        Ok((added, removed, left))
     }
 
     fn check_roles(
@@ -132,33 +118,25 @@ impl Group {
         by: &Member,
         before: &GroupPolicy,
         after: &GroupPolicy,
-        added: &[LeafClaim],
-        removed: &[u32],
+        changes: &Changes,
     ) -> Result<(), Violation> {
-        let own_leaves = removed.iter().all(|leaf| {
+        let own_leaves = changes.removed.iter().all(|leaf| {
             self.member_at(*leaf)
                 .is_some_and(|m| m.account == by.account)
         });
-        let needs_role = !added.is_empty() || before != after || !own_leaves;
+        let needs_role = !changes.added.is_empty() || before != after || !own_leaves;
         if needs_role && !before.is_admin(&by.account()) {
             return Err(Violation::Role);
         }
         Ok(())
     }
 
-    fn check_size(
-        &self,
-        added: &[LeafClaim],
-        removed: &[u32],
-        left: &[u32],
-    ) -> Result<(), Violation> {
-        let stay =
-            |member: &Member| !removed.contains(&member.leaf) && !left.contains(&member.leaf);
+    fn check_size(&self, changes: &Changes) -> Result<(), Violation> {
         let mut devices: Vec<_> = self
             .members()
-            .filter(stay)
+            .filter(|member| !changes.takes_out(member.leaf))
             .map(|member| (member.account(), member.device()))
-            .chain(added.iter().map(|claim| (claim.account, claim.device)))
+            .chain(changes.added.iter().map(|c| (c.account, c.device)))
             .collect();
         let count = devices.len();
         devices.sort_unstable();
@@ -170,23 +148,135 @@ impl Group {
         }
     }
 
-    fn check_rate(&self, by: &Member, accepted_at: u64, plain: bool) -> Result<(), Violation> {
-        let since = accepted_at.saturating_sub(RATE_WINDOW_NS);
+    fn check_rate(&self, by: &Member, at: u64, changes: &Changes) -> Result<(), Violation> {
+        let since = at.saturating_sub(RATE_WINDOW_NS);
         let recent = self
             .state
             .commits
             .iter()
-            .filter(|(leaf, at)| *leaf == by.leaf && *at >= since)
+            .filter(|(leaf, time)| *leaf == by.leaf && *time >= since)
             .count();
-        if plain && recent >= RATE_MAX_COMMITS {
+        if changes.is_plain() && recent >= RATE_MAX_COMMITS {
             Err(Violation::Rate)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// In a direct chat each may take the other's old devices out, but not the other: who wants to
+    /// be rid of somebody leaves.
+    fn check_direct(
+        &self,
+        by: &Member,
+        before: &GroupPolicy,
+        changes: &Changes,
+    ) -> Result<(), Violation> {
+        if before.form != GroupForm::Direct {
+            return Ok(());
+        }
+        let put_out = changes.removed.iter().any(|leaf| {
+            self.member_at(*leaf).is_some_and(|gone| {
+                let stays = self
+                    .members()
+                    .any(|m| m.account == gone.account && !changes.removed.contains(&m.leaf));
+                let comes_back = changes.added.iter().any(|c| c.account == gone.account());
+                gone.account != by.account && !stays && !comes_back
+            })
+        });
+        if put_out {
+            Err(Violation::Policy)
         } else {
             Ok(())
         }
     }
 }
 
-type Changes = (Vec<LeafClaim>, Vec<u32>, Vec<u32>);
+/// Judges the proofs: one for each account of which a leaf is added, in ascending order, and
+/// nothing else; each leaf is a device of its account at the commit's time.
+pub(crate) fn judge_proofs(
+    judged: &Judged,
+    plaintext: &EnvelopePlaintext,
+    accepted_at: u64,
+    judge: &impl ProofJudge,
+) -> Result<(), Violation> {
+    let accounts: BTreeSet<_> = judged.added.iter().map(|claim| claim.account).collect();
+    let proved = proved_accounts(&plaintext.proofs).map_err(|_| Violation::Proof)?;
+    if !accounts.into_iter().eq(proved) {
+        return Err(Violation::Proof);
+    }
+    judged.added.iter().try_for_each(|claim| {
+        judge
+            .authorises(claim, &plaintext.proofs, accepted_at)
+            .map_err(|_| Violation::Proof)
+    })
+}
+
+/// What a commit's proposals do.
+#[derive(Default)]
+struct Changes {
+    added: Vec<LeafClaim>,
+    lifetimes: Vec<KeyPackageLifetime>,
+    /// By the committer.
+    removed: Vec<u32>,
+    /// By themselves.
+    left: Vec<u32>,
+}
+
+impl Changes {
+    fn takes_out(&self, leaf: u32) -> bool {
+        self.removed.contains(&leaf) || self.left.contains(&leaf)
+    }
+
+    fn is_plain(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty() && self.left.is_empty()
+    }
+
+    fn check_lifetimes(&self, accepted: &RangeInclusive<u64>) -> Result<(), Violation> {
+        let cover = [accepted.start(), accepted.end()].iter().all(|time| {
+            let seconds = **time / NS_PER_SECOND;
+            self.lifetimes.iter().all(|known| known.covers(seconds))
+        });
+        if cover {
+            Ok(())
+        } else {
+            Err(Violation::KeyPackage)
+        }
+    }
+
+    /// Whether the commit refers to each SelfRemove that it carries, once, and nobody leaves twice.
+    fn refers_to(&self, carried: &[u32]) -> bool {
+        let mut left = self.left.clone();
+        left.sort_unstable();
+        left == carried && !self.left.iter().any(|leaf| self.removed.contains(leaf))
+    }
+}
+
+fn changes(staged: &StagedCommit) -> Result<Changes, Violation> {
+    let mut changes = Changes::default();
+    for queued in staged.queued_proposals() {
+        let by_value = matches!(queued.proposal_or_ref_type(), ProposalOrRefType::Proposal);
+        match (queued.proposal(), by_value) {
+            (Proposal::Add(add), true) => {
+                let leaf = add.key_package().leaf_node();
+                let claim = claim_of(leaf).filter(|_| is_small(leaf));
+                changes.added.push(claim.ok_or(Violation::Leaf)?);
+                changes
+                    .lifetimes
+                    .push(KeyPackageLifetime::of(add.key_package()));
+            }
+            (Proposal::Remove(remove), true) => changes.removed.push(remove.removed().u32()),
+            (Proposal::GroupContextExtensions(_), true) => {}
+            (Proposal::SelfRemove, false) => {
+                let Sender::Member(leaf) = queued.sender() else {
+                    return Err(Violation::Outsider);
+                };
+                changes.left.push(leaf.u32());
+            }
+            _ => return Err(Violation::Proposal),
+        }
+    }
+    Ok(changes)
+}
 
 pub(crate) fn claim_of(leaf: &LeafNode) -> Option<LeafClaim> {
     let credential = credential_of(leaf.credential())?;
@@ -195,22 +285,6 @@ pub(crate) fn claim_of(leaf: &LeafNode) -> Option<LeafClaim> {
         device: credential.device,
         leaf_key: leaf.signature_key().as_slice().try_into().ok()?,
     })
-}
-
-/// The extensions afterwards are exactly those that the policy afterwards makes.
-fn check_policy(staged: &StagedCommit) -> Result<GroupPolicy, Violation> {
-    let extensions = staged.group_context().extensions();
-    let policy = policy_of(extensions).ok_or(Violation::Policy)?;
-    let expected = context_extensions(&policy).map_err(|_| Violation::Policy)?;
-    let same = extensions.iter().count() == expected.iter().count()
-        && expected
-            .iter()
-            .all(|wanted| extensions.iter().any(|there| there == wanted));
-    if same {
-        Ok(policy)
-    } else {
-        Err(Violation::Policy)
-    }
 }
 
 fn check_path(staged: &StagedCommit, by: &Member) -> Result<(), Violation> {
@@ -222,7 +296,11 @@ fn check_path(staged: &StagedCommit, by: &Member) -> Result<(), Violation> {
             && claim.device == by.device()
             && claim.leaf_key == by.leaf_key
     });
-    if same { Ok(()) } else { Err(Violation::Leaf) }
+    if same && is_small(leaf) {
+        Ok(())
+    } else {
+        Err(Violation::Leaf)
+    }
 }
 
 fn check_form(
@@ -233,8 +311,9 @@ fn check_form(
     let direct_stays = before.form != GroupForm::Direct
         || (before.admins == after.admins
             && added.iter().all(|claim| before.is_admin(&claim.account)));
-    let number_rises = after.network_sequence >= before.network_sequence;
-    if before.form == after.form && direct_stays && number_rises {
+    // A newer network file counts with its proof of logging, and there is no such proof yet.
+    let same_network = after.network_sequence == before.network_sequence;
+    if before.form == after.form && direct_stays && same_network {
         Ok(())
     } else {
         Err(Violation::Policy)

@@ -390,6 +390,68 @@ mod tests {
         );
     }
 
+    /// A node sends arrays in arrays in arrays, trees of forks only, and bytes that announce more
+    /// than there is: all of it is refused, and nothing overflows or runs out of memory.
+    #[test]
+    fn bytes_made_to_hurt_are_refused() {
+        let nested = |opening: &[u8]| {
+            let mut bytes = vec![0xd9, 0xd9, 0xf7];
+            while bytes.len() + opening.len() <= CERTIFICATE_MAX_BYTES {
+                bytes.extend_from_slice(opening);
+            }
+            bytes
+        };
+        let tree: &[u8] = b"\xa2\x64tree";
+        let forks = [&[0xd9, 0xd9, 0xf7], tree, &[0x83, 1].repeat(30_000)[..]].concat();
+        let huge = [
+            &[0xd9, 0xd9, 0xf7],
+            tree,
+            &[0x82, 3, 0x5b, 0x7f],
+            &[0xff; 7],
+        ]
+        .concat();
+        for bytes in [
+            nested(&[0x81]),
+            nested(&[0xa1, 0x61, b'x']),
+            nested(&[0x9f]),
+            nested(&[0xd9, 0xd9, 0xf7]),
+            forks,
+            huge,
+            vec![0; CERTIFICATE_MAX_BYTES + 1],
+            Vec::new(),
+        ] {
+            let refused = VerifiedCertificate::verify(&bytes, &der(&key(1)), &canister());
+            assert_eq!(refused.unwrap_err(), CertificateError::Malformed);
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config::with_cases(60))]
+        /// Whatever a node makes of a certificate is refused, or is the certificate itself. With a
+        /// delegation too, of which it could try to use another encoding.
+        #[test]
+        fn a_changed_certificate_is_refused(
+            delegated: bool,
+            at: proptest::sample::Index,
+            put in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..4),
+            take in 0usize..4,
+        ) {
+            let (root, subnet) = (key(1), key(2));
+            let tree = tree(&canister(), [3; 32], NOW);
+            let sent = if delegated {
+                sign(tree, &subnet, Some(delegation(&root, &subnet, 9, NOW)))
+            } else {
+                sign(tree, &root, None)
+            };
+            let from = at.index(sent.len());
+            let to = sent.len().min(from + take);
+            let mut received = sent.clone();
+            received.splice(from..to, put);
+            let accepted = VerifiedCertificate::verify(&received, &der(&root), &canister()).is_ok();
+            proptest::prop_assert_eq!(accepted, received == sent);
+        }
+    }
+
     /// Five minutes is fresh, more is not, and neither is the future.
     #[test]
     fn freshness_has_two_sides() {

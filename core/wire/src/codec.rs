@@ -46,3 +46,30 @@ pub fn decode_bounded<T: DeserializeBytes>(bytes: &[u8], limit: usize) -> Result
     }
     decode(bytes)
 }
+
+/// What a canister method returns: 0 ‖ reply, or 1 ‖ error.
+#[must_use]
+pub fn encode_result<T: Serialize, E: Serialize>(result: &Result<T, E>) -> Vec<u8> {
+    let (tag, body) = match result {
+        Ok(reply) => (0, encode(reply)),
+        Err(error) => (1, encode(error)),
+    };
+    let mut out = Vec::with_capacity(1 + body.len());
+    out.push(tag);
+    out.extend_from_slice(&body);
+    out
+}
+
+/// Decodes what [`encode_result`] made.
+///
+/// # Errors
+/// [`CodecError::Malformed`] for anything else.
+pub fn decode_result<T: DeserializeBytes, E: DeserializeBytes>(
+    bytes: &[u8],
+) -> Result<Result<T, E>, CodecError> {
+    match bytes.split_first() {
+        Some((0, reply)) => decode(reply).map(Ok),
+        Some((1, error)) => decode(error).map(Err),
+        _ => Err(CodecError::Malformed),
+    }
+}

@@ -63,12 +63,17 @@ macro_rules! id {
             }
         }
 
+    };
+}
+
+macro_rules! debug_shows_the_id {
+    ($($name:ident),*) => {$(
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, concat!(stringify!($name), "({})"), self)
             }
         }
-    };
+    )*};
 }
 
 fn hex_digit(digit: u8) -> Option<u8> {
@@ -108,6 +113,21 @@ id!(
     /// Where the directory keeps a label.
     DirectoryKey, 32
 );
+
+debug_shows_the_id!(
+    AccountId,
+    DeviceId,
+    QueueId,
+    InboxId,
+    WelcomeLocator,
+    DirectoryKey
+);
+
+impl fmt::Debug for WelcomeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WelcomeId(***)")
+    }
+}
 
 /// The id of a canister: the bytes of its principal, at most 29.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, TlsSize, TlsSerialize)]
@@ -211,5 +231,40 @@ impl DirectoryKey {
     #[must_use]
     pub fn of_label(log_label: &[u8]) -> Self {
         Self(blake3_labelled(label::DIRECTORY_LABEL, &[log_label]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ids may be logged; a welcome id opens a Welcome and is not shown.
+    #[test]
+    fn a_capability_is_not_shown() {
+        assert_eq!(
+            format!("{:?}", DeviceId([0xab; 16])),
+            format!("DeviceId({})", "ab".repeat(16))
+        );
+        assert_eq!(format!("{:?}", WelcomeId([0xab; 32])), "WelcomeId(***)");
+    }
+
+    /// What a user pastes is an id of the right length in hexadecimal, or nothing.
+    #[test]
+    fn ids_are_read_from_hexadecimal() {
+        let id = AccountId([0x5f; 16]);
+        assert_eq!(AccountId::from_hex(&id.to_string()), Some(id));
+        assert_eq!(
+            AccountId::from_hex(&id.to_string().to_uppercase()),
+            Some(id)
+        );
+        for wrong in [
+            "",
+            "5f",
+            &"5f".repeat(17),
+            &"5g".repeat(16),
+            &"é".repeat(16),
+        ] {
+            assert_eq!(AccountId::from_hex(wrong), None, "{wrong}");
+        }
     }
 }

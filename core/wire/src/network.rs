@@ -1,5 +1,7 @@
 //! The network file: the trust root that a client is given (`spec/network.md`).
 
+use std::collections::BTreeSet;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::SigningKey;
@@ -11,6 +13,8 @@ use crate::ids::CanisterId;
 
 /// Largest network file in bytes.
 pub const NETWORK_MAX_BYTES: usize = 64 * 1024;
+/// Longest address in a link in bytes.
+pub const LINK_URL_MAX_BYTES: usize = 1_024;
 /// Where a network serves its file.
 pub const NETWORK_PATH: &str = "/paigham/network.cbor";
 
@@ -72,7 +76,7 @@ pub struct NetworkFile {
     /// What people call it.
     #[n(3)]
     pub name: String,
-    /// One more with each file.
+    /// Rises with each file.
     #[n(4)]
     pub sequence: u64,
     /// Unix seconds.
@@ -107,6 +111,15 @@ pub struct NetworkFile {
     pub development: bool,
 }
 
+/// What every version of the file begins with.
+#[derive(Decode)]
+#[cbor(map)]
+struct Versioned {
+    #[n(1)]
+    version: u16,
+}
+
+/// The published structure: the file's bytes and signatures, ascending by key.
 #[derive(Encode, Decode)]
 struct Signed {
     #[n(0)]
@@ -123,28 +136,29 @@ struct KeySignature {
     signature: ByteArray<64>,
 }
 
-/// Why bytes are not a network file to trust.
+/// Why bytes are not a network file to trust: the rules of `spec/network.md` §2.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NetworkError {
-    /// Not a network file, or one in another encoding than the canonical.
+    /// NET-01, NET-03: not a network file, one in another encoding than the canonical, or with key
+    /// sets or canisters of bad form.
     #[error("not a network file")]
     Malformed,
-    /// A format of the future.
+    /// NET-02: a format of the future.
     #[error("network file of version {0}; this client is too old")]
     Version(u16),
-    /// Too few of its own release keys signed.
-    #[error("too few release keys signed the network file")]
+    /// NET-04, NET-05: too few of its own release keys signed, or a signature does not hold.
+    #[error("too few release keys signed the network file, or a signature does not hold")]
     Signatures,
-    /// Too few of the old file's release keys signed.
+    /// NET-07: too few of the old file's release keys signed.
     #[error("too few of the trusted release keys signed the new network file")]
     NotASuccessor,
-    /// Another network, or a number that does not rise.
+    /// NET-08: another network, or a number that does not rise.
     #[error("the network file does not follow the trusted one")]
     DoesNotFollow,
-    /// Past its expiry.
+    /// NET-09: past its expiry.
     #[error("the network file has expired")]
     Expired,
-    /// A canister that clients need is missing or named wrongly.
+    /// NET-06: a canister that clients need is missing.
     #[error("the network file names no {0}")]
     Missing(&'static str),
 }
@@ -157,24 +171,74 @@ pub struct VerifiedNetwork {
 }
 
 impl NetworkFile {
-    /// Signs the file with release keys; the bytes are what is published.
+    /// Signs the file with release keys, each once; the bytes are what is published.
     ///
     /// # Errors
     /// [`NetworkError::Malformed`] if the file does not encode.
     pub fn sign(&self, keys: &[&SigningKey]) -> Result<Vec<u8>, NetworkError> {
         let file = minicbor::to_vec(self).map_err(|_| NetworkError::Malformed)?;
-        let signatures = keys
+        let mut signatures: Vec<_> = keys
             .iter()
             .map(|key| KeySignature {
                 key: key.verifying_key().to_bytes().into(),
                 signature: sign(key, label::NETWORK_FILE, &[&file]).into(),
             })
             .collect();
+        signatures.sort_by(|a, b| a.key[..].cmp(&b.key[..]));
+        signatures.dedup_by(|a, b| a.key == b.key);
         minicbor::to_vec(Signed {
             file: file.into(),
             signatures,
         })
         .map_err(|_| NetworkError::Malformed)
+    }
+
+    /// Whether key sets and canisters are as `spec/network.md` wants them.
+    fn is_well_formed(&self) -> bool {
+        let ids: BTreeSet<_> = self.canisters.iter().map(|entry| &entry.id[..]).collect();
+        self.release.is_well_formed()
+            && self.release.threshold > 0
+            && self.authority.is_well_formed()
+            && ids.len() == self.canisters.len()
+            && ids
+                .iter()
+                .all(|id| !id.is_empty() && CanisterId::new(id).is_some())
+    }
+}
+
+impl KeySet {
+    /// Ascending keys, of which some, but no more than there are, must sign.
+    fn is_well_formed(&self) -> bool {
+        let ascending = self.keys.windows(2).all(|pair| pair[0][..] < pair[1][..]);
+        ascending
+            && self.threshold as usize <= self.keys.len()
+            && (self.threshold == 0) == self.keys.is_empty()
+    }
+
+    /// How many keys of the set signed.
+    fn count(&self, signed: &Signed) -> usize {
+        let signs = |key: &&ByteArray<32>| signed.signatures.iter().any(|by| by.key == **key);
+        self.keys.iter().filter(signs).count()
+    }
+
+    fn is_met_by(&self, signed: &Signed) -> bool {
+        self.count(signed) >= self.threshold as usize
+    }
+}
+
+impl Signed {
+    /// Whether the signatures ascend by key and every one holds, spare ones too. Whose they may be
+    /// is not asked: a successor carries those of keys that only the file before it names.
+    fn holds(&self) -> bool {
+        let ascending = self
+            .signatures
+            .windows(2)
+            .all(|pair| pair[0].key[..] < pair[1].key[..]);
+        ascending
+            && self
+                .signatures
+                .iter()
+                .all(|by| verify(&by.key, &by.signature, label::NETWORK_FILE, &[&self.file]))
     }
 }
 
@@ -201,7 +265,7 @@ impl VerifiedNetwork {
     /// [`NetworkError`].
     pub fn successor(&self, bytes: &[u8], now_seconds: u64) -> Result<Self, NetworkError> {
         let (verified, signed) = Self::open(bytes)?;
-        if signed_by(&self.file.release, &signed) < self.file.release.threshold as usize {
+        if !self.file.release.is_met_by(&signed) {
             return Err(NetworkError::NotASuccessor);
         }
         if verified.file.network != self.file.network
@@ -228,19 +292,17 @@ impl VerifiedNetwork {
             return Err(NetworkError::Malformed);
         }
         let signed: Signed = canonical(bytes)?;
-        let file: NetworkFile = canonical(&signed.file)?;
-        if file.version != 1 {
-            return Err(NetworkError::Version(file.version));
+        // The version first: a later one may have fields that this one does not know.
+        let Versioned { version } =
+            minicbor::decode(&signed.file).map_err(|_| NetworkError::Malformed)?;
+        if version != 1 {
+            return Err(NetworkError::Version(version));
         }
-        let release = &file.release;
-        let ascending = release
-            .keys
-            .windows(2)
-            .all(|pair| pair[0][..] < pair[1][..]);
-        if release.threshold == 0 || !ascending {
+        let file: NetworkFile = canonical(&signed.file)?;
+        if !file.is_well_formed() {
             return Err(NetworkError::Malformed);
         }
-        if signed_by(release, &signed) < release.threshold as usize {
+        if !signed.holds() || !file.release.is_met_by(&signed) {
             return Err(NetworkError::Signatures);
         }
         let verified = Self {
@@ -317,22 +379,6 @@ fn canonical<T: Encode<()> + for<'a> Decode<'a, ()>>(bytes: &[u8]) -> Result<T, 
     }
 }
 
-/// How many distinct keys of the set signed.
-fn signed_by(set: &KeySet, signed: &Signed) -> usize {
-    let signs = |key: &&ByteArray<32>| {
-        signed.signatures.iter().any(|signature| {
-            signature.key == **key
-                && verify(
-                    key,
-                    &signature.signature,
-                    label::NETWORK_FILE,
-                    &[&signed.file],
-                )
-        })
-    };
-    set.keys.iter().filter(signs).count()
-}
-
 /// `paigham:n/<base64url BLAKE3 of the file>?at=<url>`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkLink {
@@ -349,7 +395,8 @@ impl NetworkLink {
         let (hash, at) = text.strip_prefix("paigham:n/")?.split_once("?at=")?;
         let hash = URL_SAFE_NO_PAD.decode(hash).ok()?.try_into().ok()?;
         let is_web = at.starts_with("http://") || at.starts_with("https://");
-        (is_web && at.len() <= 1024).then(|| Self {
+        let is_one_word = !at.contains(|c: char| c.is_whitespace() || c.is_control());
+        (is_web && is_one_word && at.len() <= LINK_URL_MAX_BYTES).then(|| Self {
             hash,
             at: at.to_owned(),
         })
@@ -445,13 +492,105 @@ mod tests {
             VerifiedNetwork::first(&stranger, NOW),
             Err(NetworkError::Signatures)
         );
+    }
+
+    /// A spare signature is no room for others: broken, repeated or out of order it spoils the file,
+    /// although enough of the rest holds.
+    #[test]
+    fn spare_signatures_hold_too() {
+        let release = keys(&[1, 2, 3], 1);
+        let signed = file(1, release.clone()).sign(&[&key(3), &key(1)]).unwrap();
+        assert_eq!(
+            file(1, release).sign(&[&key(1), &key(3), &key(1)]).unwrap(),
+            signed
+        );
+        assert!(VerifiedNetwork::first(&signed, NOW).is_ok());
         for at in 0..signed.len() {
             let mut flipped = signed.clone();
             flipped[at] ^= 1;
-            let accepted = VerifiedNetwork::first(&flipped, NOW);
-            // A flipped bit of a spare signature would leave enough; here none is spare.
-            assert!(accepted.is_err(), "byte {at}");
+            assert!(VerifiedNetwork::first(&flipped, NOW).is_err(), "byte {at}");
         }
+        let altered = |change: &dyn Fn(&mut Vec<KeySignature>)| {
+            let mut parts: Signed = minicbor::decode(&signed).unwrap();
+            change(&mut parts.signatures);
+            VerifiedNetwork::first(&minicbor::to_vec(&parts).unwrap(), NOW).map(|_| ())
+        };
+        assert_eq!(altered(&|_| ()), Ok(()));
+        assert_eq!(
+            altered(&|signatures| signatures.reverse()),
+            Err(NetworkError::Signatures)
+        );
+        let again = |signatures: &mut Vec<KeySignature>| {
+            let first = &signatures[0];
+            let copy = KeySignature {
+                key: first.key,
+                signature: first.signature,
+            };
+            signatures.insert(0, copy);
+        };
+        assert_eq!(altered(&again), Err(NetworkError::Signatures));
+        assert_eq!(
+            altered(&|signatures| signatures[1].signature = [0; 64].into()),
+            Err(NetworkError::Signatures)
+        );
+    }
+
+    /// A file of a later version is told from nonsense, whatever fields it has: its reader is to
+    /// update the app.
+    #[test]
+    fn a_later_version_is_named() {
+        #[derive(Encode)]
+        #[cbor(map)]
+        struct Later {
+            #[n(1)]
+            version: u16,
+            #[n(2)]
+            network: u8,
+            #[n(99)]
+            news: Vec<u8>,
+        }
+        let later = Later {
+            version: 2,
+            network: 0,
+            news: vec![1, 2],
+        };
+        let bytes = minicbor::to_vec(Signed {
+            file: minicbor::to_vec(later).unwrap().into(),
+            signatures: Vec::new(),
+        })
+        .unwrap();
+        assert_eq!(
+            VerifiedNetwork::first(&bytes, NOW),
+            Err(NetworkError::Version(2))
+        );
+    }
+
+    /// Key sets that nobody could meet or anybody could, and canisters that are two things at
+    /// once, are refused even when well signed.
+    #[test]
+    fn a_file_of_bad_form_is_refused() {
+        let refused = |change: &dyn Fn(&mut NetworkFile)| {
+            let mut file = file(1, keys(&[1], 1));
+            change(&mut file);
+            VerifiedNetwork::first(&file.sign(&[&key(1)]).unwrap(), NOW).unwrap_err()
+        };
+        let malformed: [&dyn Fn(&mut NetworkFile); 8] = [
+            &|file| file.release.threshold = 0,
+            &|file| file.release.threshold = 2,
+            &|file| file.release.keys.insert(0, file.release.keys[0]),
+            &|file| file.authority = keys(&[1, 2], 0),
+            &|file| file.authority = keys(&[1, 2], 3),
+            &|file| file.canisters[1].id = file.canisters[0].id.clone(),
+            &|file| file.canisters[1].id = vec![1; 30].into(),
+            &|file| file.canisters[1].id = Vec::new().into(),
+        ];
+        for (index, change) in malformed.into_iter().enumerate() {
+            assert_eq!(refused(change), NetworkError::Malformed, "case {index}");
+        }
+        assert_eq!(
+            refused(&|file| file.canisters.truncate(1)),
+            NetworkError::Missing("relay")
+        );
     }
 
     /// The next file needs the old keys' signatures too, a higher number and the same network.
@@ -490,8 +629,19 @@ mod tests {
         assert_eq!(parsed, link);
         assert!(parsed.matches(&signed));
         assert!(!parsed.matches(&signed[1..]));
-        for wrong in ["", "paigham:n/abc?at=http://a", "paigham:n/", "http://a"] {
-            assert_eq!(NetworkLink::parse(wrong), None);
+        let good = link.to_string();
+        let wrong = [
+            "",
+            "paigham:n/",
+            "http://a",
+            "paigham:n/abc?at=http://a",
+            &good.replace("http:", "file:"),
+            &format!("{good} {good}"),
+            &format!("{good}\n"),
+            &format!("{good}{}", "x".repeat(LINK_URL_MAX_BYTES)),
+        ];
+        for wrong in wrong {
+            assert_eq!(NetworkLink::parse(wrong), None, "{wrong}");
         }
     }
 }

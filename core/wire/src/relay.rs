@@ -2,14 +2,14 @@
 //! (`spec/protocol.md` §6.2).
 //!
 //! Every method takes one blob and returns one: 0 and the reply, or 1 and a [`RelayError`]
-//! ([`encode_result`], [`decode_result`]). `append_batch` takes plain posts one after another
+//! ([`crate::codec::encode_result`]). `append_batch` takes plain posts one after another
 //! ([`crate::frame`]).
 
 use ed25519_dalek::SigningKey;
-use tls_codec::{DeserializeBytes, Serialize, TlsDeserializeBytes, TlsSerialize, TlsSize, VLBytes};
+use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize, VLBytes};
 
 use crate::chain::EntryDigest;
-use crate::codec::{CodecError, decode, encode};
+use crate::codec::encode;
 use crate::frame::HEADER_BYTES;
 use crate::hash::{Hash, blake3, blake3_labelled, label, sign, verify};
 use crate::ids::{CanisterId, InboxId, QueueId, WelcomeId, WelcomeLocator};
@@ -688,33 +688,6 @@ pub enum RelayError {
     #[error("no certificate at hand")]
     #[tls_codec(discriminant = 11)]
     NoCertificate,
-}
-
-/// 0 ‖ reply, or 1 ‖ error.
-#[must_use]
-pub fn encode_result<T: Serialize, E: Serialize>(result: &Result<T, E>) -> Vec<u8> {
-    let (tag, body) = match result {
-        Ok(reply) => (0, encode(reply)),
-        Err(error) => (1, encode(error)),
-    };
-    let mut out = Vec::with_capacity(1 + body.len());
-    out.push(tag);
-    out.extend_from_slice(&body);
-    out
-}
-
-/// Decodes what [`encode_result`] made.
-///
-/// # Errors
-/// [`CodecError::Malformed`] for anything else.
-pub fn decode_result<T: DeserializeBytes, E: DeserializeBytes>(
-    bytes: &[u8],
-) -> Result<Result<T, E>, CodecError> {
-    match bytes.split_first() {
-        Some((0, reply)) => decode(reply).map(Ok),
-        Some((1, error)) => decode(error).map(Err),
-        _ => Err(CodecError::Malformed),
-    }
 }
 
 impl From<PostRefusal> for RelayError {

@@ -4,12 +4,20 @@
 //! protocol and a commit of its own. `by_hand` computes the hashes again from the prose of
 //! `spec/protocol.md`, without this crate, so that code and prose cannot drift apart together.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 #[path = "vectors/by_hand.rs"]
 mod by_hand;
+#[path = "vectors/directory.rs"]
+mod directory;
 #[path = "vectors/envelope.rs"]
 mod envelope;
+#[path = "vectors/identity.rs"]
+mod identity;
 #[path = "vectors/map.rs"]
 mod map;
+#[path = "vectors/network.rs"]
+mod network;
 #[path = "vectors/protocol.rs"]
 mod protocol;
 #[path = "vectors/relay.rs"]
@@ -19,7 +27,7 @@ use std::path::PathBuf;
 
 use paigham_wire::codec::{decode, encode};
 use paigham_wire::ids::CanisterId;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tls_codec::{DeserializeBytes, Serialize};
 
 fn path(name: &str) -> PathBuf {
@@ -46,24 +54,21 @@ fn check(name: &str, computed: &Value) {
         let text = serde_json::to_string_pretty(computed).unwrap();
         std::fs::write(path(name), text + "\n").unwrap();
     }
-    compare(name, &read(name), computed);
+    let difference = difference(name, &read(name), computed);
+    assert_eq!(difference, None, "(where, written, computed)");
 }
 
-/// Goes down to where two values differ, so that a failure names the vector.
-fn compare(at: &str, written: &Value, computed: &Value) {
+/// Goes down to the first place where two values differ, so that a failure names the vector.
+fn difference(at: &str, written: &Value, computed: &Value) -> Option<(String, Value, Value)> {
+    let same_keys = |a: &Map<String, Value>, b: &Map<String, Value>| a.keys().eq(b.keys());
     match (written, computed) {
-        (Value::Object(a), Value::Object(b)) if a.keys().all(|key| b.contains_key(key)) => {
-            for (key, value) in b {
-                let written = a.get(key).unwrap_or(&Value::Null);
-                compare(&format!("{at}/{key}"), written, value);
-            }
-        }
-        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
-            for (index, (a, b)) in a.iter().zip(b).enumerate() {
-                compare(&format!("{at}/{index}"), a, b);
-            }
-        }
-        _ => assert_eq!(written, computed, "{at}"),
+        (Value::Object(a), Value::Object(b)) if same_keys(a, b) => a
+            .iter()
+            .find_map(|(key, a)| difference(&format!("{at}/{key}"), a, &b[key])),
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => (0..a.len())
+            .find_map(|index| difference(&format!("{at}/{index}"), &a[index], &b[index])),
+        _ if written == computed => None,
+        _ => Some((at.to_owned(), written.clone(), computed.clone())),
     }
 }
 
@@ -83,8 +88,8 @@ fn canister() -> CanisterId {
     CanisterId::new(&[0, 0, 0, 0, 0, 0, 0, 7, 1, 1]).unwrap()
 }
 
-/// Ids, hashes, frames, chains, keys, leaves, envelopes and the relay's messages are those of
-/// `protocol.json`.
+/// Ids, hashes, frames, chains, keys, leaves, envelopes and the messages of relay and
+/// directory are those of `protocol.json`.
 #[test]
 fn protocol_json() {
     let computed = json!({
@@ -97,6 +102,7 @@ fn protocol_json() {
         "leaves": protocol::leaves(),
         "envelope": envelope::all(),
         "relay": relay::all(),
+        "directory": directory::all(),
     });
     check("protocol.json", &computed);
 }
@@ -105,4 +111,40 @@ fn protocol_json() {
 #[test]
 fn map_json() {
     check("map.json", &map::all());
+}
+
+/// The records of one account, from its create to the delete that it thinks better of, and records
+/// that do not follow, are those of `identity.json`.
+#[test]
+fn identity_json() {
+    check("identity.json", &identity::all());
+}
+
+/// Network files, their hashes and links are those of `network.json`.
+#[test]
+fn network_json() {
+    check("network.json", &network::all());
+}
+
+/// A vector that was changed, taken out or added by hand is noticed, and told by its place.
+#[test]
+fn a_changed_vector_is_noticed() {
+    let good = json!({ "a": [{ "x": "00", "y": null }], "b": 1 });
+    assert_eq!(difference("v", &good, &good), None);
+    let others = [
+        (
+            json!({ "a": [{ "x": "01", "y": null }], "b": 1 }),
+            "v/a/0/x",
+        ),
+        (json!({ "a": [{ "x": "00" }], "b": 1 }), "v/a/0"),
+        (json!({ "a": [], "b": 1 }), "v/a"),
+        (
+            json!({ "a": [{ "x": "00", "y": null }], "b": 1, "c": 2 }),
+            "v",
+        ),
+    ];
+    for (written, place) in others {
+        let (at, _, _) = difference("v", &written, &good).unwrap();
+        assert_eq!(at, place);
+    }
 }

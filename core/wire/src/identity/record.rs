@@ -43,10 +43,10 @@ pub enum RecordKind {
     /// Adds one device.
     #[tls_codec(discriminant = 2)]
     DeviceAdd,
-    /// Changes keys or inbox of one device.
+    /// Changes keys, inbox or shard of one device.
     #[tls_codec(discriminant = 3)]
     DeviceRekey,
-    /// Removes devices, with a fresh identity key.
+    /// Removes devices, with a fresh identity key: one that has never counted before.
     #[tls_codec(discriminant = 4)]
     DeviceRemove,
     /// A fresh identity key.
@@ -58,7 +58,7 @@ pub enum RecordKind {
     /// By the recovery key: a fresh identity key and the devices that remain; counts after 72 h.
     #[tls_codec(discriminant = 7)]
     Recover,
-    /// For 7 days nothing but Recover and RecoveryChange.
+    /// For 7 days, or until a Recover counts, nothing but Recover and RecoveryChange.
     #[tls_codec(discriminant = 8)]
     Freeze,
     /// Ends the account; counts after 72 h.

@@ -14,34 +14,36 @@ pub const DELETE_DELAY_NS: u64 = 72 * HOUR_NS;
 /// How long a Freeze lasts.
 pub const FREEZE_NS: u64 = 7 * 24 * HOUR_NS;
 
-/// Why a record does not follow.
+/// Why a record does not follow: the rules of `spec/identity.md` §6, in the order of the checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Rejected {
-    /// Another format version, account, or devices that are too many or not ascending.
+    /// IDN-01: another format version, devices that are too many or not ascending, roles likewise.
     #[error("the record is not well formed")]
     Malformed,
-    /// The account id is not that of the first keys, or the first record is no create.
+    /// IDN-02: the account id is not that of the first keys, or the first record is no create.
     #[error("the record does not make this account")]
     NotACreate,
-    /// Version, previous hash or key-change reference are not those that follow.
+    /// IDN-05: account, version, previous hash or key change are not those that follow.
     #[error("the record does not follow the newest one")]
     DoesNotFollow,
-    /// It is older than the record before it.
+    /// IDN-03: it is older than the record before it.
     #[error("the record's time lies before that of the record before it")]
     TimeGoesBack,
-    /// A signature that the kind needs is missing, wrong, or by another key.
+    /// IDN-09: a signature that the kind needs is missing, wrong, or by another key, or there is
+    /// one too many.
     #[error("the record lacks a signature that its kind needs")]
     NotAuthorised,
-    /// It changes what its kind may not change, or not what it must.
+    /// IDN-07, IDN-08: it changes what its kind may not change, not what it must, or to a key that
+    /// counted before.
     #[error("the record changes something else than its kind says")]
     WrongChange,
-    /// A freeze is on.
+    /// IDN-06: a freeze is on.
     #[error("the account is frozen")]
     Frozen,
-    /// A recover is pending.
+    /// IDN-06: a recover is pending.
     #[error("a recover is pending")]
     RecoverPending,
-    /// The account has been deleted.
+    /// IDN-04: the account has been deleted.
     #[error("the account is deleted")]
     Deleted,
 }
@@ -73,6 +75,9 @@ pub struct AccountState {
     /// Version, hash and time of the newest record.
     newest: (u32, Hash, u64),
     standing: Standing,
+    /// Identity keys that counted once: removed devices and thieves may hold them, so none of them
+    /// counts again.
+    former_keys: Vec<Hash>,
     pending: Option<Pending>,
     frozen_until: u64,
     deleted_at: Option<u64>,
@@ -109,6 +114,7 @@ impl AccountState {
             account: content.account,
             newest: (0, hash, accepted_at),
             standing: standing_of(record, (0, hash)),
+            former_keys: Vec::new(),
             pending: None,
             frozen_until: 0,
             deleted_at: None,
@@ -158,7 +164,7 @@ impl AccountState {
             RecordKind::DeviceAdd | RecordKind::DeviceRekey => {
                 state.standing.devices = next.devices;
             }
-            RecordKind::DeviceRemove | RecordKind::Rotate => state.standing = next,
+            RecordKind::DeviceRemove | RecordKind::Rotate => state.change_identity(next),
             RecordKind::RecoveryChange => {
                 state.standing = next;
                 state.pending = None;
@@ -180,15 +186,18 @@ impl AccountState {
         Ok(state)
     }
 
-    /// What counts at a time.
+    /// What counts at a time; of a deleted account, what counted last.
     #[must_use]
     pub fn at(&self, now: u64) -> Standing {
         self.settled(now).standing
     }
 
-    /// The device of an id that counts at a time.
+    /// The device of an id that counts at a time; a deleted account has none.
     #[must_use]
     pub fn device_at(&self, device: &DeviceId, now: u64) -> Option<DeviceEntry> {
+        if self.is_deleted(now) {
+            return None;
+        }
         self.at(now)
             .devices
             .into_iter()
@@ -235,10 +244,15 @@ impl AccountState {
     fn settled(&self, now: u64) -> Self {
         let mut state = self.clone();
         if let Some(pending) = state.pending.take_if(|pending| pending.counts_at <= now) {
-            state.standing = pending.standing;
+            state.change_identity(pending.standing);
             state.frozen_until = 0;
         }
         state
+    }
+
+    fn change_identity(&mut self, next: Standing) {
+        self.former_keys.push(self.standing.identity_key);
+        self.standing = next;
     }
 
     /// Whether freeze and pending recover let a kind pass.
@@ -261,6 +275,7 @@ impl AccountState {
         let content = &record.content;
         let now = &self.standing;
         let same_identity = content.identity_key == now.identity_key;
+        let fresh_identity = !same_identity && !self.former_keys.contains(&content.identity_key);
         let same_recovery = content.recovery_key_hash == now.recovery_key_hash;
         let same_devices = content.devices == now.devices;
         let (changed_well, roles): (bool, &[Role]) = match content.kind {
@@ -274,11 +289,11 @@ impl AccountState {
                 &[Role::Identity],
             ),
             RecordKind::DeviceRemove => (
-                !same_identity && same_recovery && !same_devices && self.keeps_some(content),
+                fresh_identity && same_recovery && !same_devices && self.keeps_some(content),
                 &[Role::Identity, Role::NewIdentity],
             ),
             RecordKind::Rotate => (
-                !same_identity && same_recovery && same_devices,
+                fresh_identity && same_recovery && same_devices,
                 &[Role::Identity, Role::NewIdentity],
             ),
             RecordKind::RecoveryChange => (
@@ -286,7 +301,7 @@ impl AccountState {
                 &[Role::Identity, Role::Recovery],
             ),
             RecordKind::Recover => (
-                !same_identity && same_recovery && self.keeps_some(content),
+                fresh_identity && same_recovery && self.keeps_some(content),
                 &[Role::Recovery],
             ),
             RecordKind::Freeze => {
@@ -331,18 +346,18 @@ impl AccountState {
 
     fn rekeys_one(&self, content: &super::RecordContent) -> bool {
         let before = &self.standing.devices;
-        let same_ids = content.devices.len() == before.len()
+        let same_devices = content.devices.len() == before.len()
             && content
                 .devices
                 .iter()
                 .zip(before)
-                .all(|(new, old)| new.device == old.device);
+                .all(|(new, old)| new.device == old.device && new.added_at == old.added_at);
         let changed = content
             .devices
             .iter()
             .zip(before)
             .filter(|(new, old)| new != old);
-        same_ids && changed.count() == 1
+        same_devices && changed.count() == 1
     }
 
     fn keeps_some(&self, content: &super::RecordContent) -> bool {

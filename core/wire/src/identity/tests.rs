@@ -7,6 +7,8 @@ use super::*;
 use crate::codec::encode;
 use crate::ids::{AccountId, CanisterId, DeviceId, InboxId};
 
+mod table;
+
 const HOUR: u64 = 3_600 * 1_000_000_000;
 const T0: u64 = 1_700_000_000 * 1_000_000_000;
 

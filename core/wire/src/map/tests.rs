@@ -258,3 +258,16 @@ fn only_shown_values_are_looked_up() {
         pairs.get(key).cloned()
     });
 }
+
+/// The smallest inner node has two bytes, its own and one of an empty side, and becomes one
+/// allocation of two nodes: so much memory do bytes of a stranger take, and no more.
+#[test]
+fn a_witness_takes_bounded_memory() {
+    let inner = size_of::<(witness::Node, witness::Node)>();
+    assert!(inner <= 2 * 72, "{inner} bytes");
+    let deepest = [&[1, 0].repeat(255)[..], &[1, 3], &[1; 32], &[3], &[1; 32]].concat();
+    let witness = Witness::decode(&deepest).unwrap();
+    assert_eq!(witness.encode(), deepest);
+    assert_eq!(witness.get(&[0xff; 32]), Err(WitnessError::NotShown));
+    assert_eq!(witness.get(&[0; 32]), Ok(Found::Absent));
+}

@@ -1,4 +1,4 @@
-//! The hashes of `protocol.json` again, from the prose of `spec/protocol.md` and its inputs alone.
+//! The bytes and hashes of the vectors again, from the prose of `spec/` and their inputs alone.
 //!
 //! Nothing of `paigham_wire` is used here: a slip in the code would otherwise be written into the
 //! vectors and stay.
@@ -289,6 +289,387 @@ fn maps_are_hashed_as_the_prose_says() {
             let bytes = bytes(witness);
             assert_eq!(witness_root(&mut &bytes[..]), root, "{}", map["what"]);
         }
+    }
+}
+
+/// A vector of bytes behind its length in one, two or four bytes.
+fn opaque(bytes: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(bytes.len()).unwrap();
+    let prefix = match length {
+        0..64 => vec![u8::try_from(length).unwrap()],
+        64..16_384 => (0x4000 | length).to_be_bytes()[2..].to_vec(),
+        _ => (0x8000_0000 | length).to_be_bytes().to_vec(),
+    };
+    [&prefix, bytes].concat()
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().unwrap().iter()
+}
+
+fn big(value: &Value) -> u64 {
+    value.as_str().unwrap().parse().unwrap()
+}
+
+/// §4.1, §4.5, §4.6: exporter labels, credential and policies.
+#[test]
+fn what_a_group_holds_is_as_the_prose_says() {
+    let envelope = &read("protocol.json")["envelope"];
+    let labels =
+        ["envelope", "control", "mac", "read token"].map(|use_| format!("paigham/1 {use_}"));
+    assert!(list(&envelope["exporter_labels"]).eq(labels.iter()));
+    let credential = [&[0, 1][..], &[1; 16], &[2; 16], &[0, 0, 0, 3]].concat();
+    assert_eq!(bytes(&envelope["credential"]), credential);
+    assert_eq!(number(&envelope["group_policy_extension_type"]), 0xf0a1);
+    let direct = [
+        &[0, 1][..],
+        &[0, 1],
+        &[32],
+        &[1; 16],
+        &[2; 16],
+        &1u64.to_be_bytes(),
+    ]
+    .concat();
+    let name = opaque("پیغام".as_bytes());
+    let sequence = 0x0102_0304_0506_0708u64.to_be_bytes();
+    let group = [&[0, 1][..], &name, &[2, 16], &[1; 16], &sequence].concat();
+    assert_eq!(bytes(&envelope["group_policies"][0]["encoded"]), direct);
+    assert_eq!(bytes(&envelope["group_policies"][1]["encoded"]), group);
+}
+
+/// §4.2, §4.4, §5.2: the plaintext of an envelope, its proof and its extensions.
+#[test]
+fn plaintexts_are_as_the_prose_says() {
+    let plaintext = &read("protocol.json")["envelope"]["plaintext"];
+    let record = [
+        &0x0102_0304_0506_0708u64.to_be_bytes()[..],
+        &opaque(&[0xee; 70]),
+    ]
+    .concat();
+    let parts = [
+        &[1; 16][..],
+        &opaque(&record),
+        &opaque(b"certificate"),
+        &opaque(b"witness"),
+    ];
+    let proof = parts.concat();
+    assert_eq!(bytes(&plaintext["directory_map_proof"]), proof);
+    let joiner = [[1; 16].to_vec(), vec![2; 16], vec![3; 32]].concat();
+    let welcomes = [&opaque(&joiner)[..], &[4; 32]].concat();
+    assert_eq!(bytes(&plaintext["welcomes"]), welcomes);
+    let authenticator = bytes(&plaintext["epoch_authenticator"]);
+    let authenticator = h("paigham/1 epoch authenticator", &[&authenticator]);
+    let gossip = [&[0, 0, 0, 9][..], &[5; 32], &authenticator].concat();
+    assert_eq!(bytes(&plaintext["gossip"]), gossip);
+    let self_removes = opaque(&[opaque(b"first"), opaque(b"second")].concat());
+    assert_eq!(bytes(&plaintext["self_removes"]), self_removes);
+    let typed = |number: u16, data: &[u8]| [&number.to_be_bytes()[..], &opaque(data)].concat();
+    let proofs = opaque(&typed(1, &proof));
+    let extensions = [
+        typed(1, &welcomes),
+        typed(2, &gossip),
+        typed(3, &self_removes),
+        typed(0xfff0, b"unknown"),
+    ];
+    let extensions = opaque(&extensions.concat());
+    let message = opaque(b"an MLSMessage");
+    let encoded = [&[1], &message[..], &proofs, &extensions].concat();
+    assert_eq!(bytes(&plaintext["encoded"]), encoded);
+    let without = [&[1], &message[..], &[0, 0]].concat();
+    assert_eq!(bytes(&plaintext["encoded_without_proofs"]), without);
+    let authenticated = bytes(&plaintext["authenticated_data"]);
+    assert_eq!(authenticated[..32], [0xa1; 32]);
+    assert_eq!(authenticated[32..36], 0x6564_a5b6u32.to_be_bytes());
+}
+
+/// §5: Welcome wrapper, pointer, and what they are sealed with.
+#[test]
+fn joining_is_as_the_prose_says() {
+    let vectors = read("protocol.json");
+    let joining = &vectors["envelope"]["joining"];
+    let wrapper = [
+        &[1],
+        &opaque(b"an MLSMessage")[..],
+        &[1; 32],
+        &[2; 32],
+        &[0, 0, 0, 3, 0, 0, 0, 4],
+        &[5; 32],
+        &[6; 32],
+        &[0],
+    ];
+    assert_eq!(bytes(&joining["wrapper"]), wrapper.concat());
+    let queue = [0xa1; 32];
+    let pointer = [&[1][..], &canister(&vectors), &queue, &[7; 32], &[8; 32]].concat();
+    assert_eq!(bytes(&joining["pointer"]), pointer);
+    let sealed = [opaque(&[9; 1120]), opaque(&[10; 100])].concat();
+    assert_eq!(bytes(&joining["sealed_pointer"]), sealed);
+    for (name, label, id) in [
+        ("wrapper_aad", "paigham/1 welcome", queue),
+        ("tree_aad", "paigham/1 tree", queue),
+        ("pointer_info", "paigham/1 pointer", [0xa2; 32]),
+    ] {
+        assert_eq!(bytes(&joining[name]), input(label, &[&id]), "{name}");
+    }
+}
+
+/// §6.2: replies of every method begin with 0 or 1, and errors have one number each.
+#[test]
+fn replies_are_as_the_prose_says() {
+    let vectors = read("protocol.json");
+    let position = [
+        &0x0102_0304u32.to_be_bytes()[..],
+        &0x0506_0708_090a_0b0cu64.to_be_bytes(),
+    ];
+    let position = position.concat();
+    let replies = &vectors["relay"]["replies"];
+    assert_eq!(bytes(&replies["deposit"]), position);
+    assert_eq!(bytes(&replies["ok"]), [&[0], &position[..]].concat());
+    let ping = bytes(&vectors["directory"]["ping"]);
+    assert_eq!(ping, [9; 32]);
+    assert_eq!(
+        bytes(&vectors["directory"]["ok"]),
+        [&[0], &position[..]].concat()
+    );
+    let mut outcomes: Vec<u8> = [1, 2]
+        .iter()
+        .flat_map(|kind| [&[*kind], &position[..]].concat())
+        .collect();
+    outcomes.extend((1..=13).flat_map(|refusal| [3, refusal]));
+    assert_eq!(bytes(&replies["append_batch"]), opaque(&outcomes));
+    let mut errors: Vec<Vec<u8>> = [1, 2, 4, 6, 7, 8, 9, 10, 11]
+        .iter()
+        .map(|n| vec![1, *n])
+        .collect();
+    errors.extend((1..=13).map(|refusal| vec![1, 3, refusal]));
+    errors.push(vec![1, 5, 1, 2, 3, 4, 5, 6, 7, 8]);
+    let written: Vec<_> = list(&vectors["relay"]["errors"])
+        .map(|error| bytes(&error["reply"]))
+        .collect();
+    assert_eq!(written, errors);
+    let written: Vec<_> = list(&vectors["directory"]["errors"])
+        .map(|error| bytes(&error["reply"]))
+        .collect();
+    assert_eq!(written, (1..=6).map(|n| vec![1, n]).collect::<Vec<_>>());
+}
+
+/// `spec/identity.md`: a device entry and every record, field by field; hashes, signatures, and
+/// that each record names the one before.
+#[test]
+fn records_are_as_the_tables_say() {
+    let vectors = read("identity.json");
+    let entry = [
+        &[1; 16][..],
+        &[2; 32],
+        &[29],
+        &[3; 29],
+        &[4; 32],
+        &[5; 32],
+        &[6; 8],
+    ];
+    assert_eq!(bytes(&vectors["device_entry"]), entry.concat());
+    let (mut previous, mut recovery_hash) = (vec![0; 32], Vec::new());
+    for (version, record) in (0u32..).zip(list(&vectors["records"])) {
+        let what = record["what"].as_str().unwrap();
+        let field = |name: &str| bytes(&record["content"][name]);
+        let devices: Vec<u8> = list(&record["content"]["devices"])
+            .flat_map(bytes)
+            .collect();
+        let content = [
+            &[0, 1],
+            &field("account")[..],
+            &version.to_be_bytes(),
+            &field("identity_key"),
+            &field("recovery_key_hash"),
+            &opaque(&devices),
+            &previous,
+            &number(&record["content"]["key_change_version"]).to_be_bytes(),
+            &field("key_change_hash"),
+            &field("kind"),
+        ];
+        let content = content.concat();
+        let mut signatures = Vec::new();
+        for by in list(&record["authorisation"]) {
+            let (key, signature) = (bytes(&by["key"]), bytes(&by["signature"]));
+            let parts: [&[u8]; 1] = [&content];
+            assert!(
+                signed(&key, &signature, "paigham/1 record signature", &parts),
+                "{what}"
+            );
+            let role = number(&by["role"]);
+            if role == 3 {
+                let hash = Sha256::digest(input("paigham/1 recovery key", &[&key])).to_vec();
+                let counts = if version == 0 {
+                    field("recovery_key_hash")
+                } else {
+                    recovery_hash.clone()
+                };
+                assert_eq!(hash, counts, "{what}");
+            }
+            signatures.extend([vec![u8::try_from(role).unwrap()], key, signature].concat());
+        }
+        let encoded = [content, opaque(&signatures)].concat();
+        assert_eq!(bytes(&record["record"]), encoded, "{what}");
+        let hash = Sha256::digest(input("paigham/1 record", &[&encoded])).to_vec();
+        assert_eq!(bytes(&record["hash"]), hash, "{what}");
+        assert_eq!(field("previous"), previous, "{what}");
+        previous = hash;
+        recovery_hash = field("recovery_key_hash");
+    }
+    let create = &vectors["records"][0]["content"];
+    let kind = bytes(&create["kind"]);
+    assert_eq!(kind[0], 1);
+    let fixed = [
+        bytes(&create["identity_key"]),
+        bytes(&create["recovery_key_hash"]),
+        kind[1..].to_vec(),
+    ];
+    let id = Sha256::digest(input("paigham/1 account id", &[&fixed.concat()]));
+    assert_eq!(bytes(&create["account"]), id[..16]);
+    let kinds: Vec<_> = list(&vectors["records"])
+        .map(|record| bytes(&record["content"]["kind"])[0])
+        .collect();
+    assert_eq!(kinds, [1, 2, 3, 4, 5, 7, 8, 6, 9, 8]);
+}
+
+/// `spec/identity.md`: the delays, and the kit.
+#[test]
+fn delays_and_kit_are_as_the_prose_says() {
+    let vectors = read("identity.json");
+    let hours = |hours: u64| hours * 3_600 * 1_000_000_000;
+    let delays = &vectors["delays_ns"];
+    assert_eq!(big(&delays["recover"]), hours(72));
+    assert_eq!(big(&delays["delete"]), hours(72));
+    assert_eq!(big(&delays["freeze"]), hours(7 * 24));
+    let kit = &vectors["recovery_kit"];
+    let seed: [u8; 32] = bytes(&kit["random"]).try_into().unwrap();
+    let public = ed25519_dalek::SigningKey::from_bytes(&seed)
+        .verifying_key()
+        .to_bytes();
+    assert_eq!(bytes(&kit["recovery_key"]), public);
+    let hash = Sha256::digest(input("paigham/1 recovery key", &[&public])).to_vec();
+    assert_eq!(bytes(&kit["recovery_key_hash"]), hash);
+    // BIP-39: 11 bits a word, 256 bits of entropy and 8 of its SHA-256.
+    let words: Vec<_> = kit["words"].as_str().unwrap().split(' ').collect();
+    let list = bip39::Language::English.word_list();
+    let bits: String = words
+        .iter()
+        .map(|word| format!("{:011b}", list.binary_search(word).unwrap()))
+        .collect();
+    let checked = [&seed[..], &Sha256::digest(seed)[..1]].concat();
+    let expected: String = checked.iter().map(|byte| format!("{byte:08b}")).collect();
+    assert_eq!(bits, expected);
+}
+
+/// CBOR's head: major type and number in as few bytes as they fit.
+fn cbor_head(major: u8, number: u64) -> Vec<u8> {
+    let major = major << 5;
+    match number {
+        0..24 => vec![major | u8::try_from(number).unwrap()],
+        24..0x100 => vec![major | 24, u8::try_from(number).unwrap()],
+        0x100..0x1_0000 => [&[major | 25][..], &number.to_be_bytes()[6..]].concat(),
+        0x1_0000..0x1_0000_0000 => [&[major | 26][..], &number.to_be_bytes()[4..]].concat(),
+        _ => [&[major | 27][..], &number.to_be_bytes()].concat(),
+    }
+}
+
+fn cbor_bytes(bytes: &[u8]) -> Vec<u8> {
+    [&cbor_head(2, bytes.len() as u64), bytes].concat()
+}
+
+fn cbor_text(value: &Value) -> Vec<u8> {
+    let text = value.as_str().unwrap().as_bytes();
+    [&cbor_head(3, text.len() as u64), text].concat()
+}
+
+fn cbor_number(value: &Value) -> Vec<u8> {
+    cbor_head(0, value.as_u64().unwrap())
+}
+
+fn cbor_array(items: impl IntoIterator<Item = Vec<u8>>) -> Vec<u8> {
+    let items: Vec<_> = items.into_iter().collect();
+    [cbor_head(4, items.len() as u64), items.concat()].concat()
+}
+
+/// A map with the keys 1, 2, 3, …
+fn cbor_map(values: impl IntoIterator<Item = Vec<u8>>) -> Vec<u8> {
+    let values: Vec<_> = values.into_iter().collect();
+    let pairs = (1..)
+        .zip(&values)
+        .flat_map(|(key, value)| [cbor_head(0, key), value.clone()].concat());
+    [cbor_head(5, values.len() as u64), pairs.collect()].concat()
+}
+
+fn cbor_hexes(values: &Value) -> Vec<u8> {
+    cbor_array(list(values).map(|value| cbor_bytes(&bytes(value))))
+}
+
+fn cbor_key_set(set: &Value) -> Vec<u8> {
+    cbor_map([cbor_hexes(&set["keys"]), cbor_number(&set["threshold"])])
+}
+
+/// `spec/network.md`: the file, key by key, its signatures, its hash and its link.
+#[test]
+fn network_files_are_as_the_prose_says() {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    for vector in list(&read("network.json")["files"]) {
+        let content = &vector["content"];
+        let hex_of = |name: &str| cbor_bytes(&bytes(&content[name]));
+        let number_of = |name: &str| cbor_number(&content[name]);
+        let texts = |name: &str| cbor_array(list(&content[name]).map(cbor_text));
+        let canisters = list(&content["canisters"]).map(|entry| {
+            cbor_map([
+                cbor_number(&entry["role"]),
+                cbor_bytes(&bytes(&entry["id"])),
+                cbor_hexes(&entry["module_hashes"]),
+                cbor_hexes(&entry["controllers"]),
+            ])
+        });
+        let file = cbor_map([
+            number_of("version"),
+            hex_of("network"),
+            cbor_text(&content["name"]),
+            number_of("sequence"),
+            number_of("issued_at"),
+            number_of("expires_at"),
+            hex_of("root_key"),
+            cbor_array(canisters),
+            cbor_key_set(&content["authority"]),
+            cbor_array(list(&content["proof_types"]).map(cbor_number)),
+            texts("urls"),
+            texts("gateways"),
+            cbor_key_set(&content["release"]),
+            vec![if content["development"].as_bool().unwrap() {
+                0xf5
+            } else {
+                0xf4
+            }],
+        ]);
+        let published = bytes(&vector["published"]);
+        let head = [&[0x82], &cbor_bytes(&file)[..]].concat();
+        let signatures = published.strip_prefix(&head[..]).unwrap();
+        // An array of at most 23 pairs, each of 32 and 64 bytes behind two bytes of head.
+        assert_eq!(signatures[0] >> 5, 4);
+        let pairs: Vec<_> = signatures[1..].chunks(1 + 2 + 32 + 2 + 64).collect();
+        assert_eq!(pairs.len(), usize::from(signatures[0] & 0x1f));
+        assert!(pairs.is_sorted());
+        for pair in pairs {
+            assert_eq!(pair[..3], [0x82, 0x58, 32]);
+            assert_eq!(pair[35..37], [0x58, 64]);
+            assert!(signed(
+                &pair[3..35],
+                &pair[37..],
+                "paigham/1 network file",
+                &[&file]
+            ));
+        }
+        let hash = blake3::hash(&published);
+        assert_eq!(bytes(&vector["hash"]), hash.as_bytes());
+        let link = format!(
+            "paigham:n/{}?at=http://127.0.0.1:4943/paigham/network.cbor",
+            URL_SAFE_NO_PAD.encode(hash.as_bytes())
+        );
+        assert_eq!(vector["link"], link);
     }
 }
 

@@ -1,0 +1,288 @@
+//! This device's account: its keys, and how it comes to be.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ed25519_dalek::SigningKey;
+use ic_agent::agent::HttpService;
+use paigham_group::crypto::Crypto;
+use paigham_group::device::DeviceKeys;
+use paigham_group::pointer::InboxKeyPair;
+use paigham_store::{KdfCost, OpenError, Store, Table, WriteSet};
+use paigham_wire::codec::encode;
+use paigham_wire::envelope::Credential;
+use paigham_wire::hash::sha256;
+use paigham_wire::identity::{
+    DeviceEntry, IdentityRecord, RecordContent, RecordKind, Role, recovery_key_hash,
+};
+use paigham_wire::ids::{AccountId, CanisterId, DeviceId, InboxId};
+use paigham_wire::network::VerifiedNetwork;
+use paigham_wire::recovery_kit::RecoveryKit;
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::client::Client;
+use crate::clock::{Clock, SystemClock};
+use crate::error::ClientError;
+use crate::trust;
+
+const SELF: &[u8] = b"self";
+/// Longest name of anything, in bytes.
+pub(crate) const NAME_MAX_BYTES: usize = 256;
+
+/// What a client stands on.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// How requests travel; HTTP to the network's first address if `None`.
+    pub transport: Option<Arc<dyn HttpService>>,
+    /// The clock of this machine.
+    pub clock: Arc<dyn Clock>,
+    /// What opening a new home will cost.
+    pub kdf: KdfCost,
+}
+
+impl Default for Environment {
+    fn default() -> Self {
+        Self {
+            transport: None,
+            clock: Arc::new(SystemClock::default()),
+            kdf: KdfCost::STRONG,
+        }
+    }
+}
+
+/// The seed of a private key: wiped when dropped, never printed, stored sealed only.
+#[derive(Clone, Zeroize, ZeroizeOnDrop, Serialize, Deserialize)]
+pub(crate) struct Seed([u8; 32]);
+
+impl std::fmt::Debug for Seed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Seed(***)")
+    }
+}
+
+impl Seed {
+    pub fn random() -> Result<Self, ClientError> {
+        Ok(Self(random()?))
+    }
+
+    pub const fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    pub fn signing_key(&self) -> SigningKey {
+        SigningKey::from_bytes(&self.0)
+    }
+}
+
+/// Fresh bytes from the operating system.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], ClientError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|_| ClientError::Bug("no randomness"))?;
+    Ok(bytes)
+}
+
+/// The account as the home keeps it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Account {
+    account: [u8; 16],
+    device: [u8; 16],
+    /// What the owner calls themself here.
+    pub name: String,
+    identity: Seed,
+    leaf: Seed,
+    inbox: Seed,
+    xwing: Seed,
+    /// The signed `create` record.
+    #[serde(with = "serde_bytes")]
+    pub record: Vec<u8>,
+    /// Whether the directory has taken it.
+    pub registered: bool,
+}
+
+impl Account {
+    /// `None` in a home whose making was interrupted.
+    pub fn load(set: &WriteSet) -> Result<Option<Self>, ClientError> {
+        Ok(set.get(Table::Account, SELF)?)
+    }
+
+    pub fn save(&self, set: &WriteSet) -> Result<(), ClientError> {
+        Ok(set.put(Table::Account, SELF, self)?)
+    }
+
+    pub const fn id(&self) -> AccountId {
+        AccountId(self.account)
+    }
+
+    pub const fn device_id(&self) -> DeviceId {
+        DeviceId(self.device)
+    }
+
+    pub fn identity_key(&self) -> [u8; 32] {
+        self.identity.signing_key().verifying_key().to_bytes()
+    }
+
+    /// The keys of this device's leaves.
+    pub fn device_keys(&self) -> DeviceKeys {
+        let credential = Credential::new(self.id(), self.device_id(), 0);
+        DeviceKeys::new(credential, self.leaf.bytes())
+    }
+
+    pub fn inbox_key(&self) -> SigningKey {
+        self.inbox.signing_key()
+    }
+
+    pub fn inbox_id(&self) -> InboxId {
+        InboxId::derive(&self.inbox_key().verifying_key().to_bytes())
+    }
+
+    pub fn xwing_keys(&self, crypto: &Crypto) -> Result<InboxKeyPair, ClientError> {
+        Ok(InboxKeyPair::derive(crypto, self.xwing.bytes())?)
+    }
+}
+
+/// A new account, in memory only: nothing is on the disk before [`NewAccount::create`], so that
+/// nobody owns an account whose recovery kit they never saw.
+#[derive(Debug)]
+pub struct NewAccount {
+    account: Account,
+    network: VerifiedNetwork,
+}
+
+impl NewAccount {
+    /// Makes the keys of an account and of its first device, and the kit that recovers it. Show
+    /// the kit; it is kept nowhere.
+    ///
+    /// # Errors
+    /// [`ClientError::Name`]; without randomness.
+    pub fn prepare(
+        network: VerifiedNetwork,
+        name: &str,
+        environment: &Environment,
+    ) -> Result<(Self, RecoveryKit), ClientError> {
+        let name = checked_name(name)?;
+        let kit = RecoveryKit::new(random()?);
+        let crypto = Crypto::new()?;
+        let mut account = Account {
+            account: [0; 16],
+            device: random()?,
+            name,
+            identity: Seed::random()?,
+            leaf: Seed::random()?,
+            inbox: Seed::random()?,
+            xwing: Seed::random()?,
+            record: Vec::new(),
+            registered: false,
+        };
+        let shard = network.relay()?;
+        let entry = device_entry(&account, &crypto, shard, environment.clock.wall_ns())?;
+        let record = create_record(&account, entry, &kit.key())?;
+        account.account = record.content.account.0;
+        account.record = encode(&record);
+        Ok((Self { account, network }, kit))
+    }
+
+    /// Its id.
+    #[must_use]
+    pub const fn account(&self) -> AccountId {
+        self.account.id()
+    }
+
+    /// Makes the home and keeps the account in it; [`Client::sync`] registers it.
+    ///
+    /// # Errors
+    /// [`ClientError::Home`], among others if the home has an account.
+    pub fn create(
+        self,
+        home: &Path,
+        passphrase: &str,
+        environment: Environment,
+    ) -> Result<Client, ClientError> {
+        let store = match Store::create(home, passphrase, environment.kdf) {
+            Err(OpenError::Exists) => abandoned(home, passphrase)?,
+            made => made?,
+        };
+        self.create_on(store, environment)
+    }
+
+    /// As [`NewAccount::create`], in an open and empty store.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn create_on(self, store: Store, environment: Environment) -> Result<Client, ClientError> {
+        let set = store.begin();
+        trust::pin(&set, &self.network)?;
+        self.account.save(&set)?;
+        set.commit()?;
+        Client::open_on(store, None, environment)
+    }
+}
+
+/// The store of a home whose making was interrupted before there was an account in it.
+fn abandoned(home: &Path, passphrase: &str) -> Result<Store, ClientError> {
+    let store = Store::open(home, passphrase).map_err(|error| match error {
+        OpenError::WrongPassphrase => OpenError::Exists,
+        other => other,
+    })?;
+    match Account::load(&store.begin())? {
+        Some(_) => Err(OpenError::Exists.into()),
+        None => Ok(store),
+    }
+}
+
+/// A name that can be shown on one line and typed again.
+pub(crate) fn checked_name(name: &str) -> Result<String, ClientError> {
+    let name = name.trim();
+    let refuse = |why| Err(ClientError::Name(name.to_owned(), why));
+    if name.is_empty() {
+        return refuse("it is empty");
+    }
+    if name.len() > NAME_MAX_BYTES {
+        return refuse("it is longer than 256 bytes");
+    }
+    if name.chars().any(char::is_control) {
+        return refuse("it holds control characters");
+    }
+    Ok(name.to_owned())
+}
+
+fn device_entry(
+    account: &Account,
+    crypto: &Crypto,
+    shard: CanisterId,
+    added_at: u64,
+) -> Result<DeviceEntry, ClientError> {
+    Ok(DeviceEntry {
+        device: account.device_id(),
+        leaf_key: account.leaf.signing_key().verifying_key().to_bytes(),
+        shard,
+        inbox: account.inbox_id(),
+        xwing_key_hash: sha256(&account.xwing_keys(crypto)?.public),
+        added_at,
+    })
+}
+
+fn create_record(
+    account: &Account,
+    device: DeviceEntry,
+    recovery: &SigningKey,
+) -> Result<IdentityRecord, ClientError> {
+    let nonce = random()?;
+    let identity_key = account.identity_key();
+    let recovery_key_hash = recovery_key_hash(&recovery.verifying_key().to_bytes());
+    let content = RecordContent {
+        version: 1,
+        account: AccountId::derive(&identity_key, &recovery_key_hash, &nonce),
+        record_version: 0,
+        identity_key,
+        recovery_key_hash,
+        devices: vec![device],
+        previous: [0; 32],
+        key_change_version: 0,
+        key_change_hash: [0; 32],
+        kind: RecordKind::Create { nonce },
+    };
+    let identity = account.identity.signing_key();
+    let keys = [(Role::NewIdentity, &identity), (Role::Recovery, recovery)];
+    Ok(IdentityRecord::sign(content, &keys))
+}

@@ -1,0 +1,156 @@
+//! One device of one account.
+
+use std::path::Path;
+
+use ed25519_dalek::SigningKey;
+use paigham_group::crypto::Crypto;
+use paigham_group::device::DeviceKeys;
+use paigham_group::proof::DirectoryMapJudge;
+use paigham_store::{Store, Table, WriteSet};
+use paigham_wire::network::VerifiedNetwork;
+
+use crate::account::{Account, Environment};
+use crate::clock::NetworkTime;
+use crate::connection::Connection;
+use crate::error::ClientError;
+use crate::trust;
+use crate::view::{Me, Notice, SyncReport};
+
+const TIME: &[u8] = b"network time";
+
+/// One device of one account, and everything it can do.
+///
+/// Every operation that changes something is stored before anything leaves the machine, and can be
+/// interrupted anywhere: [`Client::sync`] takes up what is left.
+///
+/// # Cancel safety
+/// A future that is dropped in the middle is the same as a process that dies there.
+#[derive(Debug)]
+pub struct Client {
+    pub(crate) store: Store,
+    pub(crate) crypto: Crypto,
+    pub(crate) account: Account,
+    pub(crate) device: DeviceKeys,
+    pub(crate) connection: Connection,
+    pub(crate) judge: DirectoryMapJudge,
+    pub(crate) notices: Vec<Notice>,
+    code_checked: bool,
+    clock_named: bool,
+}
+
+impl Client {
+    /// Opens a home. `network` is what the user names; the home stays with the network that it was
+    /// made with.
+    ///
+    /// # Errors
+    /// [`ClientError::Home`], [`ClientError::OtherNetwork`].
+    pub fn open(
+        home: &Path,
+        passphrase: &str,
+        network: Option<VerifiedNetwork>,
+        environment: Environment,
+    ) -> Result<Self, ClientError> {
+        let store = Store::open(home, passphrase)?;
+        Self::open_on(store, network, environment)
+    }
+
+    /// As [`Client::open`], on an open store.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn open_on(
+        store: Store,
+        network: Option<VerifiedNetwork>,
+        environment: Environment,
+    ) -> Result<Self, ClientError> {
+        let set = store.begin();
+        let account = Account::load(&set)?.ok_or(paigham_store::OpenError::Missing)?;
+        let time: NetworkTime = set.get(Table::Meta, TIME)?.unwrap_or_default();
+        let now_seconds = time.now_ns(environment.clock.wall_ns()) / 1_000_000_000;
+        let network = trust::pinned(&set, network, now_seconds)?;
+        set.commit()?;
+        let judge = DirectoryMapJudge {
+            root_key: network.file().root_key.to_vec(),
+            directory: network.directory()?,
+        };
+        let connection = Connection::new(network, environment.transport, environment.clock, time)?;
+        Ok(Self {
+            store,
+            crypto: Crypto::new()?,
+            device: account.device_keys(),
+            account,
+            connection,
+            judge,
+            notices: Vec::new(),
+            code_checked: false,
+            clock_named: false,
+        })
+    }
+
+    /// This device's account.
+    #[must_use]
+    pub fn me(&self) -> Me {
+        let network = self.connection.network();
+        Me {
+            account: self.account.id(),
+            device: self.account.device_id(),
+            name: self.account.name.clone(),
+            identity_key: self.account.identity_key(),
+            registered: self.account.registered,
+            network: network.file().name.clone(),
+            network_hash: network.hash(),
+            development: network.file().development,
+        }
+    }
+
+    /// Finishes what was interrupted, fetches and verifies everything new, joins where this device
+    /// was added, and delivers what waits.
+    ///
+    /// # Errors
+    /// [`ClientError`] if nothing more can be done; a conversation that alone fails is a
+    /// [`Notice::ConversationFailed`].
+    pub async fn sync(&mut self) -> Result<SyncReport, ClientError> {
+        self.sync_account().await?;
+        let mut report = SyncReport::default();
+        // Before the inbox: a removal must be read before the Welcome that brings back.
+        self.catch_up_all(&mut report).await?;
+        self.sync_inbox().await?;
+        self.send_deposits().await?;
+        self.join_all(&mut report).await?;
+        self.settle_all(&mut report).await?;
+        self.tell_new(&mut report)?;
+        report.notices = self.take_notices();
+        report.waiting = self.waiting()?;
+        Ok(report)
+    }
+
+    /// What the user should know since the last call.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        if let Some(seconds) = self.connection.time().wrong_by_seconds()
+            && !self.clock_named
+        {
+            self.clock_named = true;
+            self.notices.push(Notice::ClockWrong(seconds));
+        }
+        std::mem::take(&mut self.notices)
+    }
+
+    /// Checks once, before anything is sent, that both canisters run code that is allowed.
+    pub(crate) async fn check_code(&mut self) -> Result<(), ClientError> {
+        if !self.code_checked {
+            self.connection.check_code().await?;
+            self.code_checked = true;
+        }
+        Ok(())
+    }
+
+    /// Commits a change together with what was learned of the network's time.
+    pub(crate) fn commit(&self, set: WriteSet) -> Result<(), ClientError> {
+        set.put(Table::Meta, TIME, &self.connection.time())?;
+        Ok(set.commit()?)
+    }
+
+    pub(crate) fn fresh_signing_key() -> Result<SigningKey, ClientError> {
+        Ok(SigningKey::from_bytes(&crate::account::random()?))
+    }
+}

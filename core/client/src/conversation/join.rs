@@ -1,0 +1,329 @@
+//! Joining: from a pointer in the inbox to a group whose members are all in the log.
+
+use paigham_group::join::{join, open_wrapper};
+use paigham_group::proof::{LeafClaim, check_device};
+use paigham_group::{Group, GroupError};
+use paigham_store::{Table, WriteSet};
+use paigham_wire::codec::{decode, encode};
+use paigham_wire::envelope::WelcomePointer;
+use paigham_wire::frame::PostKind;
+use paigham_wire::hash::blake3;
+use paigham_wire::ids::{AccountId, CanisterId, QueueId};
+use paigham_wire::leaf::{Leaf, WelcomeLeaf};
+use paigham_wire::map::Found;
+use paigham_wire::relay::{RelayError, WelcomeReply, WelcomeRequest};
+use serde::{Deserialize, Serialize};
+
+use super::history::StoredBody;
+use super::receive::{Ahead, current_leaf, entries_from, entries_of};
+use super::{Conversation, MessageRow, StoredStanding, peer_of};
+use crate::client::Client;
+use crate::error::{ClientError, NotVerified};
+use crate::people::next_number;
+use crate::verify::{Cursor, Link, Seen, Walk};
+use crate::view::{Notice, SyncReport, Verified};
+
+const ALL: &[u8] = b"all";
+
+/// A pointer that was found in the inbox, until its Welcome is acknowledged.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Joining {
+    #[serde(with = "serde_bytes")]
+    pointer: Vec<u8>,
+    /// Whether the join is durable; what is left is to tell the relay.
+    joined: bool,
+}
+
+impl Joining {
+    pub fn new(pointer: &WelcomePointer) -> Self {
+        Self {
+            pointer: encode(pointer),
+            joined: false,
+        }
+    }
+
+    pub fn queue(&self, set: &WriteSet) -> Result<(), ClientError> {
+        let number = next_number(set, Table::Joining, ALL)?;
+        Ok(set.put_at(Table::Joining, ALL, number, self)?)
+    }
+}
+
+/// What a Welcome of the relay opens to, verified as far as the relay can.
+struct SealedWelcome {
+    wrapper: Vec<u8>,
+    tree: Vec<u8>,
+}
+
+impl Client {
+    /// Joins wherever a pointer leads, and acknowledges what is joined.
+    pub(crate) async fn join_all(&mut self, report: &mut SyncReport) -> Result<(), ClientError> {
+        let waiting: Vec<(u64, Joining)> =
+            self.store.begin().scan(Table::Joining, ALL, 0, u64::MAX)?;
+        for (number, joining) in waiting {
+            let pointer: WelcomePointer = decode(&joining.pointer)
+                .map_err(|_| ClientError::Bug("a stored pointer that does not decode"))?;
+            match self.join_one(number, joining, &pointer, report).await {
+                Ok(()) => {}
+                Err(error @ (ClientError::Unreachable(_) | ClientError::Store(_))) => {
+                    return Err(error);
+                }
+                Err(error) => {
+                    // What is wrong in a certified Welcome stays wrong; anything else may be the
+                    // fault of who answered, and is tried again with the next sync.
+                    if let ClientError::Group(GroupError::Welcome(_) | GroupError::Sealed) = error {
+                        self.forget_joining(number)?;
+                    }
+                    self.notices.push(Notice::JoinRefused(error.to_string()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn join_one(
+        &mut self,
+        number: u64,
+        joining: Joining,
+        pointer: &WelcomePointer,
+        report: &mut SyncReport,
+    ) -> Result<(), ClientError> {
+        if !joining.joined && !self.is_member(pointer.queue)? {
+            let Some(welcome) = self.read_welcome(pointer).await? else {
+                // Expired, or never there: certified.
+                return self.forget_joining(number);
+            };
+            self.join_by(number, pointer, &welcome).await?;
+            report.joined.push(pointer.queue);
+            self.catch_up(pointer.queue, report).await?;
+        }
+        let request = WelcomeRequest {
+            welcome_id: pointer.welcome_id,
+        };
+        self.connection
+            .update::<(), RelayError>(&pointer.canister, "ack_welcome", &encode(&request))
+            .await?;
+        self.forget_joining(number)
+    }
+
+    /// A group that this device is in is never replaced by a Welcome.
+    fn is_member(&self, queue: QueueId) -> Result<bool, ClientError> {
+        match Conversation::load(&self.store.begin(), queue) {
+            Ok(one) => Ok(one.standing != StoredStanding::Out),
+            Err(ClientError::NoSuchName(_)) => Ok(false),
+            Err(other) => Err(other),
+        }
+    }
+
+    fn forget_joining(&mut self, number: u64) -> Result<(), ClientError> {
+        let set = self.store.begin();
+        set.delete_at(Table::Joining, ALL, number);
+        self.commit(set)
+    }
+
+    /// Reads the sealed Welcome; `None` if it is certified not to be there.
+    async fn read_welcome(
+        &self,
+        pointer: &WelcomePointer,
+    ) -> Result<Option<SealedWelcome>, ClientError> {
+        self.check_relay(&pointer.canister)?;
+        let request = WelcomeRequest {
+            welcome_id: pointer.welcome_id,
+        };
+        let (reply, certified) = self
+            .connection
+            .read::<WelcomeReply, RelayError>(&pointer.canister, "welcome", &request)
+            .await?;
+        let leaf = match certified.witness.get(&pointer.welcome_id.locator().0)? {
+            Found::Absent => return Ok(None),
+            Found::Present(value) => decode(value),
+        };
+        let Ok(Leaf::Welcome(WelcomeLeaf {
+            wrapper_hash,
+            tree_hash,
+        })) = leaf
+        else {
+            return Err(NotVerified::Differs("another leaf where a Welcome is due").into());
+        };
+        let (wrapper, tree) = (reply.wrapper.as_slice(), reply.tree.as_slice());
+        if blake3(wrapper) != wrapper_hash || blake3(tree) != tree_hash {
+            return Err(NotVerified::Differs("another Welcome than the certified one").into());
+        }
+        Ok(Some(SealedWelcome {
+            wrapper: wrapper.to_vec(),
+            tree: tree.to_vec(),
+        }))
+    }
+
+    /// A pointer is a stranger's word: only relays of this network are asked.
+    pub(super) fn check_relay(&self, canister: &CanisterId) -> Result<(), ClientError> {
+        let entry = self.connection.network().entry(canister);
+        match entry {
+            Some(entry) if entry.role == paigham_wire::network::CanisterRole::Relay => Ok(()),
+            _ => Err(NotVerified::Differs("a pointer to a relay of another network").into()),
+        }
+    }
+
+    /// Opens the Welcome, verifies every member and the place of the commit in the queue, and only
+    /// then takes the group over, in one step with everything that the join consumed.
+    async fn join_by(
+        &mut self,
+        number: u64,
+        pointer: &WelcomePointer,
+        welcome: &SealedWelcome,
+    ) -> Result<(), ClientError> {
+        let wrapper = open_wrapper(pointer, &welcome.wrapper)?;
+        // A first look without consequences: whom does it name, and where does it lead?
+        let (group, base) = {
+            let set = self.store.begin();
+            let provider = self.crypto.with(set.mls());
+            let opened = join(&provider, &self.device, pointer, &wrapper, &welcome.tree)?;
+            let base = Cursor {
+                seq: opened.base_seq,
+                head: opened.base_head,
+                commit_head: opened.base_commit_head,
+                epoch: opened.group.epoch().saturating_sub(1),
+            };
+            (opened.group, base)
+        };
+        self.check_members(&group).await?;
+        let (commit, leaf, certified) = self.find_commit(&group, base, pointer).await?;
+        let set = self.store.begin();
+        let provider = self.crypto.with(set.mls());
+        let joined = join(&provider, &self.device, pointer, &wrapper, &welcome.tree)?;
+        let policy = joined.group.policy()?;
+        let mut one = Conversation {
+            number: 0,
+            queue: pointer.queue.0,
+            shard: pointer.canister.as_slice().to_vec(),
+            peer: None,
+            name: String::new(),
+            members: Vec::new(),
+            admins: Vec::new(),
+            authenticator: [0; 32],
+            standing: StoredStanding::Open,
+            group: joined.group.state().clone(),
+            cursor: commit.after,
+            seen: leaf,
+            told: commit.after.seq.saturating_sub(1),
+            created_at: commit.entry.accepted_at,
+            create: None,
+            intents: Vec::new(),
+            submission: None,
+            leave: None,
+        };
+        one.reflect(&joined.group)?;
+        let admins: Vec<_> = policy.admins.iter().map(|admin| admin.0).collect();
+        one.peer = peer_of(policy.form, &admins, self.account.id());
+        match Conversation::load(&set, pointer.queue) {
+            Ok(before) => {
+                one.number = before.number;
+                one.save(&set)?;
+            }
+            Err(_) => one.enter(&set)?,
+        }
+        let by = joined.group.member_at(joined.added_by);
+        let row = MessageRow {
+            from: by.map(|member| member.account),
+            body: StoredBody::Joined,
+            verified: Verified {
+                seq: commit.entry.seq,
+                epoch: commit.header.epoch,
+                accepted_at: commit.entry.accepted_at,
+                certificate_time: certified.0,
+                certificate_age_ms: certified.1,
+            },
+        };
+        row.save(&set, pointer.queue)?;
+        let done = Joining {
+            pointer: encode(pointer),
+            joined: true,
+        };
+        set.put_at(Table::Joining, ALL, number, &done)?;
+        self.commit(set)
+    }
+
+    /// Every leaf is a device of its account, as the directory certifies it now.
+    async fn check_members(&mut self, group: &Group) -> Result<(), ClientError> {
+        let mut accounts: Vec<AccountId> = group.members().map(|member| member.account()).collect();
+        accounts.sort_unstable();
+        accounts.dedup();
+        let seen = self.look_up(&accounts).await?;
+        for member in group.members() {
+            let account = member.account();
+            let claim = LeafClaim {
+                account,
+                device: member.device(),
+                leaf_key: member.leaf_key,
+            };
+            let records = seen.iter().find(|one| one.state.account() == account);
+            let logged =
+                records.is_some_and(|one| check_device(&one.state, &claim, one.time_ns).is_ok());
+            if !logged {
+                return Err(NotVerified::GhostDevice(account).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the commit that started the group's epoch behind the committer's base, on the chain to
+    /// the certified head.
+    async fn find_commit(
+        &self,
+        group: &Group,
+        base: Cursor,
+        pointer: &WelcomePointer,
+    ) -> Result<(Link, Seen, (u64, u64)), ClientError> {
+        let queue = pointer.queue;
+        let seen = Seen {
+            seq: base.seq,
+            head: base.head,
+            epoch: base.epoch,
+            generation: 0,
+        };
+        let token = group.fetch_token(&self.crypto)?;
+        let mut walk = Walk::new(queue, &base, seen);
+        let mut found = None;
+        loop {
+            let at = Cursor {
+                seq: walk.seq(),
+                ..base
+            };
+            let item = entries_from(queue, token.clone(), &at);
+            let (mut answers, certified) = self.fetch(&pointer.canister, vec![item]).await?;
+            let mut leaf = current_leaf(&certified, &queue, &seen)?;
+            let mut certified = (certified.time_ns, certified.age_ms);
+            let answer = answers.pop().ok_or(NotVerified::Malformed("fetch"))?;
+            let entries = entries_of(answer)?;
+            let generation_over = entries.is_empty();
+            for entry in entries {
+                let link = walk.entry(entry)?;
+                if found.is_none() && self.starts(group, &link)? {
+                    found = Some(link);
+                }
+            }
+            let mut closes = walk.closes(&leaf)?;
+            if !closes && generation_over {
+                // Somebody was removed since: later entries are read after their commits.
+                let mut ahead = Ahead::default();
+                (leaf, certified) = self
+                    .follow_digests((&pointer.canister, &token), &seen, &mut walk, &mut ahead)
+                    .await?;
+                closes = true;
+            }
+            if closes {
+                let link = found.ok_or(NotVerified::Epoch)?;
+                return Ok((link, Seen::from(&leaf), certified));
+            }
+        }
+    }
+
+    fn starts(&self, group: &Group, link: &Link) -> Result<bool, ClientError> {
+        if link.header.kind != PostKind::Commit || link.after.epoch != group.epoch() {
+            return Ok(false);
+        }
+        match link.entry.keys_hash {
+            Some(registered) => Ok(group.is_current_commit(&self.crypto, &registered)?),
+            None => Ok(false),
+        }
+    }
+}

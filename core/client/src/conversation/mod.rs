@@ -1,0 +1,317 @@
+//! Conversations: a group, its queue, and what is on its way.
+//!
+//! | file | what |
+//! |---|---|
+//! | `start` | making one |
+//! | `change` | commits: add, remove, admins, keys; submitting and settling them |
+//! | `send` | texts: store, seal, deliver |
+//! | `leave` | going |
+//! | `receive` | entries, from the cursor to the certified head |
+//! | `join` | Welcomes |
+//! | `history` | what is shown |
+
+mod change;
+mod history;
+mod join;
+mod leave;
+mod receive;
+mod send;
+mod start;
+
+use paigham_group::{Group, GroupState};
+use paigham_store::{Table, WriteSet};
+use paigham_wire::envelope::GroupForm;
+use paigham_wire::ids::{AccountId, CanisterId, QueueId};
+use serde::{Deserialize, Serialize};
+
+use crate::client::Client;
+use crate::error::{ClientError, NotVerified};
+use crate::people::next_number;
+use crate::verify::{Cursor, Seen};
+use crate::view::{ConversationView, Notice, Standing, SyncReport};
+
+pub(crate) use change::{Intent, Submission};
+pub(crate) use history::MessageRow;
+pub(crate) use join::Joining;
+pub(crate) use send::SealedPost;
+
+const ALL: &[u8] = b"all";
+/// How long a post or commit may be on its way, in seconds; half of what the relay allows, so that
+/// clocks may differ.
+pub(crate) const POST_SECONDS: u64 = 300;
+
+/// How a conversation stands, as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum StoredStanding {
+    Starting,
+    Open,
+    Leaving,
+    Out,
+    Stopped(String),
+}
+
+/// A conversation as the home keeps it. Everything of it changes in one write-set with the entry
+/// that changes it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Conversation {
+    /// Its place in the list.
+    pub number: u64,
+    pub queue: [u8; 32],
+    /// The relay canister of the queue.
+    #[serde(with = "serde_bytes")]
+    pub shard: Vec<u8>,
+    /// The other account of a 1:1 chat.
+    pub peer: Option<[u8; 16]>,
+    /// A group's name; empty in a 1:1 chat.
+    pub name: String,
+    /// Members' accounts, as of the cursor.
+    pub members: Vec<[u8; 16]>,
+    pub admins: Vec<[u8; 16]>,
+    pub authenticator: [u8; 32],
+    pub standing: StoredStanding,
+    pub group: GroupState,
+    pub cursor: Cursor,
+    pub seen: Seen,
+    /// Newest entry that a sync has told of.
+    pub told: u32,
+    /// When the relay took the first commit that this device knows of; of two chats of the same
+    /// pair the later one counts.
+    pub created_at: u64,
+    /// The `create_queue` request until it is answered.
+    #[serde(with = "serde_bytes")]
+    pub create: Option<Vec<u8>>,
+    /// Changes that are to be made, in order.
+    pub intents: Vec<Intent>,
+    /// The commit on its way; it is that of the first intent, or one that nobody asked for.
+    pub submission: Option<Submission>,
+    /// The own SelfRemove on its way.
+    pub leave: Option<SealedPost>,
+}
+
+impl Conversation {
+    pub fn load(set: &WriteSet, queue: QueueId) -> Result<Self, ClientError> {
+        set.get(Table::Conversation, &queue.0)?
+            .ok_or_else(|| ClientError::NoSuchName(queue.to_string()))
+    }
+
+    pub fn save(&self, set: &WriteSet) -> Result<(), ClientError> {
+        Ok(set.put(Table::Conversation, &self.queue, self)?)
+    }
+
+    /// Enters a new one into the list.
+    pub fn enter(&mut self, set: &WriteSet) -> Result<(), ClientError> {
+        self.number = next_number(set, Table::Conversation, ALL)?;
+        set.put_at(Table::Conversation, ALL, self.number, &self.queue)?;
+        self.save(set)
+    }
+
+    pub const fn queue(&self) -> QueueId {
+        QueueId(self.queue)
+    }
+
+    pub fn shard(&self) -> Result<CanisterId, ClientError> {
+        CanisterId::new(&self.shard).ok_or(ClientError::Bug("a queue on no canister"))
+    }
+
+    /// Takes over what the group says of itself.
+    pub fn reflect(&mut self, group: &Group) -> Result<(), ClientError> {
+        self.group = group.state().clone();
+        let mut members: Vec<_> = group.members().map(|member| member.account).collect();
+        members.sort_unstable();
+        members.dedup();
+        self.members = members;
+        let policy = group.policy()?;
+        self.admins = policy.admins.iter().map(|admin| admin.0).collect();
+        self.name = String::from_utf8_lossy(policy.name.as_slice()).into_owned();
+        self.authenticator = group.authenticator_hash();
+        Ok(())
+    }
+
+    /// Whether nothing comes or goes any more.
+    fn has_ended(&self) -> bool {
+        matches!(
+            self.standing,
+            StoredStanding::Out | StoredStanding::Stopped(_)
+        )
+    }
+
+    /// Whether entries can be read: a conversation that has its queue and has not ended.
+    fn is_read(&self) -> bool {
+        let has_token = self.group.generation > 0 || self.submission.is_some();
+        !self.has_ended() && has_token && self.create.is_none()
+    }
+
+    /// Refuses what an ended conversation cannot take.
+    fn check_open(&self) -> Result<(), ClientError> {
+        match &self.standing {
+            StoredStanding::Starting | StoredStanding::Open => Ok(()),
+            StoredStanding::Leaving => Err(ClientError::Ended("you asked to leave it".into())),
+            StoredStanding::Out => Err(ClientError::Ended("you are no longer in it".into())),
+            StoredStanding::Stopped(why) => Err(ClientError::Ended(why.clone())),
+        }
+    }
+}
+
+/// The peer of a group's form and members, seen from one account.
+fn peer_of(form: GroupForm, members: &[[u8; 16]], own: AccountId) -> Option<[u8; 16]> {
+    match form {
+        GroupForm::Direct => members.iter().find(|member| **member != own.0).copied(),
+        GroupForm::Group => None,
+    }
+}
+
+impl Client {
+    /// All conversations, in the order in which they came.
+    pub(crate) fn all_conversations(&self) -> Result<Vec<Conversation>, ClientError> {
+        let set = self.store.begin();
+        let listed: Vec<(u64, [u8; 32])> = set.scan(Table::Conversation, ALL, 0, u64::MAX)?;
+        listed
+            .into_iter()
+            .map(|(_, queue)| Conversation::load(&set, QueueId(queue)))
+            .collect()
+    }
+
+    /// The conversations, in the order in which they came.
+    ///
+    /// # Errors
+    /// [`ClientError::Store`].
+    pub fn conversations(&self) -> Result<Vec<ConversationView>, ClientError> {
+        let all = self.all_conversations()?;
+        all.iter().map(|one| self.conversation_view(one)).collect()
+    }
+
+    /// One conversation.
+    ///
+    /// # Errors
+    /// [`ClientError::NoSuchName`].
+    pub fn conversation(&self, queue: QueueId) -> Result<ConversationView, ClientError> {
+        let conversation = Conversation::load(&self.store.begin(), queue)?;
+        self.conversation_view(&conversation)
+    }
+
+    fn conversation_view(&self, one: &Conversation) -> Result<ConversationView, ClientError> {
+        let accounts = |ids: &[[u8; 16]]| ids.iter().copied().map(AccountId).collect();
+        Ok(ConversationView {
+            queue: one.queue(),
+            name: self.conversation_name(one),
+            direct: one.peer.is_some(),
+            members: accounts(&one.members),
+            admins: accounts(&one.admins),
+            standing: match &one.standing {
+                StoredStanding::Starting => Standing::Starting,
+                StoredStanding::Open => Standing::Open,
+                StoredStanding::Leaving => Standing::Leaving,
+                StoredStanding::Out => Standing::Out,
+                StoredStanding::Stopped(why) => Standing::Stopped(why.clone()),
+            },
+            epoch: one.cursor.epoch,
+            seq: one.cursor.seq,
+            authenticator: one.authenticator,
+            waiting: self.outgoing(&self.store.begin(), one.queue())?.len(),
+        })
+    }
+
+    pub(crate) fn conversation_name(&self, one: &Conversation) -> String {
+        one.peer
+            .map_or_else(|| one.name.clone(), |peer| self.name_of(AccountId(peer)))
+    }
+
+    /// The conversation of a contact's or group's name, or of the first digits of its id.
+    ///
+    /// # Errors
+    /// [`ClientError::NoSuchName`], [`ClientError::Ambiguous`].
+    pub fn find_conversation(&self, name: &str) -> Result<QueueId, ClientError> {
+        let all = self.all_conversations()?;
+        if let Ok(account) = self.find_account(name)
+            && let Some(direct) = direct_with(&all, account).or_else(|| ended_with(&all, account))
+        {
+            return Ok(direct);
+        }
+        let called = |one: &&Conversation| one.peer.is_none() && one.name == name;
+        let is_prefix = name.len() >= 8 && name.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let with_id = |one: &&Conversation| {
+            is_prefix && one.queue().to_string().starts_with(&name.to_lowercase())
+        };
+        let mut found: Vec<_> = all.iter().filter(called).collect();
+        if found.is_empty() {
+            found = all.iter().filter(with_id).collect();
+        }
+        match found[..] {
+            [] => Err(ClientError::NoSuchName(name.to_owned())),
+            [one] => Ok(one.queue()),
+            _ => Err(ClientError::Ambiguous(name.to_owned())),
+        }
+    }
+
+    /// Messages and changes that wait, in all conversations.
+    pub(crate) fn waiting(&self) -> Result<usize, ClientError> {
+        let set = self.store.begin();
+        let mut count = 0;
+        let all = self.all_conversations()?;
+        for one in all.iter().filter(|one| !one.has_ended()) {
+            count += one.intents.len() + self.outgoing(&set, one.queue())?.len();
+        }
+        Ok(count)
+    }
+
+    /// Runs a step for each conversation; what fails in one is told and stops no other, but what
+    /// would fail in all.
+    pub(crate) async fn settle_all(&mut self, report: &mut SyncReport) -> Result<(), ClientError> {
+        for one in self.all_conversations()? {
+            let outcome = self.settle(one.queue(), report).await;
+            self.one_failed(&one, outcome)?;
+        }
+        Ok(())
+    }
+
+    /// Whether an error is that of one conversation alone.
+    pub(crate) fn one_failed(
+        &mut self,
+        one: &Conversation,
+        outcome: Result<(), ClientError>,
+    ) -> Result<(), ClientError> {
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(
+                error @ (ClientError::Store(_)
+                | ClientError::Unreachable(_)
+                | ClientError::NotVerified(
+                    NotVerified::NodeSignature
+                    | NotVerified::Agent(_)
+                    | NotVerified::Certificate(_)
+                    | NotVerified::StaleCertificate(_)
+                    | NotVerified::AheadOfTime(_)
+                    | NotVerified::Witness(_)
+                    | NotVerified::WitnessRoot
+                    | NotVerified::Code(_),
+                )),
+            ) => Err(error),
+            Err(error) => {
+                let name = self.conversation_name(one);
+                self.notices
+                    .push(Notice::ConversationFailed(name, error.to_string()));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The 1:1 chat with an account: of several the one made later.
+fn direct_with(all: &[Conversation], account: AccountId) -> Option<QueueId> {
+    let open = all.iter().filter(|one| !one.has_ended());
+    newest_with(open, account)
+}
+
+/// The 1:1 chat with an account that can still be read, though nothing can be said in it.
+fn ended_with(all: &[Conversation], account: AccountId) -> Option<QueueId> {
+    newest_with(all.iter(), account)
+}
+
+fn newest_with<'a>(
+    some: impl Iterator<Item = &'a Conversation>,
+    account: AccountId,
+) -> Option<QueueId> {
+    some.filter(|one| one.peer == Some(account.0))
+        .max_by_key(|one| (one.created_at, one.queue))
+        .map(Conversation::queue)
+}

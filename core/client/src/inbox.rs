@@ -1,0 +1,371 @@
+//! The device's inbox and its pool of key packages.
+
+use paigham_group::device::{CheckedKeyPackage, KEY_PACKAGE_LIFETIME_SECONDS, forget_key_package};
+use paigham_store::{Table, WriteSet};
+use paigham_wire::chain::inbox_start;
+use paigham_wire::codec::encode;
+use paigham_wire::directory::{DirectoryError, SubmitReply, SubmitRequest};
+use paigham_wire::hash::sha256;
+use paigham_wire::ids::CanisterId;
+use paigham_wire::leaf::InboxLeaf;
+use paigham_wire::relay::{
+    CreateInbox, Deposit, Drain, InboxOperation, InboxReply, InboxState, Position, ReadInbox,
+    Refill, RelayError,
+};
+use serde::{Deserialize, Serialize};
+use tls_codec::VLBytes;
+
+use crate::client::Client;
+use crate::conversation::Joining;
+use crate::error::{ClientError, NotVerified};
+use crate::people::next_number;
+use crate::verify::{follow_inbox, inbox_leaf};
+
+const SELF: &[u8] = b"self";
+const PENDING: &[u8] = b"pending";
+const ALL: &[u8] = b"all";
+const DEPOSITS: &[u8] = b"deposits";
+/// One-time key packages of a full pool.
+const POOL_TARGET: u32 = 50;
+/// A pool below this is filled up.
+const POOL_LOW: u32 = 25;
+/// How long the private part of a key package is kept: its lifetime and a week, for Welcomes that
+/// were made at its end.
+const KEPT_SECONDS: u64 = KEY_PACKAGE_LIFETIME_SECONDS + 7 * 24 * 3_600;
+/// How long a signed read of the inbox counts.
+const READ_SECONDS: u64 = 300;
+
+/// The inbox as the home keeps it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Inbox {
+    /// Whether the relay has made it.
+    created: bool,
+    /// Highest counter used.
+    counter: u64,
+    /// Newest deposit taken, and the head there.
+    seq: u32,
+    head: [u8; 32],
+    /// One-time key packages left, as last certified.
+    left: u32,
+}
+
+/// A signed call that is repeated, byte for byte, until the relay has answered it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct PendingCall {
+    refill: bool,
+    #[serde(with = "serde_bytes")]
+    request: Vec<u8>,
+}
+
+/// A key package whose private part is in the home.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct KeptKeyPackage {
+    made_at: u64,
+    #[serde(with = "serde_bytes")]
+    bytes: Vec<u8>,
+}
+
+/// A deposit for somebody's inbox that is on its way.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct OutgoingDeposit {
+    /// The relay canister of the inbox.
+    #[serde(with = "serde_bytes")]
+    pub shard: Vec<u8>,
+    /// The encoded request; the same bytes are the same deposit.
+    #[serde(with = "serde_bytes")]
+    pub request: Vec<u8>,
+}
+
+impl OutgoingDeposit {
+    pub fn new(shard: &CanisterId, deposit: &Deposit) -> Self {
+        Self {
+            shard: shard.as_slice().to_vec(),
+            request: encode(deposit),
+        }
+    }
+
+    /// Queues it behind the others.
+    pub fn queue(&self, set: &WriteSet) -> Result<(), ClientError> {
+        let number = next_number(set, Table::Outbox, DEPOSITS)?;
+        Ok(set.put_at(Table::Outbox, DEPOSITS, number, self)?)
+    }
+}
+
+impl Client {
+    fn inbox(&self, set: &WriteSet) -> Result<Inbox, ClientError> {
+        Ok(set.get(Table::Inbox, SELF)?.unwrap_or_default())
+    }
+
+    /// Brings the account into being: inbox, key packages, record; what is done is not repeated.
+    pub(crate) async fn sync_account(&mut self) -> Result<(), ClientError> {
+        self.check_code().await?;
+        if self.account.registered {
+            return Ok(());
+        }
+        self.create_inbox().await?;
+        self.send_pending().await?;
+        if self.inbox(&self.store.begin())?.left < POOL_LOW {
+            self.refill().await?;
+        }
+        let request = SubmitRequest {
+            record: self.account.record.clone().into(),
+        };
+        let directory = self.connection.directory().clone();
+        self.connection
+            .update::<SubmitReply, DirectoryError>(&directory, "submit", &encode(&request))
+            .await?;
+        let mut account = self.account.clone();
+        account.registered = true;
+        let set = self.store.begin();
+        account.save(&set)?;
+        self.commit(set)?;
+        self.account = account;
+        Ok(())
+    }
+
+    async fn create_inbox(&mut self) -> Result<(), ClientError> {
+        if self.inbox(&self.store.begin())?.created {
+            return Ok(());
+        }
+        let key = self.account.inbox_key();
+        let xwing_key = self.account.xwing_keys(&self.crypto)?.public;
+        let operation = InboxOperation::Create {
+            xwing_key: &xwing_key,
+        };
+        let inbox = self.account.inbox_id();
+        let relay = self.connection.relay().clone();
+        let request = CreateInbox {
+            inbox_key: key.verifying_key().to_bytes(),
+            signature: operation.sign(&key, &relay, &inbox),
+            xwing_key: xwing_key.into(),
+        };
+        self.connection
+            .update::<InboxState, RelayError>(&relay, "create_inbox", &encode(&request))
+            .await?;
+        let set = self.store.begin();
+        let made = Inbox {
+            created: true,
+            head: inbox_start(&inbox),
+            ..Inbox::default()
+        };
+        set.put(Table::Inbox, SELF, &made)?;
+        self.commit(set)
+    }
+
+    /// Makes key packages up to a full pool; their private parts are in the home before the relay
+    /// sees the public ones.
+    async fn refill(&mut self) -> Result<(), ClientError> {
+        let now = self.connection.now_seconds();
+        let set = self.store.begin();
+        self.forget_old_key_packages(&set, now)?;
+        let mut inbox = self.inbox(&set)?;
+        let mut number = next_number(&set, Table::KeyPackage, ALL)?;
+        let mut make = |last_resort| -> Result<VLBytes, ClientError> {
+            let provider = self.crypto.with(set.mls());
+            let bytes = self.device.key_package(&provider, last_resort)?;
+            let kept = KeptKeyPackage {
+                made_at: now,
+                bytes: bytes.clone(),
+            };
+            set.put_at(Table::KeyPackage, ALL, number, &kept)?;
+            number += 1;
+            Ok(bytes.into())
+        };
+        let key_packages = (inbox.left..POOL_TARGET)
+            .map(|_| make(false))
+            .collect::<Result<Vec<_>, _>>()?;
+        let last_resort = Some(make(true)?);
+        inbox.counter += 1;
+        let operation = InboxOperation::Refill {
+            counter: inbox.counter,
+            key_packages: &key_packages,
+            last_resort: &last_resort,
+        };
+        let id = self.account.inbox_id();
+        let signature = operation.sign(&self.account.inbox_key(), self.connection.relay(), &id);
+        let request = Refill {
+            inbox: id,
+            counter: inbox.counter,
+            key_packages,
+            last_resort,
+            signature,
+        };
+        self.put_pending(&set, &inbox, true, encode(&request))?;
+        self.commit(set)?;
+        self.send_pending().await
+    }
+
+    fn forget_old_key_packages(&self, set: &WriteSet, now: u64) -> Result<(), ClientError> {
+        let kept: Vec<(u64, KeptKeyPackage)> = set.scan(Table::KeyPackage, ALL, 0, u64::MAX)?;
+        for (number, package) in kept {
+            if package.made_at.saturating_add(KEPT_SECONDS) >= now {
+                continue;
+            }
+            // Checked as of when it was made: that it has expired since is why it goes.
+            let checked = CheckedKeyPackage::check(&self.crypto, &package.bytes, package.made_at)?;
+            forget_key_package(&self.crypto.with(set.mls()), &self.crypto, &checked)?;
+            set.delete_at(Table::KeyPackage, ALL, number);
+        }
+        Ok(())
+    }
+
+    fn put_pending(
+        &self,
+        set: &WriteSet,
+        inbox: &Inbox,
+        refill: bool,
+        request: Vec<u8>,
+    ) -> Result<(), ClientError> {
+        set.put(Table::Inbox, SELF, inbox)?;
+        set.put(Table::Inbox, PENDING, &PendingCall { refill, request })?;
+        Ok(())
+    }
+
+    /// Repeats the call of the inbox key that waits for its answer.
+    async fn send_pending(&mut self) -> Result<(), ClientError> {
+        let waiting: Option<PendingCall> = self.store.begin().get(Table::Inbox, PENDING)?;
+        let Some(call) = waiting else { return Ok(()) };
+        let method = if call.refill { "refill" } else { "drain" };
+        let relay = self.connection.relay().clone();
+        let answer = self
+            .connection
+            .update::<InboxState, RelayError>(&relay, method, &call.request)
+            .await;
+        let set = self.store.begin();
+        let mut inbox = self.inbox(&set)?;
+        match answer {
+            Ok(state) => inbox.left = state.one_time_left,
+            // Another counter was used since: by a home of which this one is a copy.
+            Err(ClientError::Relay(RelayError::StaleCounter(counter))) => inbox.counter = counter,
+            // A pool that is full needs nothing.
+            Err(ClientError::Relay(RelayError::Full)) => inbox.left = POOL_TARGET,
+            Err(other) => return Err(other),
+        }
+        set.delete(Table::Inbox, PENDING);
+        set.put(Table::Inbox, SELF, &inbox)?;
+        self.commit(set)
+    }
+
+    /// Takes new deposits: pointers become [`Joining`]s, anything else is junk of strangers.
+    pub(crate) async fn sync_inbox(&mut self) -> Result<(), ClientError> {
+        self.send_pending().await?;
+        loop {
+            let (reply, leaf) = self.read_inbox().await?;
+            let more = self.take_deposits(&reply, &leaf)?;
+            self.send_pending().await?;
+            if !more {
+                break;
+            }
+        }
+        if self.inbox(&self.store.begin())?.left < POOL_LOW {
+            self.refill().await?;
+        }
+        Ok(())
+    }
+
+    async fn read_inbox(&mut self) -> Result<(InboxReply, InboxLeaf), ClientError> {
+        let id = self.account.inbox_id();
+        let relay = self.connection.relay().clone();
+        let inbox = self.inbox(&self.store.begin())?;
+        let from_seq = inbox.seq.saturating_add(1);
+        let not_after = self.connection.now_seconds() + READ_SECONDS;
+        let not_after = u32::try_from(not_after).unwrap_or(u32::MAX);
+        let operation = InboxOperation::Read {
+            from_seq,
+            not_after,
+        };
+        let request = ReadInbox {
+            inbox: id,
+            from_seq,
+            not_after,
+            signature: operation.sign(&self.account.inbox_key(), &relay, &id),
+        };
+        let (reply, certified) = self
+            .connection
+            .read::<InboxReply, RelayError>(&relay, "read_inbox", &request)
+            .await?;
+        let leaf = inbox_leaf(&certified.witness, &id)?.ok_or(NotVerified::Differs(
+            "the own inbox is certified not to exist",
+        ))?;
+        if leaf.seq < inbox.seq {
+            return Err(NotVerified::Older {
+                what: "deposit",
+                known: inbox.seq.into(),
+                found: leaf.seq.into(),
+            }
+            .into());
+        }
+        let xwing_key = self.account.xwing_keys(&self.crypto)?.public;
+        if leaf.xwing_key_hash != sha256(&xwing_key) {
+            return Err(NotVerified::Differs("the own inbox has another key").into());
+        }
+        Ok((reply, leaf))
+    }
+
+    /// Returns whether more deposits wait.
+    fn take_deposits(&mut self, reply: &InboxReply, leaf: &InboxLeaf) -> Result<bool, ClientError> {
+        let set = self.store.begin();
+        let mut inbox = self.inbox(&set)?;
+        inbox.left = leaf.one_time_left;
+        let mut from = (inbox.seq, inbox.head);
+        if leaf.first_seq > inbox.seq.saturating_add(1) {
+            // What this home has not read was drained: by a home of which it is a copy.
+            from = (leaf.first_seq - 1, leaf.head_before);
+        }
+        let heads = follow_inbox(from, &reply.deposits, &reply.rest, leaf)?;
+        let keys = self.account.xwing_keys(&self.crypto)?;
+        let id = self.account.inbox_id();
+        for deposit in &reply.deposits {
+            if let Ok(pointer) = keys.open(&self.crypto, &id, deposit.sealed.as_slice()) {
+                Joining::new(&pointer).queue(&set)?;
+            }
+        }
+        let last = reply.deposits.last().map(|deposit| deposit.seq);
+        if let (Some(seq), Some(head)) = (last, heads.last()) {
+            (inbox.seq, inbox.head) = (seq, *head);
+            inbox.counter += 1;
+            let operation = InboxOperation::Drain {
+                counter: inbox.counter,
+                up_to: seq,
+            };
+            let relay = self.connection.relay();
+            let request = Drain {
+                inbox: id,
+                counter: inbox.counter,
+                up_to: seq,
+                signature: operation.sign(&self.account.inbox_key(), relay, &id),
+            };
+            self.put_pending(&set, &inbox, false, encode(&request))?;
+        } else {
+            set.put(Table::Inbox, SELF, &inbox)?;
+        }
+        self.commit(set)?;
+        Ok(!reply.rest.is_empty())
+    }
+
+    /// Sends the deposits that wait, in order.
+    pub(crate) async fn send_deposits(&mut self) -> Result<(), ClientError> {
+        let waiting: Vec<(u64, OutgoingDeposit)> =
+            self.store
+                .begin()
+                .scan(Table::Outbox, DEPOSITS, 0, u64::MAX)?;
+        for (number, deposit) in waiting {
+            let shard = CanisterId::new(&deposit.shard)
+                .ok_or(ClientError::Bug("a deposit for no canister"))?;
+            let answer = self
+                .connection
+                .update::<Position, RelayError>(&shard, "deposit", &deposit.request)
+                .await;
+            match answer {
+                // An inbox that is gone takes nothing any more; one that is full may later.
+                Ok(_) | Err(ClientError::Relay(RelayError::NoSuchInbox)) => {}
+                Err(ClientError::Relay(RelayError::Full)) => continue,
+                Err(other) => return Err(other),
+            }
+            let set = self.store.begin();
+            set.delete_at(Table::Outbox, DEPOSITS, number);
+            self.commit(set)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,237 @@
+//! A strategy for every structure of the wire: any value of each field.
+
+use paigham_wire::chain::EntryDigest;
+use paigham_wire::directory::{
+    AccountRecords, DatedRecord, DirectoryError, LookupReply, LookupRequest, Ping, SubmitReply,
+    SubmitRequest,
+};
+use paigham_wire::envelope::{
+    AuthenticatedData, Credential as LeafCredential, DirectoryMapProof, EnvelopePlaintext,
+    Extension, Gossip, GroupForm, GroupPolicy, Proof, SealedPointer, SelfRemoves, WelcomePointer,
+    WelcomeRef, WelcomeWrapper, Welcomes,
+};
+use paigham_wire::identity::{
+    Authorisation, DeviceEntry, IdentityRecord, RecordContent, RecordKind, Role,
+};
+use paigham_wire::ids::{
+    AccountId, CANISTER_ID_MAX_BYTES, CanisterId, DeviceId, InboxId, QueueId, WelcomeId,
+    WelcomeLocator,
+};
+use paigham_wire::keys::{EpochKeys, MacKey, ReadToken, WrapperKey};
+use paigham_wire::leaf::{InboxLeaf, Leaf, QueueLeaf, RecordsLeaf, WelcomeLeaf};
+use paigham_wire::relay::{
+    BatchReply, Capability, Claim, Claimed, CommitAccepted, CommitBundle, CreateInbox, CreateQueue,
+    Credential, Deposit, DepositEntry, Drain, Entry, FetchItem, FetchRefusal, FetchReply,
+    FetchRequest, FetchWhat, FetchedItem, InboxReply, InboxState, PoolReply, PoolRequest, Position,
+    PostOutcome, PostRefusal, QueueCreated, ReadInbox, Refill, RelayError, SubmitCommit,
+    WelcomeReply, WelcomeRequest,
+};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use tls_codec::VLBytes;
+
+/// A type of which any value can be made.
+pub trait Sample: Sized + std::fmt::Debug + 'static {
+    fn sample() -> BoxedStrategy<Self>;
+}
+
+macro_rules! anything {
+    ($($T:ty),*) => {$(
+        impl Sample for $T {
+            fn sample() -> BoxedStrategy<Self> {
+                any::<$T>().boxed()
+            }
+        }
+    )*};
+}
+
+/// Newtypes over bytes.
+macro_rules! wrapped {
+    ($($make:expr => $T:ty),* $(,)?) => {$(
+        impl Sample for $T {
+            fn sample() -> BoxedStrategy<Self> {
+                Sample::sample().prop_map($make).boxed()
+            }
+        }
+    )*};
+}
+
+macro_rules! structures {
+    (@any $field:ident) => { Sample::sample() };
+    ($($T:ident { $($field:ident),* $(,)? })*) => {$(
+        impl Sample for $T {
+            fn sample() -> BoxedStrategy<Self> {
+                ($(structures!(@any $field),)*)
+                    .prop_map(|($($field,)*)| Self { $($field),* })
+                    .boxed()
+            }
+        }
+    )*};
+}
+
+macro_rules! choices {
+    ($($T:ident [ $($variant:ident $(($inner:ty))?),* $(,)? ])*) => {$(
+        impl Sample for $T {
+            fn sample() -> BoxedStrategy<Self> {
+                prop::strategy::Union::new([$(choices!(@one $T $variant $(($inner))?)),*]).boxed()
+            }
+        }
+    )*};
+    (@one $T:ident $variant:ident) => { Just($T::$variant).boxed() };
+    (@one $T:ident $variant:ident ($inner:ty)) => {
+        <$inner>::sample().prop_map($T::$variant).boxed()
+    };
+}
+
+anything!(u8, u16, u32, u64, [u8; 16], [u8; 32], [u8; 48], [u8; 64]);
+
+wrapped! {
+    AccountId => AccountId, DeviceId => DeviceId, QueueId => QueueId, InboxId => InboxId,
+    WelcomeId => WelcomeId, WelcomeLocator => WelcomeLocator, MacKey::new => MacKey,
+    ReadToken::new => ReadToken, WrapperKey::new => WrapperKey,
+}
+
+impl Sample for VLBytes {
+    /// Mostly short; now and then with a length of two bytes.
+    fn sample() -> BoxedStrategy<Self> {
+        prop_oneof![4 => vec(any::<u8>(), 0..20), 1 => vec(any::<u8>(), 60..90)]
+            .prop_map(Into::into)
+            .boxed()
+    }
+}
+
+impl Sample for CanisterId {
+    fn sample() -> BoxedStrategy<Self> {
+        vec(any::<u8>(), 0..=CANISTER_ID_MAX_BYTES)
+            .prop_map(|principal| Self::new(&principal).unwrap())
+            .boxed()
+    }
+}
+
+impl<T: Sample> Sample for Vec<T> {
+    fn sample() -> BoxedStrategy<Self> {
+        vec(T::sample(), 0..4).boxed()
+    }
+}
+
+impl<T: Sample> Sample for Option<T> {
+    fn sample() -> BoxedStrategy<Self> {
+        prop::option::of(T::sample()).boxed()
+    }
+}
+
+impl Sample for RecordKind {
+    fn sample() -> BoxedStrategy<Self> {
+        let others = [
+            Self::DeviceAdd,
+            Self::DeviceRekey,
+            Self::DeviceRemove,
+            Self::Rotate,
+            Self::RecoveryChange,
+            Self::Recover,
+            Self::Freeze,
+            Self::Delete,
+        ];
+        prop_oneof![
+            any::<[u8; 32]>().prop_map(|nonce| Self::Create { nonce }),
+            prop::sample::select(others.to_vec()),
+        ]
+        .boxed()
+    }
+}
+
+choices! {
+    Role [Identity, NewIdentity, Recovery]
+    GroupForm [Direct, Group]
+    FetchWhat [Entries, Digests]
+    FetchRefusal [NoSuchQueue, UnknownToken, GenerationOver]
+    FetchedItem [Entries(Vec<Entry>), Digests(Vec<EntryDigest>), Refused(FetchRefusal)]
+    PostOutcome [Accepted(Position), Repeat(Position), Refused(PostRefusal)]
+    PostRefusal [
+        Malformed, NoSuchQueue, AfterSeqAhead, CatchUpFirst, Expired, NotAfterTooFar, StaleEpoch,
+        FutureEpoch, WrongMac, WrongKind, WrongSignature, WrongGeneration, Full,
+    ]
+    RelayError [
+        Malformed, TooLarge, Post(PostRefusal), WrongSignature, StaleCounter(u64), NoSuchInbox,
+        NotAfter, Credential, Full, Exists, NoCertificate,
+    ]
+    DirectoryError [Malformed, TooLarge, Rejected, NoSuchAccount, Full, NoCertificate]
+    Leaf [Queue(QueueLeaf), Inbox(InboxLeaf), Welcome(WelcomeLeaf), Records(RecordsLeaf)]
+}
+
+structures! {
+    EntryDigest { accepted_at, post_hash }
+    EpochKeys { control_key, mac_key, read_token_hash, generation }
+    QueueLeaf {
+        epoch, seq, head, first_seq, head_before, commit_head, first_epoch, commit_head_before,
+        keys_hash, generation,
+    }
+    InboxLeaf {
+        seq, head, first_seq, head_before, counter, xwing_key_hash, one_time_left, claimed,
+        last_resort_hash,
+    }
+    WelcomeLeaf { wrapper_hash, tree_hash }
+    RecordsLeaf { count, head }
+
+    DeviceEntry { device, leaf_key, shard, inbox, xwing_key_hash, added_at }
+    RecordContent {
+        version, account, record_version, identity_key, recovery_key_hash, devices, previous,
+        key_change_version, key_change_hash, kind,
+    }
+    Authorisation { role, key, signature }
+    IdentityRecord { content, authorisation }
+
+    SubmitRequest { record }
+    SubmitReply { version, accepted_at }
+    LookupRequest { accounts }
+    DatedRecord { accepted_at, record }
+    AccountRecords { account, records }
+    LookupReply { certificate, witness, accounts }
+    Ping { nonce }
+
+    EnvelopePlaintext { version, mls_message, proofs, extensions }
+    Proof { proof_type, data }
+    DirectoryMapProof { account, records, certificate, witness }
+    Extension { extension_type, data }
+    Welcomes { joiners, wrapper_key }
+    WelcomeRef { account, device, welcome_id }
+    Gossip { seq, head, epoch_authenticator_hash }
+    SelfRemoves { messages }
+    AuthenticatedData { queue, not_after, proofs_hash }
+    LeafCredential { version, account, device, record_version }
+    GroupPolicy { version, name, form, admins, network_sequence }
+    WelcomeWrapper {
+        version, mls_welcome, tree_hash, read_token, generation, base_seq, base_head,
+        base_commit_head, extensions,
+    }
+    WelcomePointer { version, canister, queue, welcome_id, wrapper_key }
+    SealedPointer { kem_output, ciphertext }
+
+    CreateQueue { control_key, nonce, signature }
+    QueueCreated { queue }
+    Position { seq, accepted_at }
+    BatchReply { outcomes }
+    CommitBundle { wrapper, tree, locators }
+    SubmitCommit { post, next_keys, bundle, signature }
+    CommitAccepted { epoch, position }
+    FetchRequest { items }
+    FetchItem { queue, token, from_seq, what }
+    FetchReply { certificate, witness, items }
+    Entry { seq, accepted_at, header, keys_hash, envelope }
+    WelcomeRequest { welcome_id }
+    WelcomeReply { certificate, witness, wrapper, tree }
+    CreateInbox { inbox_key, xwing_key, signature }
+    Credential { credential_type, data }
+    Capability { not_after, signature }
+    Deposit { inbox, credential, sealed }
+    ReadInbox { inbox, from_seq, not_after, signature }
+    DepositEntry { seq, accepted_at, sealed }
+    InboxReply { certificate, witness, deposits, rest }
+    Drain { inbox, counter, up_to, signature }
+    Refill { inbox, counter, key_packages, last_resort, signature }
+    InboxState { one_time_left, first_seq }
+    Claim { inbox, claim_id, credential }
+    Claimed { key_package }
+    PoolRequest { inbox }
+    PoolReply { certificate, witness, xwing_key, last_resort }
+}

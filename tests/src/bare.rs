@@ -1,0 +1,349 @@
+//! Calls without a client: an unmodified agent, and a queue whose posts nobody encrypted. The relay
+//! does not look into envelopes, so this is enough to test what stands between.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use candid::Principal;
+use ed25519_dalek::SigningKey;
+use ic_agent::agent::HttpService;
+use ic_agent::{Agent, AgentError};
+use paigham_wire::certificate::VerifiedCertificate;
+use paigham_wire::chain::{EntryDigest, queue_next, queue_start};
+use paigham_wire::codec::decode_result;
+use paigham_wire::codec::{decode, encode};
+use paigham_wire::directory::{DirectoryError, LookupReply, LookupRequest, Ping};
+use paigham_wire::frame::{PostHeader, PostKind, encode_post, post_hash};
+use paigham_wire::ids::{AccountId, CanisterId, QueueId};
+use paigham_wire::keys::{EpochKeys, MacKey, ReadToken};
+use paigham_wire::leaf::Leaf;
+use paigham_wire::map::{Found, Witness};
+use paigham_wire::network::VerifiedNetwork;
+use paigham_wire::relay::{
+    BatchReply, CommitAccepted, CommitBundle, CreateQueue, Entry, FetchItem, FetchReply,
+    FetchRequest, FetchWhat, FetchedItem, PostOutcome, QueueCreated, RelayError, SubmitCommit,
+};
+use serde_bytes::ByteBuf;
+use tls_codec::DeserializeBytes;
+
+use crate::world::World;
+
+/// An anonymous agent with query signatures on, and the two canisters.
+#[derive(Debug, Clone)]
+pub struct BareAgent {
+    agent: Agent,
+    network: VerifiedNetwork,
+    clock: Option<paigham_subnet::ManualClock>,
+}
+
+impl BareAgent {
+    /// Over loopback, through the world's node.
+    #[must_use]
+    pub fn over_http(world: &World) -> Self {
+        Self::new(world, None)
+    }
+
+    /// In process, through the world's node.
+    #[must_use]
+    pub fn in_process(world: &World) -> Self {
+        Self::new(world, Some(world.in_process()))
+    }
+
+    /// Over any transport.
+    ///
+    /// # Panics
+    /// If the agent cannot be built.
+    #[must_use]
+    pub fn new(world: &World, transport: Option<Arc<dyn HttpService>>) -> Self {
+        let network = world.file();
+        // The agent compares with this machine's clock, which a manual clock runs away from.
+        let mut builder = Agent::builder()
+            .with_url(&network.file().urls[0])
+            .with_ingress_expiry(Duration::from_secs(365 * 24 * 3_600));
+        if let Some(transport) = transport {
+            builder = builder.with_arc_http_middleware(transport);
+        }
+        let agent = builder.build().unwrap();
+        agent.set_root_key(network.file().root_key.to_vec());
+        Self {
+            agent,
+            network,
+            clock: world.manual_clock().cloned(),
+        }
+    }
+
+    fn now(&self) -> Duration {
+        let clock: &dyn paigham_subnet::Clock = match &self.clock {
+            Some(clock) => clock,
+            None => &paigham_subnet::SystemClock,
+        };
+        Duration::from_nanos(clock.now_ns())
+    }
+
+    /// An update call; blob in, blob out.
+    ///
+    /// # Errors
+    /// As the agent says.
+    pub async fn update(
+        &self,
+        canister: &CanisterId,
+        method: &str,
+        blob: &[u8],
+    ) -> Result<Vec<u8>, AgentError> {
+        let expiry = std::time::UNIX_EPOCH + self.now() + Duration::from_secs(120);
+        let answer = self
+            .agent
+            .update(&principal(canister), method)
+            .with_arg(argument(blob))
+            .expire_at(expiry)
+            .call()
+            .and_wait()
+            .await?;
+        Ok(unwrapped(&answer.0))
+    }
+
+    /// A query call; blob in, blob out.
+    ///
+    /// # Errors
+    /// As the agent says.
+    pub async fn query(
+        &self,
+        canister: &CanisterId,
+        method: &str,
+        blob: &[u8],
+    ) -> Result<Vec<u8>, AgentError> {
+        let answer = self
+            .agent
+            .query(&principal(canister), method)
+            .with_arg(argument(blob))
+            .call()
+            .await?;
+        Ok(unwrapped(&answer))
+    }
+
+    /// The directory proves the present.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub async fn ping(&self) {
+        let ping = Ping { nonce: [1; 32] };
+        let directory = self.network.directory().unwrap();
+        let answer = self.update(&directory, "ping", &encode(&ping)).await;
+        let echoed: Ping = reply::<_, DirectoryError>(&answer.unwrap()).unwrap();
+        assert_eq!(echoed, ping);
+    }
+
+    /// Asks the directory for an account.
+    ///
+    /// # Errors
+    /// As the agent says.
+    ///
+    /// # Panics
+    /// If the directory refuses.
+    pub async fn look_up(&self, account: AccountId) -> Result<LookupReply, AgentError> {
+        let request = LookupRequest {
+            accounts: vec![account],
+        };
+        let directory = self.network.directory().unwrap();
+        let answer = self.query(&directory, "lookup", &encode(&request)).await?;
+        Ok(reply::<_, DirectoryError>(&answer).unwrap())
+    }
+
+    /// Makes a queue and starts its epoch 1.
+    ///
+    /// # Panics
+    /// If the relay refuses.
+    pub async fn make_queue(&self) -> BareQueue {
+        let relay = self.network.relay().unwrap();
+        let first = SigningKey::from_bytes(&[3; 32]);
+        let (queue, request) = CreateQueue::sign(&first, &relay, [4; 32]);
+        let answer = self.update(&relay, "create_queue", &encode(&request)).await;
+        let created: QueueCreated = reply::<_, RelayError>(&answer.unwrap()).unwrap();
+        assert_eq!(created.queue, queue);
+        let queue = BareQueue {
+            agent: self.clone(),
+            relay,
+            queue,
+            mac_key: MacKey::new([5; 32]),
+            token: ReadToken::new([6; 32]),
+        };
+        queue.start_epoch_one(&first).await;
+        queue
+    }
+}
+
+/// A queue whose keys are known and whose posts are plain bytes.
+#[derive(Debug, Clone)]
+pub struct BareQueue {
+    agent: BareAgent,
+    relay: CanisterId,
+    queue: QueueId,
+    mac_key: MacKey,
+    token: ReadToken,
+}
+
+impl BareQueue {
+    /// Its id.
+    #[must_use]
+    pub const fn id(&self) -> QueueId {
+        self.queue
+    }
+
+    fn header(&self, kind: PostKind, epoch: u32, after_seq: u32, envelope: &[u8]) -> PostHeader {
+        let not_after = self.agent.now().as_secs() + 300;
+        PostHeader {
+            queue: self.queue,
+            epoch,
+            not_after: u32::try_from(not_after).unwrap(),
+            kind,
+            after_seq,
+            length: u32::try_from(envelope.len()).unwrap(),
+        }
+    }
+
+    async fn start_epoch_one(&self, first: &SigningKey) {
+        let envelope = b"the first commit";
+        let header = self.header(PostKind::Commit, 0, 0, envelope);
+        let next_keys = EpochKeys {
+            control_key: SigningKey::from_bytes(&[7; 32]).verifying_key().to_bytes(),
+            mac_key: self.mac_key.clone(),
+            read_token_hash: self.token.hash(),
+            generation: 1,
+        };
+        let bundle = CommitBundle::empty();
+        let hash = post_hash(&header.to_bytes(), envelope);
+        let signature = SubmitCommit::signature(
+            first,
+            &self.relay,
+            &self.queue,
+            0,
+            &hash,
+            &next_keys,
+            &bundle,
+        );
+        let request = SubmitCommit {
+            post: encode_post(&header, None, envelope).into(),
+            next_keys,
+            bundle,
+            signature,
+        };
+        let request = encode(&request);
+        let answer = self.agent.update(&self.relay, "submit_commit", &request);
+        let accepted: CommitAccepted = reply::<_, RelayError>(&answer.await.unwrap()).unwrap();
+        assert_eq!(accepted.epoch, 1);
+    }
+
+    /// The bytes of a post.
+    #[must_use]
+    pub fn sealed(&self, text: &str, after_seq: u32) -> Vec<u8> {
+        let header = self.header(PostKind::Application, 1, after_seq, text.as_bytes());
+        encode_post(&header, Some(&self.mac_key), text.as_bytes())
+    }
+
+    /// Appends a post; sealed anew it is another one, the same bytes are a repeat.
+    ///
+    /// # Errors
+    /// As the agent says.
+    ///
+    /// # Panics
+    /// If the relay refuses the batch.
+    pub async fn append(&self, post: &[u8]) -> Result<PostOutcome, AgentError> {
+        let answer = self.agent.update(&self.relay, "append_batch", post).await?;
+        let reply: BatchReply = reply::<_, RelayError>(&answer).unwrap();
+        Ok(reply.outcomes[0])
+    }
+
+    /// Asks for entries, and believes the node.
+    ///
+    /// # Errors
+    /// As the agent says.
+    pub async fn fetch(&self, from_seq: u32) -> Result<Vec<u8>, AgentError> {
+        let request = FetchRequest {
+            items: vec![FetchItem {
+                queue: self.queue,
+                token: self.token.clone(),
+                from_seq,
+                what: FetchWhat::Entries,
+            }],
+        };
+        let request = encode(&request);
+        self.agent.query(&self.relay, "fetch", &request).await
+    }
+
+    /// Checks a whole fetch from the first entry as the protocol demands (`spec/protocol.md`
+    /// §6.3) and returns the entries. A second opinion on what [`crate::node`] makes of a reply;
+    /// it knows nothing of clients.
+    ///
+    /// # Errors
+    /// What does not hold.
+    pub fn check(&self, answer: &[u8]) -> Result<Vec<Entry>, &'static str> {
+        let fetched = reply::<FetchReply, RelayError>(answer).map_err(|_| "reply")?;
+        let certificate = VerifiedCertificate::verify(
+            fetched.certificate.as_slice(),
+            &self.agent.network.file().root_key,
+            &self.relay,
+        )
+        .map_err(|_| "certificate")?;
+        let data = certificate
+            .certified_data(&self.relay)
+            .map_err(|_| "certificate")?;
+        let witness = Witness::decode(fetched.witness.as_slice()).map_err(|_| "witness")?;
+        if witness.root() != data {
+            return Err("root");
+        }
+        let Ok(Found::Present(leaf)) = witness.get(&self.queue.0) else {
+            return Err("leaf");
+        };
+        let Ok(Leaf::Queue(leaf)) = decode(leaf) else {
+            return Err("leaf");
+        };
+        let [FetchedItem::Entries(entries)] = &fetched.items[..] else {
+            return Err("items");
+        };
+        let mut at = (0, queue_start(&self.queue));
+        for entry in entries {
+            if entry.seq != at.0 + 1 {
+                return Err("order");
+            }
+            let digest = EntryDigest {
+                accepted_at: entry.accepted_at,
+                post_hash: post_hash(&entry.header, entry.envelope.as_slice()),
+            };
+            at = (entry.seq, queue_next(&at.1, entry.seq, &digest));
+        }
+        if at != (leaf.seq, leaf.head) {
+            return Err("chain");
+        }
+        // The queue's chain does not cover H(keys); the commit chain does (§3.2).
+        let keys = entries.iter().rev().find_map(|entry| entry.keys_hash);
+        if keys != Some(leaf.keys_hash) {
+            return Err("keys");
+        }
+        Ok(entries.clone())
+    }
+}
+
+fn principal(canister: &CanisterId) -> Principal {
+    Principal::try_from_slice(canister.as_slice()).unwrap()
+}
+
+fn argument(blob: &[u8]) -> Vec<u8> {
+    candid::encode_one(serde_bytes::Bytes::new(blob)).unwrap()
+}
+
+/// The blob inside of a Candid reply, or nothing: a malicious node may answer anything.
+fn unwrapped(answer: &[u8]) -> Vec<u8> {
+    candid::decode_one::<ByteBuf>(answer)
+        .map(ByteBuf::into_vec)
+        .unwrap_or_default()
+}
+
+fn reply<T: DeserializeBytes, E: DeserializeBytes + std::fmt::Debug>(
+    answer: &[u8],
+) -> Result<T, &'static str> {
+    match decode_result::<T, E>(answer) {
+        Ok(Ok(reply)) => Ok(reply),
+        Ok(Err(_)) => Err("refused"),
+        Err(_) => Err("malformed"),
+    }
+}

@@ -1,0 +1,208 @@
+//! A development network and the node that stands before it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use paigham_network::Network;
+use paigham_subnet::testkit::FaultJournal;
+use paigham_subnet::{Clock, InProcess, ManualClock, Subnet, SystemClock};
+use paigham_wire::network::VerifiedNetwork;
+use tempfile::TempDir;
+
+use crate::bare::BareAgent;
+use crate::node::MaliciousNode;
+
+/// Keys of a network in memory, the same at every run.
+const SEED: [u8; 32] = [0x5A; 32];
+
+/// A running network. Clients reach it through [`World::node`] only, over loopback or in process,
+/// and go on doing so after the network died and came back.
+#[derive(Debug)]
+pub struct World {
+    network: Option<Network>,
+    file: Vec<u8>,
+    ground: Ground,
+    clock: Option<ManualClock>,
+    node: MaliciousNode,
+    address: SocketAddr,
+}
+
+/// What outlives a death of the network.
+#[derive(Debug)]
+enum Ground {
+    Memory(FaultJournal),
+    Folder(TempDir),
+}
+
+impl World {
+    /// A network in memory, under this machine's clock.
+    pub async fn in_memory() -> Self {
+        Self::made(Ground::Memory(FaultJournal::default()), None).await
+    }
+
+    /// A network in memory, under a clock that [`World::pass`] moves.
+    pub async fn with_manual_clock() -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let clock = ManualClock::at(u64::try_from(now.as_nanos()).unwrap());
+        Self::made(Ground::Memory(FaultJournal::default()), Some(clock)).await
+    }
+
+    /// A network in a folder, as `paigham network up` makes it.
+    pub async fn in_folder() -> Self {
+        Self::made(Ground::Folder(tempfile::tempdir().unwrap()), None).await
+    }
+
+    async fn made(ground: Ground, clock: Option<ManualClock>) -> Self {
+        let node = MaliciousNode::unconnected();
+        let address = node.serve().await;
+        let mut world = Self {
+            network: None,
+            file: Vec::new(),
+            ground,
+            clock,
+            node,
+            address,
+        };
+        world.start().await;
+        world
+    }
+
+    /// Starts the network again after [`World::stop`], [`World::kill`] or a death of its journal.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn start(&mut self) {
+        if let Ground::Memory(journal) = &self.ground {
+            journal.restart();
+        }
+        self.try_start().await.unwrap();
+    }
+
+    /// As [`World::start`], with the death that is set on the journal; it may come while starting.
+    ///
+    /// # Errors
+    /// Why the network does not start.
+    pub async fn try_start(&mut self) -> Result<(), paigham_network::NetworkUpError> {
+        self.network = None;
+        let network = match &self.ground {
+            Ground::Memory(journal) => {
+                let clock: Arc<dyn Clock> = match &self.clock {
+                    Some(clock) => Arc::new(clock.clone()),
+                    None => Arc::new(SystemClock),
+                };
+                let subnet = Subnet::open_with(Box::new(journal.clone()), clock, SEED)?;
+                let urls = vec![self.url()];
+                if self.file.is_empty() {
+                    Network::on(subnet, urls, SEED).await?
+                } else {
+                    Network::again_on(subnet, urls, SEED, &self.file).await?
+                }
+            }
+            Ground::Folder(folder) => Network::up(folder.path(), self.address).await?,
+        };
+        self.file = network.file_bytes().to_vec();
+        self.node.connect(network.subnet(), network.router());
+        self.network = Some(network);
+        Ok(())
+    }
+
+    /// Stops the network in good order.
+    pub fn stop(&mut self) {
+        self.node.disconnect();
+        if let Some(network) = self.network.take() {
+            network.shutdown();
+        }
+    }
+
+    /// The network dies: nothing is written any more, what was not synced is lost. In a folder it
+    /// is stopped instead, real processes are killed elsewhere.
+    pub fn kill(&mut self) {
+        if let Ground::Memory(journal) = &self.ground {
+            journal.crash_at(0);
+        }
+        self.stop();
+    }
+
+    /// The journal of a network in memory: sets deaths, and counts operations.
+    ///
+    /// # Panics
+    /// In a folder.
+    #[must_use]
+    pub fn journal(&self) -> &FaultJournal {
+        match &self.ground {
+            Ground::Memory(journal) => journal,
+            Ground::Folder(_) => panic!("a network in a folder has a real journal"),
+        }
+    }
+
+    /// The folder of a network in a folder.
+    ///
+    /// # Panics
+    /// In memory.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        match &self.ground {
+            Ground::Folder(folder) => folder.path(),
+            Ground::Memory(_) => panic!("this network is in memory"),
+        }
+    }
+
+    /// The node that all clients talk to.
+    #[must_use]
+    pub const fn node(&self) -> &MaliciousNode {
+        &self.node
+    }
+
+    /// The node as a transport in the same process.
+    #[must_use]
+    pub fn in_process(&self) -> Arc<InProcess> {
+        self.node.in_process()
+    }
+
+    /// Where the node listens on loopback.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The network file.
+    ///
+    /// # Panics
+    /// If the file does not verify.
+    #[must_use]
+    pub fn file(&self) -> VerifiedNetwork {
+        VerifiedNetwork::pinned(&self.file).unwrap()
+    }
+
+    /// The running network.
+    ///
+    /// # Panics
+    /// While it is down.
+    #[must_use]
+    pub const fn network(&self) -> &Network {
+        self.network.as_ref().expect("the network is down")
+    }
+
+    /// The clock of a world with a manual clock.
+    #[must_use]
+    pub const fn manual_clock(&self) -> Option<&ManualClock> {
+        self.clock.as_ref()
+    }
+
+    /// Lets time pass, and the subnet certify that it did.
+    ///
+    /// # Panics
+    /// Under this machine's clock.
+    pub async fn pass(&self, time: Duration) {
+        self.clock.as_ref().unwrap().advance(time);
+        BareAgent::in_process(self).ping().await;
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
