@@ -31,6 +31,14 @@ const MAGIC: &[u8; 4] = b"PMAP";
 const LAYOUT: u8 = 1;
 const HEADER_BYTES: u64 = 64;
 const NODE_BYTES: usize = 104;
+/// Bytes of an inner node that are used.
+const INNER_BYTES: usize = 48;
+/// Where the parts of a node lie.
+const DIRTY: u64 = 1;
+const HASH: usize = 8;
+const LEFT_AT: usize = 40;
+const LEFT: u64 = LEFT_AT as u64;
+const RIGHT: u64 = LEFT + 4;
 
 /// Why a memory holds no map, or a map takes no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -235,22 +243,21 @@ impl<M: MapMemory> MerkleMap<M> {
                 self.split(at, &there, new, key, depth)
             }
             Some(Node::Inner {
-                left, right, hash, ..
+                left, right, dirty, ..
             }) => {
-                let (left, right) = if bit(key, depth) {
-                    (left, self.insert_below(right, depth + 1, key, leaf))
+                let (child, field) = if bit(key, depth) {
+                    (right, RIGHT)
                 } else {
-                    (self.insert_below(left, depth + 1, key, leaf), right)
+                    (left, LEFT)
                 };
-                self.write_node(
-                    at,
-                    Node::Inner {
-                        left,
-                        right,
-                        hash,
-                        dirty: true,
-                    },
-                );
+                let below = self.insert_below(child, depth + 1, key, leaf);
+                // Only what changes is written: most insertions replace a leaf in its place.
+                if below != child {
+                    self.memory.write(offset(at) + field, &below.to_le_bytes());
+                }
+                if !dirty {
+                    self.memory.write(offset(at) + DIRTY, &[1]);
+                }
                 at
             }
         }
@@ -328,28 +335,25 @@ impl<M: MapMemory> MerkleMap<M> {
         }
     }
 
+    /// Hashes what is out of date. Half of the nodes on the way are siblings that are not: of every
+    /// node only the part that is needed is read and written.
     fn hash_of(&mut self, at: u32) -> Hash {
-        match self.node(at) {
-            None => EMPTY,
-            Some(
-                Node::Leaf { hash, .. }
-                | Node::Inner {
-                    hash, dirty: false, ..
-                },
-            ) => hash,
-            Some(Node::Inner { left, right, .. }) => {
+        if at == 0 || at > self.allocated {
+            return EMPTY;
+        }
+        let mut bytes = [0; INNER_BYTES];
+        self.memory.read(offset(at), &mut bytes);
+        match (bytes[0], bytes[1]) {
+            (1, _) | (2, 0) => array(&bytes, HASH),
+            (2, _) => {
+                let (left, right) = (le_u32(&bytes, LEFT_AT), le_u32(&bytes, LEFT_AT + 4));
                 let hash = inner_hash(&self.hash_of(left), &self.hash_of(right));
-                self.write_node(
-                    at,
-                    Node::Inner {
-                        left,
-                        right,
-                        hash,
-                        dirty: false,
-                    },
-                );
+                bytes[1] = 0;
+                bytes[HASH..HASH + 32].copy_from_slice(&hash);
+                self.memory.write(offset(at), &bytes[..HASH + 32]);
                 hash
             }
+            _ => EMPTY,
         }
     }
 
@@ -465,7 +469,7 @@ fn le_u32(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
-fn array(bytes: &[u8; NODE_BYTES], at: usize) -> Hash {
+fn array(bytes: &[u8], at: usize) -> Hash {
     let mut out = [0; 32];
     out.copy_from_slice(&bytes[at..at + 32]);
     out
