@@ -44,6 +44,8 @@ pub struct Common {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Play the whole story on an embedded subnet in a temporary folder.
+    Demo,
     /// Run a network on this machine, or look at one.
     #[command(subcommand)]
     Network(NetworkCommand),
@@ -172,6 +174,7 @@ mod tests {
     #[test]
     fn commands_are_understood() {
         for (line, command) in [
+            ("paigham demo", "Demo"),
             (
                 "paigham network up --data d",
                 "Network(Up { data: \"d\", listen: 127.0.0.1:8643 })",

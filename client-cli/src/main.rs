@@ -1,7 +1,8 @@
 //! The `paigham` command: arguments in [`args`], what it prints in [`output`], exit codes in [`failure`].
 //!
 //! ```text
-//! main ─ run ─ commands/*  one file for each family ─ session ─ core/client
+//! main ─ run ─┬─ commands/*  one file for each family ─ session ─ core/client
+//!             └─ demo        the whole story on an embedded subnet
 //! ```
 
 #![forbid(unsafe_code)]
@@ -12,6 +13,7 @@
 
 mod args;
 mod commands;
+mod demo;
 mod failure;
 mod output;
 mod passphrase;

@@ -8,6 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command, NetworkCommand};
 use crate::commands::{chat, contacts, group, history, network, register, send, sync, whoami};
+use crate::demo;
 use crate::failure::{Failure, Kind};
 use crate::output::Output;
 
@@ -28,6 +29,7 @@ pub fn run(cli: &Cli) -> ExitCode {
 async fn dispatch(cli: &Cli, out: &Output) -> Result<(), Failure> {
     let common = &cli.common;
     match &cli.command {
+        Command::Demo => demo::play(out).await,
         Command::Network(NetworkCommand::Up { data, listen }) => {
             network::up(data, *listen, out).await
         }

@@ -19,6 +19,7 @@ use crate::failure::{Failure, Kind};
 use crate::text;
 
 pub use human::Style;
+pub use json::object;
 pub use shown::{ConversationLine, MessageLine, Names, SyncDone, Warning};
 
 /// Something that can be printed in both ways.
