@@ -17,14 +17,19 @@ pub struct Cli {
 /// What every command understands.
 #[derive(Debug, Args)]
 pub struct Common {
-    /// Folder of this device's account.
+    /// Folder of this device's account [default: ~/.local/share/paigham].
     #[arg(long, global = true, env = "PAIGHAM_HOME", value_name = "DIR")]
     pub home: Option<PathBuf>,
     /// Network file, or its link; pinned in the home at the first use.
     #[arg(long, global = true, env = "PAIGHAM_NETWORK", value_name = "FILE|LINK")]
     pub network: Option<String>,
     /// File whose first line is the passphrase.
-    #[arg(long, global = true, value_name = "FILE", conflicts_with = "passphrase_fd")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        conflicts_with = "passphrase_fd"
+    )]
     pub passphrase_file: Option<PathBuf>,
     /// Open file descriptor to read the passphrase from.
     #[arg(long, global = true, value_name = "N")]
@@ -99,7 +104,7 @@ pub enum NetworkCommand {
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8643")]
         listen: std::net::SocketAddr,
     },
-    /// Show modules, root key, rounds and instruction use.
+    /// Show modules, root key, rounds and instruction use of the network given with --network.
     Status,
 }
 
@@ -109,7 +114,7 @@ pub enum ContactsCommand {
     Add {
         /// What you call them.
         name: String,
-        /// Their account id or contact link, as their `whoami` shows it.
+        /// Their account id, as their `whoami` shows it.
         account: String,
     },
     /// List contacts.
@@ -146,4 +151,99 @@ pub enum GroupCommand {
         /// The group's name or id.
         group: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    /// Names, conflicts and defaults hold together.
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    /// What stands in the README and in people's scripts keeps its meaning; options may stand
+    /// before the command and after it.
+    #[test]
+    fn commands_are_understood() {
+        for (line, command) in [
+            ("paigham demo", "Demo"),
+            (
+                "paigham network up --data d",
+                "Network(Up { data: \"d\", listen: 127.0.0.1:8643 })",
+            ),
+            (
+                "paigham network up --data d --listen 0.0.0.0:80",
+                "Network(Up { data: \"d\", listen: 0.0.0.0:80 })",
+            ),
+            ("paigham network status", "Network(Status)"),
+            (
+                "paigham register --name A",
+                "Register { name: Some(\"A\") }",
+            ),
+            ("paigham whoami --home h", "Whoami"),
+            ("paigham --home h contacts", "Contacts { command: None }"),
+            (
+                "paigham contacts add A 00",
+                "Contacts { command: Some(Add { name: \"A\", account: \"00\" }) }",
+            ),
+            ("paigham contacts list", "Contacts { command: Some(List) }"),
+            ("paigham chat A", "Chat { name: \"A\" }"),
+            ("paigham send A", "Send { to: \"A\", text: None }"),
+            (
+                "paigham send A t --json",
+                "Send { to: \"A\", text: Some(\"t\") }",
+            ),
+            ("paigham sync --watch", "Sync { watch: true }"),
+            (
+                "paigham group create G",
+                "Group(Create { name: \"G\", members: [] })",
+            ),
+            (
+                "paigham group add G A B",
+                "Group(Add { group: \"G\", members: [\"A\", \"B\"] })",
+            ),
+            (
+                "paigham group remove G A",
+                "Group(Remove { group: \"G\", members: [\"A\"] })",
+            ),
+            ("paigham group leave G", "Group(Leave { group: \"G\" })"),
+            (
+                "paigham history",
+                "History { conversation: None, limit: 100 }",
+            ),
+            (
+                "paigham history G --limit 5",
+                "History { conversation: Some(\"G\"), limit: 5 }",
+            ),
+        ] {
+            assert_eq!(
+                format!("{:?}", parse(line).unwrap().command),
+                command,
+                "{line}"
+            );
+        }
+    }
+
+    /// What cannot be meant is refused with clap's exit code 2, before anything happens.
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        for line in [
+            "paigham",
+            "paigham network up",
+            "paigham network up --data d --listen nowhere",
+            "paigham group add G",
+            "paigham history --limit x",
+            "paigham whoami --passphrase-file f --passphrase-fd 3",
+        ] {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
 }

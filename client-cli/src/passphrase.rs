@@ -26,26 +26,35 @@ pub enum Purpose {
 pub fn read(common: &Common, purpose: Purpose) -> Result<Zeroizing<String>, Failure> {
     let passphrase = match (&common.passphrase_file, common.passphrase_fd) {
         (Some(file), _) => from_file(file)?,
-        (None, Some(descriptor)) => {
-            from_file(Path::new(&format!("/dev/fd/{descriptor}")))?
-        }
+        (None, Some(descriptor)) => from_file(Path::new(&format!("/dev/fd/{descriptor}")))?,
         (None, None) => from_prompt(purpose)?,
     };
     if passphrase.is_empty() {
-        return Err(Failure::user("the passphrase is empty", "choose one of several words"));
+        return Err(Failure::user(
+            "the passphrase is empty",
+            "choose one of several words",
+        ));
     }
     Ok(passphrase)
 }
 
 fn from_file(path: &Path) -> Result<Zeroizing<String>, Failure> {
     let unreadable = |error: io::Error| {
-        Failure::user(format!("cannot read the passphrase from {}: {error}", path.display()), "")
+        Failure::user(
+            format!(
+                "cannot read the passphrase from {}: {error}",
+                path.display()
+            ),
+            "",
+        )
     };
     let mut line = Zeroizing::new(String::new());
     BufReader::new(File::open(path).map_err(unreadable)?.take(MAX_BYTES))
         .read_line(&mut line)
         .map_err(unreadable)?;
-    Ok(Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned()))
+    Ok(Zeroizing::new(
+        line.trim_end_matches(['\r', '\n']).to_owned(),
+    ))
 }
 
 fn from_prompt(purpose: Purpose) -> Result<Zeroizing<String>, Failure> {

@@ -14,14 +14,47 @@ const POP_ISOLATE: char = '\u{2069}';
 pub fn isolate(line: &str) -> String {
     let mut out = String::with_capacity(line.len() + 6);
     out.push(FIRST_STRONG_ISOLATE);
-    out.extend(line.chars().map(|c| if is_harmless(c) { c } else { '\u{FFFD}' }));
+    out.extend(line.chars().map(shown));
     out.push(POP_ISOLATE);
     out
 }
 
 /// Somebody's text as lines, each isolated; a tab counts as four spaces.
 pub fn lines(text: &str) -> Vec<String> {
-    text.lines().map(|line| isolate(&line.replace('\t', "    "))).collect()
+    text.lines()
+        .map(|line| isolate(&line.replace('\t', "    ")))
+        .collect()
+}
+
+/// Somebody's text on a line of its own that needs no direction: errors, a node's answers.
+pub fn clean(text: &str) -> String {
+    text.lines()
+        .map(|line| line.chars().map(shown).collect::<String>())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// JSON that no terminal takes for commands: what is not harmless is escaped. A reader gets the
+/// same value, since such characters stand in strings only.
+pub fn escape_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_harmless(c) {
+            out.push(c);
+        } else {
+            let mut units = [0; 2];
+            out.extend(
+                c.encode_utf16(&mut units)
+                    .iter()
+                    .map(|unit| format!("\\u{unit:04x}")),
+            );
+        }
+    }
+    out
+}
+
+fn shown(c: char) -> char {
+    if is_harmless(c) { c } else { '\u{FFFD}' }
 }
 
 /// Joiners and marks that Urdu needs stay; controls, bidirectional controls and separators go.
@@ -47,7 +80,14 @@ mod tests {
     /// end the isolate it stands in.
     #[test]
     fn controls_are_replaced() {
-        for hostile in ["\u{1b}[2J", "\u{202e}exe", "a\u{2069}b", "\u{9b}31m", "a\u{2028}b", "\u{7}"] {
+        for hostile in [
+            "\u{1b}[2J",
+            "\u{202e}exe",
+            "a\u{2069}b",
+            "\u{9b}31m",
+            "a\u{2028}b",
+            "\u{7}",
+        ] {
             let shown = isolate(hostile);
             let inner = &shown['\u{2068}'.len_utf8()..shown.len() - '\u{2069}'.len_utf8()];
             assert!(inner.chars().all(is_harmless), "{hostile:?}");
@@ -55,10 +95,31 @@ mod tests {
         }
     }
 
+    /// A program gets every character of a hostile text, a terminal none that it obeys.
+    #[test]
+    fn json_is_escaped_and_keeps_its_value() {
+        let hostile = "\u{9b}2J\u{202e}\u{7f}\u{E0041}\n آپ کیسے ہیں؟";
+        let json = escape_json(&serde_json::json!({ "text": hostile }).to_string());
+        assert!(json.chars().all(is_harmless), "{json}");
+        assert!(json.contains("آپ کیسے ہیں؟"));
+        let read: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(read["text"], hostile);
+    }
+
+    /// An error of a node stays on one line.
+    #[test]
+    fn errors_are_one_clean_line() {
+        assert_eq!(clean("a\nb\u{1b}[1m"), "a b\u{FFFD}[1m");
+    }
+
     /// Several lines stay several, each isolated.
     #[test]
     fn lines_are_isolated_one_by_one() {
         assert_eq!(lines("a\r\nب").len(), 2);
-        assert!(lines("a\r\nب").iter().all(|line| line.ends_with(POP_ISOLATE)));
+        assert!(
+            lines("a\r\nب")
+                .iter()
+                .all(|line| line.ends_with(POP_ISOLATE))
+        );
     }
 }

@@ -1,0 +1,11 @@
+//! One file for each family of commands.
+
+pub mod chat;
+pub mod contacts;
+pub mod group;
+pub mod history;
+pub mod network;
+pub mod register;
+pub mod send;
+pub mod sync;
+pub mod whoami;

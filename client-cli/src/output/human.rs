@@ -1,0 +1,228 @@
+//! Text for people.
+//!
+//! # Security
+//! Texts of others stand below a line of ours and are indented, so that no text looks like a tick,
+//! an event or another person's message; names stand in isolates.
+
+use paigham_client::{
+    AccountId, Body, ContactView, ConversationView, Me, MessageView, Standing, Verified,
+};
+
+use super::time;
+use crate::text;
+
+/// What stands before each line of somebody's text.
+const INDENT: &str = "    ";
+
+/// Decoration, on terminals only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    on: bool,
+}
+
+impl Style {
+    /// Decorates if `on`.
+    pub const fn new(on: bool) -> Self {
+        Self { on }
+    }
+
+    /// Of lesser weight.
+    pub fn dim(self, text: &str) -> String {
+        self.wrap("2", text)
+    }
+
+    /// A heading.
+    pub fn bold(self, text: &str) -> String {
+        self.wrap("1", text)
+    }
+
+    /// Verified.
+    pub fn good(self, text: &str) -> String {
+        self.wrap("32", text)
+    }
+
+    /// To be noticed.
+    pub fn bad(self, text: &str) -> String {
+        self.wrap("33", text)
+    }
+
+    fn wrap(self, code: &str, text: &str) -> String {
+        if self.on {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+pub(super) fn me(me: &Me, style: Style) -> String {
+    let registered = if me.registered {
+        "yes"
+    } else {
+        "not yet; `paigham sync` goes on with it"
+    };
+    let development = if me.development {
+        ", for development: its keys lie on one machine"
+    } else {
+        ""
+    };
+    [
+        style.bold(&text::isolate(&me.name)),
+        format!("  account       {}", me.account),
+        format!("  device        {}", me.device),
+        format!("  identity key  {}", hex::encode(me.identity_key)),
+        format!("  registered    {registered}"),
+        format!(
+            "  network       {}{development}",
+            text::isolate(&me.network)
+        ),
+    ]
+    .join("\n")
+}
+
+pub(super) fn contact(contact: &ContactView, style: Style) -> String {
+    let (devices, version) = (count(contact.devices, "device"), contact.record_version);
+    let seen = time::utc(contact.seen_at);
+    format!(
+        "{}  {}\n{}",
+        style.bold(&text::isolate(&contact.name)),
+        contact.account,
+        style.dim(&format!(
+            "{INDENT}identity key {}\n{INDENT}{devices}, record {version}, certified {seen}",
+            hex::encode(contact.identity_key)
+        )),
+    )
+}
+
+pub(super) fn conversation(
+    conversation: &ConversationView,
+    names: &dyn Fn(AccountId) -> String,
+    style: Style,
+) -> String {
+    let name = style.bold(&text::isolate(&conversation.name));
+    let kind = if conversation.direct {
+        "chat".to_owned()
+    } else {
+        format!("group of {}", conversation.members.len())
+    };
+    let mut facts = vec![kind, standing(&conversation.standing)];
+    facts.push(format!("epoch {}", conversation.epoch));
+    facts.push(format!("verified up to #{}", conversation.seq));
+    if conversation.waiting > 0 {
+        facts.push(format!("{} waiting", conversation.waiting));
+    }
+    let members: Vec<_> = conversation
+        .members
+        .iter()
+        .map(|member| {
+            let admin = !conversation.direct && conversation.admins.contains(member);
+            format!(
+                "{}{}",
+                text::isolate(&names(*member)),
+                if admin { " (admin)" } else { "" }
+            )
+        })
+        .collect();
+    let more = [
+        format!("{INDENT}id       {}", conversation.queue),
+        format!("{INDENT}members  {}", members.join(", ")),
+        format!(
+            "{INDENT}code     {}, the same for every member at #{}",
+            hex::encode(conversation.authenticator),
+            conversation.seq
+        ),
+    ];
+    format!(
+        "{name}  {}\n{}",
+        facts.join(" · "),
+        style.dim(&more.join("\n"))
+    )
+}
+
+fn standing(standing: &Standing) -> String {
+    match standing {
+        Standing::Starting => "being made".into(),
+        Standing::Open => "open".into(),
+        Standing::Leaving => "leaving".into(),
+        Standing::Out => "over: you are out".into(),
+        Standing::Stopped(why) => format!("stopped: {}", text::isolate(why)),
+    }
+}
+
+/// A line of a conversation: what was verified and who did it; a text follows below.
+pub(super) fn message(
+    message: &MessageView,
+    names: &dyn Fn(AccountId) -> String,
+    style: Style,
+) -> String {
+    let who = match (message.mine, &message.from) {
+        (true, _) => "you".to_owned(),
+        (false, Some(_)) => text::isolate(&message.from_name),
+        (false, None) => "somebody".to_owned(),
+    };
+    let said = said(&message.body, &who, names);
+    let head = match &message.verified {
+        Some(proof) => format!("{} {}", style.good("✓"), style.dim(&verified(proof))),
+        None => style.bad("… waiting"),
+    };
+    let mut lines = vec![format!("{head} · {said}")];
+    if let Body::Text(body) = &message.body {
+        lines.extend(
+            text::lines(body)
+                .into_iter()
+                .map(|line| format!("{INDENT}{line}")),
+        );
+    }
+    lines.join("\n")
+}
+
+fn verified(verified: &Verified) -> String {
+    format!(
+        "#{} · epoch {} · certificate {} old · {}",
+        verified.seq,
+        verified.epoch,
+        time::age(verified.certificate_age_ms),
+        time::utc(verified.accepted_at)
+    )
+}
+
+/// What somebody did; a text stands below.
+fn said(body: &Body, who: &str, names: &dyn Fn(AccountId) -> String) -> String {
+    match body {
+        Body::Text(_) => format!("{who}:"),
+        Body::Unsupported => format!("{who} sent something that this version cannot show"),
+        Body::Created => format!("{who} made the conversation"),
+        Body::Joined => "this device joined; what was before cannot be read".into(),
+        Body::Members { added, removed } => format!("{who} {}", members(added, removed, names)),
+        Body::Leaving => format!("{who} asked to leave"),
+        Body::PolicyChanged => format!("{who} changed the rules or the name"),
+        Body::KeysRenewed => format!("{who} renewed the keys"),
+        Body::Out => "this device was taken out; nothing new can be read".into(),
+        Body::Stopped(why) => format!("the conversation stopped here: {}", text::isolate(why)),
+    }
+}
+
+fn members(
+    added: &[AccountId],
+    removed: &[AccountId],
+    names: &dyn Fn(AccountId) -> String,
+) -> String {
+    let list = |accounts: &[AccountId]| {
+        let names: Vec<_> = accounts
+            .iter()
+            .map(|id| text::isolate(&names(*id)))
+            .collect();
+        names.join(", ")
+    };
+    match (added.is_empty(), removed.is_empty()) {
+        (false, true) => format!("added {}", list(added)),
+        (true, false) => format!("took out {}", list(removed)),
+        _ => format!("added {} and took out {}", list(added), list(removed)),
+    }
+}
+
+/// `1 device`, `2 devices`.
+pub(super) fn count(number: usize, what: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{s}")
+}

@@ -1,0 +1,106 @@
+//! JSON of the client's views.
+
+use paigham_client::{AccountId, Body, ContactView, ConversationView, Me, Standing, Verified};
+use serde_json::{Value, json};
+
+use super::time::milliseconds;
+
+/// Puts the fields of `more` into the object `first`.
+pub fn object(mut first: Value, more: Value) -> Value {
+    if let (Value::Object(first), Value::Object(more)) = (&mut first, more) {
+        first.extend(more);
+    }
+    first
+}
+
+/// Ids as hexadecimal.
+fn account_list(accounts: &[AccountId]) -> Value {
+    accounts.iter().map(AccountId::to_string).collect()
+}
+
+pub(super) fn me(me: &Me) -> Value {
+    json!({
+        "type": "account",
+        "account": me.account.to_string(),
+        "device": me.device.to_string(),
+        "name": me.name,
+        "identity_key": hex::encode(me.identity_key),
+        "registered": me.registered,
+        "network": me.network,
+        "network_hash": hex::encode(me.network_hash),
+        "development": me.development,
+    })
+}
+
+pub(super) fn contact(contact: &ContactView) -> Value {
+    json!({
+        "type": "contact",
+        "name": contact.name,
+        "account": contact.account.to_string(),
+        "record_version": contact.record_version,
+        "identity_key": hex::encode(contact.identity_key),
+        "devices": contact.devices,
+        "seen_at_ms": milliseconds(contact.seen_at),
+    })
+}
+
+pub(super) fn conversation(conversation: &ConversationView) -> Value {
+    let (standing, reason) = standing(&conversation.standing);
+    json!({
+        "type": "conversation",
+        "id": conversation.queue.to_string(),
+        "name": conversation.name,
+        "direct": conversation.direct,
+        "members": account_list(&conversation.members),
+        "admins": account_list(&conversation.admins),
+        "standing": standing,
+        "reason": reason,
+        "epoch": conversation.epoch,
+        "seq": conversation.seq,
+        "authenticator": hex::encode(conversation.authenticator),
+        "waiting": conversation.waiting,
+    })
+}
+
+fn standing(standing: &Standing) -> (&'static str, Option<&str>) {
+    match standing {
+        Standing::Starting => ("starting", None),
+        Standing::Open => ("open", None),
+        Standing::Leaving => ("leaving", None),
+        Standing::Out => ("out", None),
+        Standing::Stopped(why) => ("stopped", Some(why)),
+    }
+}
+
+/// What a line says, by `kind`.
+pub(super) fn body(body: &Body) -> Value {
+    match body {
+        Body::Text(text) => json!({ "kind": "text", "text": text }),
+        Body::Unsupported => json!({ "kind": "unsupported" }),
+        Body::Created => json!({ "kind": "created" }),
+        Body::Joined => json!({ "kind": "joined" }),
+        Body::Members { added, removed } => json!({
+            "kind": "members",
+            "added": account_list(added),
+            "removed": account_list(removed),
+        }),
+        Body::Leaving => json!({ "kind": "leaving" }),
+        Body::PolicyChanged => json!({ "kind": "policy_changed" }),
+        Body::KeysRenewed => json!({ "kind": "keys_renewed" }),
+        Body::Out => json!({ "kind": "out" }),
+        Body::Stopped(why) => json!({ "kind": "stopped", "reason": why }),
+    }
+}
+
+/// What was verified; `null` while a line waits.
+pub(super) fn verified(verified: Option<&Verified>) -> Value {
+    verified.map_or(Value::Null, |verified| {
+        json!({
+            "seq": verified.seq,
+            "epoch": verified.epoch,
+            "accepted_at_ms": milliseconds(verified.accepted_at),
+            "certificate_time_ms": milliseconds(verified.certificate_time),
+            "certificate_age_ms": verified.certificate_age_ms,
+        })
+    })
+}

@@ -1,0 +1,218 @@
+//! What can be shown: the client's views, and what stands around them.
+
+use std::fmt;
+
+use paigham_client::{
+    AccountId, Client, ContactView, ConversationView, Me, MessageView, Notice, QueueId, SyncReport,
+};
+use serde_json::{Value, json};
+
+use super::human::count;
+use super::{Show, Style, human, json, time};
+use crate::failure::Failure;
+use crate::text;
+
+/// Tells people's names.
+#[derive(Clone, Copy)]
+pub struct Names<'a>(pub &'a dyn Fn(AccountId) -> String);
+
+impl fmt::Debug for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Names")
+    }
+}
+
+impl Show for Me {
+    fn json(&self) -> Value {
+        json::me(self)
+    }
+
+    fn text(&self, style: Style) -> String {
+        human::me(self, style)
+    }
+}
+
+impl Show for ContactView {
+    fn json(&self) -> Value {
+        json::contact(self)
+    }
+
+    fn text(&self, style: Style) -> String {
+        human::contact(self, style)
+    }
+}
+
+/// A conversation and how it stands.
+#[derive(Debug)]
+pub struct ConversationLine<'a> {
+    /// The conversation.
+    pub view: &'a ConversationView,
+    /// Who its members are.
+    pub names: Names<'a>,
+}
+
+impl Show for ConversationLine<'_> {
+    fn json(&self) -> Value {
+        json::conversation(self.view)
+    }
+
+    fn text(&self, style: Style) -> String {
+        human::conversation(self.view, self.names.0, style)
+    }
+}
+
+/// A line of a conversation.
+#[derive(Debug)]
+pub struct MessageLine<'a> {
+    /// `message`, or `arrived` for one that a sync brought.
+    pub kind: &'static str,
+    /// Of which conversation.
+    pub queue: QueueId,
+    /// That conversation's name where the reader does not know which it is.
+    pub conversation: Option<&'a str>,
+    /// The line.
+    pub view: &'a MessageView,
+    /// Who is who.
+    pub names: Names<'a>,
+}
+
+impl Show for MessageLine<'_> {
+    fn json(&self) -> Value {
+        let line = json!({
+            "type": self.kind,
+            "conversation": self.queue.to_string(),
+            "from": self.view.from.as_ref().map(AccountId::to_string),
+            "from_name": self.view.from_name,
+            "mine": self.view.mine,
+            "body": json::body(&self.view.body),
+            "verified": json::verified(self.view.verified.as_ref()),
+        });
+        match self.conversation {
+            Some(name) => json::object(line, json!({ "conversation_name": name })),
+            None => line,
+        }
+    }
+
+    fn text(&self, style: Style) -> String {
+        let line = human::message(self.view, self.names.0, style);
+        match self.conversation {
+            Some(name) => format!("[{}] {line}", text::isolate(name)),
+            None => line,
+        }
+    }
+}
+
+/// The end of a sync.
+#[derive(Debug)]
+pub struct SyncDone<'a>(pub &'a SyncReport);
+
+impl Show for SyncDone<'_> {
+    fn json(&self) -> Value {
+        json!({
+            "type": "sync",
+            "arrived": self.0.arrived.len(),
+            "joined": self.0.joined.iter().map(QueueId::to_string).collect::<Vec<_>>(),
+            "waiting": self.0.waiting,
+        })
+    }
+
+    fn text(&self, style: Style) -> String {
+        let mut facts = match self.0.arrived.len() {
+            0 => "nothing new".to_owned(),
+            arrived => format!("{} verified", count(arrived, "new line")),
+        };
+        if !self.0.joined.is_empty() {
+            facts = format!(
+                "{facts}, {}",
+                count(self.0.joined.len(), "new conversation")
+            );
+        }
+        if self.0.waiting > 0 {
+            facts = format!("{facts}, {} waiting", self.0.waiting);
+        }
+        style.dim(&facts)
+    }
+}
+
+/// What the user should know although nothing failed.
+#[derive(Debug)]
+pub struct Warning {
+    kind: &'static str,
+    message: String,
+    facts: Value,
+}
+
+impl Warning {
+    /// Any warning.
+    pub fn new(kind: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            facts: json!({}),
+        }
+    }
+
+    /// What the client noticed.
+    pub fn of_notice(notice: &Notice, client: &Client) -> Self {
+        Self::of(notice, Names(&|account| client.name_of(account)))
+    }
+
+    pub(super) fn of(notice: &Notice, names: Names<'_>) -> Self {
+        match notice {
+            Notice::ClockWrong(seconds) => Self {
+                kind: "clock_wrong",
+                message: clock_wrong(*seconds),
+                facts: json!({ "seconds_ahead": seconds }),
+            },
+            Notice::JoinRefused(why) => Self::new(
+                "join_refused",
+                format!("an invitation was refused: {}", text::clean(why)),
+            ),
+            Notice::ConversationFailed(name, why) => Self {
+                kind: "conversation_failed",
+                message: format!(
+                    "{} could not be brought up to date: {}",
+                    text::isolate(name),
+                    text::clean(why)
+                ),
+                facts: json!({ "conversation_name": name }),
+            },
+            Notice::IdentityChanged(account) => Self {
+                kind: "identity_changed",
+                message: format!(
+                    "the identity key of {} changed; ask them in person whether they have a new device \
+                     before you write what matters",
+                    text::isolate(&names.0(*account))
+                ),
+                facts: json!({ "account": account.to_string() }),
+            },
+        }
+    }
+
+    /// A failure after which the command goes on.
+    pub fn of_failure(failure: &Failure) -> Self {
+        Self::new(failure.kind().name(), failure.message())
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let warning = json!({ "kind": self.kind, "message": self.message });
+        json!({ "warning": json::object(warning, self.facts.clone()) })
+    }
+
+    pub(super) fn text(&self) -> String {
+        format!("warning: {}", self.message)
+    }
+}
+
+fn clock_wrong(seconds_ahead: i64) -> String {
+    let side = if seconds_ahead < 0 {
+        "behind"
+    } else {
+        "ahead of"
+    };
+    format!(
+        "this machine's clock is {} {side} the network's certified time; the network's time is \
+         used, set the clock",
+        time::span(seconds_ahead.unsigned_abs())
+    )
+}
