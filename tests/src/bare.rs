@@ -10,6 +10,7 @@ use ic_agent::agent::HttpService;
 use ic_agent::{Agent, AgentError};
 use paigham_wire::certificate::VerifiedCertificate;
 use paigham_wire::chain::{EntryDigest, queue_next, queue_start};
+use paigham_wire::codec::decode_result;
 use paigham_wire::codec::{decode, encode};
 use paigham_wire::directory::{DirectoryError, LookupReply, LookupRequest, Ping};
 use paigham_wire::frame::{PostHeader, PostKind, encode_post, post_hash};
@@ -21,7 +22,6 @@ use paigham_wire::network::VerifiedNetwork;
 use paigham_wire::relay::{
     BatchReply, CommitAccepted, CommitBundle, CreateQueue, Entry, FetchItem, FetchReply,
     FetchRequest, FetchWhat, FetchedItem, PostOutcome, QueueCreated, RelayError, SubmitCommit,
-    decode_result,
 };
 use serde_bytes::ByteBuf;
 use tls_codec::DeserializeBytes;

@@ -1,11 +1,11 @@
 //! What a node can say instead of the truth.
 
 use ic_transport_types::TransportCallResponse;
+use paigham_wire::codec::{decode_result, encode_result};
 use paigham_wire::directory::{DirectoryError, LookupReply};
 use paigham_wire::map::Witness;
 use paigham_wire::relay::{
     Entry, FetchReply, FetchRequest, FetchedItem, InboxReply, PoolReply, RelayError, WelcomeReply,
-    decode_result, encode_result,
 };
 use tls_codec::{DeserializeBytes, Serialize, VLBytes};
 
