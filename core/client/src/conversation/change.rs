@@ -26,7 +26,7 @@ use crate::people::LookedUp;
 use crate::verify::inbox_leaf;
 use crate::view::SyncReport;
 
-/// Rounds of one settling: commits that lose to others, texts that are sealed anew.
+/// Rounds of one settling without progress: commits that lose to others, texts that are sealed anew.
 const MAX_ROUNDS: u32 = 12;
 /// First wait after a lost race; each further one up to three times as long.
 const BACKOFF: Duration = Duration::from_millis(50);
@@ -48,6 +48,8 @@ pub(crate) enum Intent {
     Remove { accounts: Vec<[u8; 16]> },
     /// An account becomes an admin.
     MakeAdmin { account: [u8; 16] },
+    /// This account gives its role up, before it leaves; the only admin hands it to a member.
+    StepDown,
     /// This device renews its keys in the group.
     Renew,
 }
@@ -191,14 +193,12 @@ impl Client {
         queue: QueueId,
         report: &mut SyncReport,
     ) -> Result<(), ClientError> {
+        // Rounds without progress: races that were lost, texts that are still there.
         let mut lost = 0;
-        for _ in 0..MAX_ROUNDS {
+        while lost < MAX_ROUNDS {
             self.create_queue(queue).await?;
             let conversation = Conversation::load(&self.store.begin(), queue)?;
-            if matches!(
-                conversation.standing,
-                StoredStanding::Out | StoredStanding::Stopped(_)
-            ) {
+            if conversation.has_ended() {
                 return Ok(());
             }
             if conversation.submission.is_some() {
@@ -224,6 +224,8 @@ impl Client {
                 return Ok(());
             }
             self.deliver(queue, report).await?;
+            let left = self.outgoing(&self.store.begin(), queue)?.len();
+            lost = if left < texts.len() { 0 } else { lost + 1 };
         }
         Err(ClientError::Unfinished(
             "others changed the group meanwhile",
@@ -387,6 +389,12 @@ impl Client {
                 if prepared.change.remove.is_empty() {
                     return Ok(None);
                 }
+                // Who comes back later comes back without the role.
+                let mut after = policy.clone();
+                after.admins.retain(|admin| !accounts.contains(&admin.0));
+                if after != policy {
+                    prepared.change.policy = Some(after);
+                }
             }
             Some(Intent::MakeAdmin { account }) => {
                 let account = AccountId(*account);
@@ -397,6 +405,18 @@ impl Client {
                 policy.admins.push(account);
                 policy.admins.sort_unstable();
                 prepared.change.policy = Some(policy);
+            }
+            Some(Intent::StepDown) => {
+                let mut after = policy.clone();
+                after.admins.retain(|admin| *admin != own);
+                if after.admins.is_empty() {
+                    let heir = members.iter().find(|member| member.account() != own);
+                    after.admins.extend(heir.map(Member::account));
+                }
+                if after == policy || after.admins.is_empty() {
+                    return Ok(None);
+                }
+                prepared.change.policy = Some(after);
             }
             Some(Intent::Renew) | None => {}
         }
@@ -498,6 +518,7 @@ impl Client {
 
     /// Takes a one-time key package of a device, or its last resort, and its inbox key.
     async fn claim(&self, device: &DeviceEntry) -> Result<ClaimedDevice, ClientError> {
+        self.check_relay(&device.shard)?;
         let request = PoolRequest {
             inbox: device.inbox,
         };
@@ -580,14 +601,14 @@ impl Client {
                 &submission.request,
             )
             .await;
-        let refusal = match answer {
-            Ok(_) => None,
+        let (accepted, refusal) = match answer {
+            Ok(accepted) => (accepted.position.seq, None),
             Err(ClientError::Relay(refusal @ (RelayError::Post(_) | RelayError::TooLarge))) => {
-                Some(refusal)
+                (0, Some(refusal))
             }
             Err(other) => return Err(other),
         };
-        let certified_ns = self.catch_up(queue, report).await?;
+        let certified_ns = self.catch_up_to(queue, accepted, report).await?;
         let after = Conversation::load(&self.store.begin(), queue)?;
         let Some(still) = &after.submission else {
             self.send_deposits().await?;

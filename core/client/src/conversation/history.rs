@@ -5,7 +5,7 @@ use paigham_store::{Order, Table, WriteSet};
 use paigham_wire::ids::{AccountId, QueueId};
 use serde::{Deserialize, Serialize};
 
-use super::Conversation;
+use super::{Conversation, StoredStanding};
 use crate::client::Client;
 use crate::error::ClientError;
 use crate::view::{Arrived, Body, MessageView, SyncReport, Verified};
@@ -136,12 +136,17 @@ impl Client {
             .filter_map(|arrived| Some((arrived.queue, arrived.message.verified?.seq)))
             .collect();
         let set = self.store.begin();
+        let mut changed = false;
         for mut one in self.all_conversations()? {
-            if one.told == one.cursor.seq {
+            // A conversation that stopped says so under the entry that it did not take.
+            let stopped = matches!(one.standing, StoredStanding::Stopped(_));
+            let newest = one.cursor.seq.saturating_add(u32::from(stopped));
+            if one.told == newest {
                 continue;
             }
+            changed = true;
             let queue = one.queue();
-            let (from, to) = (u64::from(one.told) + 1, u64::from(one.cursor.seq) + 1);
+            let (from, to) = (u64::from(one.told) + 1, u64::from(newest));
             let rows: Vec<(u64, MessageRow)> = set.scan(Table::Message, &queue.0, from, to)?;
             let conversation = self.conversation_name(&one);
             for (_, row) in rows {
@@ -155,9 +160,12 @@ impl Client {
                     });
                 }
             }
-            one.told = one.cursor.seq;
+            one.told = newest;
             one.save(&set)?;
         }
-        self.commit(set)
+        if changed {
+            self.commit(set)?;
+        }
+        Ok(())
     }
 }

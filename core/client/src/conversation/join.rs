@@ -1,8 +1,8 @@
 //! Joining: from a pointer in the inbox to a group whose members are all in the log.
 
-use paigham_group::Group;
 use paigham_group::join::{join, open_wrapper};
 use paigham_group::proof::{LeafClaim, check_device};
+use paigham_group::{Group, GroupError};
 use paigham_store::{Table, WriteSet};
 use paigham_wire::codec::{decode, encode};
 use paigham_wire::envelope::WelcomePointer;
@@ -67,8 +67,14 @@ impl Client {
                 Err(error @ (ClientError::Unreachable(_) | ClientError::Store(_))) => {
                     return Err(error);
                 }
-                // Kept, and tried again with the next sync; nothing of it was taken.
-                Err(error) => self.notices.push(Notice::JoinRefused(error.to_string())),
+                Err(error) => {
+                    // What is wrong in a certified Welcome stays wrong; anything else may be the
+                    // fault of who answered, and is tried again with the next sync.
+                    if let ClientError::Group(GroupError::Welcome(_) | GroupError::Sealed) = error {
+                        self.forget_joining(number)?;
+                    }
+                    self.notices.push(Notice::JoinRefused(error.to_string()));
+                }
             }
         }
         Ok(())
@@ -149,7 +155,7 @@ impl Client {
     }
 
     /// A pointer is a stranger's word: only relays of this network are asked.
-    fn check_relay(&self, canister: &CanisterId) -> Result<(), ClientError> {
+    pub(super) fn check_relay(&self, canister: &CanisterId) -> Result<(), ClientError> {
         let entry = self.connection.network().entry(canister);
         match entry {
             Some(entry) if entry.role == paigham_wire::network::CanisterRole::Relay => Ok(()),

@@ -1,43 +1,41 @@
 //! Going: a SelfRemove in each epoch until somebody's commit takes this account out.
 
 use paigham_group::Group;
-use paigham_wire::ids::{AccountId, QueueId};
+use paigham_wire::ids::QueueId;
 use paigham_wire::relay::{BatchReply, PostOutcome, PostRefusal, RelayError};
 
-use super::{Conversation, POST_SECONDS, SealedPost, StoredStanding};
+use super::send::position_of;
+use super::{Conversation, Intent, POST_SECONDS, SealedPost, StoredStanding};
 use crate::client::Client;
 use crate::error::{ClientError, NotVerified};
 use crate::view::SyncReport;
 
 impl Client {
     /// Leaves a group. Nothing is sent to it any more; the next commit of another member takes
-    /// this account out. The only admin hands over first.
+    /// this account out. An admin gives its role up first, the only one to another member.
     ///
     /// # Errors
     /// [`ClientError`]; what is unreachable is kept and goes on with the next sync.
     pub async fn leave(&mut self, queue: QueueId) -> Result<(), ClientError> {
-        let conversation = self.check_group(queue)?;
+        self.check_group(queue)?;
         let own = self.account.id();
-        let others = conversation.members.iter().find(|one| **one != own.0);
-        if let Some(heir) = others
-            && conversation.admins == [own.0]
-        {
-            self.make_admin(queue, AccountId(*heir)).await?;
-        }
         let set = self.store.begin();
         let mut conversation = Conversation::load(&set, queue)?;
-        conversation.check_open()?;
         conversation.intents.clear();
         let alone = conversation.members.iter().all(|one| *one == own.0);
         if alone && conversation.submission.is_none() {
             let provider = self.crypto.with(set.mls());
             Group::load(&provider, conversation.group.clone())?.delete(&provider)?;
-            conversation.standing = StoredStanding::Out;
+            end(&mut conversation, StoredStanding::Out);
         } else {
+            if conversation.admins.contains(&own.0) {
+                conversation.intents.push(Intent::StepDown);
+            }
             conversation.standing = StoredStanding::Leaving;
         }
         conversation.save(&set)?;
         self.commit(set)?;
+        self.sync_account().await?;
         self.settle(queue, &mut SyncReport::default()).await
     }
 
@@ -58,7 +56,8 @@ impl Client {
         let [outcome] = reply.outcomes[..] else {
             return Err(NotVerified::Malformed("append_batch").into());
         };
-        let certified_ns = self.catch_up(queue, report).await?;
+        let newest = position_of(&outcome);
+        let certified_ns = self.catch_up_to(queue, newest, report).await?;
         let for_good = matches!(
             outcome,
             PostOutcome::Refused(PostRefusal::CatchUpFirst | PostRefusal::Expired)

@@ -127,14 +127,18 @@ impl Conversation {
         Ok(())
     }
 
-    /// Whether entries can be read: a conversation that has its queue and has not ended.
-    fn is_read(&self) -> bool {
-        let ended = matches!(
+    /// Whether nothing comes or goes any more.
+    fn has_ended(&self) -> bool {
+        matches!(
             self.standing,
             StoredStanding::Out | StoredStanding::Stopped(_)
-        );
+        )
+    }
+
+    /// Whether entries can be read: a conversation that has its queue and has not ended.
+    fn is_read(&self) -> bool {
         let has_token = self.group.generation > 0 || self.submission.is_some();
-        !ended && has_token && self.create.is_none()
+        !self.has_ended() && has_token && self.create.is_none()
     }
 
     /// Refuses what an ended conversation cannot take.
@@ -219,7 +223,7 @@ impl Client {
     pub fn find_conversation(&self, name: &str) -> Result<QueueId, ClientError> {
         let all = self.all_conversations()?;
         if let Ok(account) = self.find_account(name)
-            && let Some(direct) = direct_with(&all, account)
+            && let Some(direct) = direct_with(&all, account).or_else(|| ended_with(&all, account))
         {
             return Ok(direct);
         }
@@ -243,7 +247,8 @@ impl Client {
     pub(crate) fn waiting(&self) -> Result<usize, ClientError> {
         let set = self.store.begin();
         let mut count = 0;
-        for one in self.all_conversations()? {
+        let all = self.all_conversations()?;
+        for one in all.iter().filter(|one| !one.has_ended()) {
             count += one.intents.len() + self.outgoing(&set, one.queue())?.len();
         }
         Ok(count)
@@ -293,14 +298,20 @@ impl Client {
 
 /// The 1:1 chat with an account: of several the one made later.
 fn direct_with(all: &[Conversation], account: AccountId) -> Option<QueueId> {
-    all.iter()
-        .filter(|one| one.peer == Some(account.0))
-        .filter(|one| {
-            !matches!(
-                one.standing,
-                StoredStanding::Out | StoredStanding::Stopped(_)
-            )
-        })
+    let open = all.iter().filter(|one| !one.has_ended());
+    newest_with(open, account)
+}
+
+/// The 1:1 chat with an account that can still be read, though nothing can be said in it.
+fn ended_with(all: &[Conversation], account: AccountId) -> Option<QueueId> {
+    newest_with(all.iter(), account)
+}
+
+fn newest_with<'a>(
+    some: impl Iterator<Item = &'a Conversation>,
+    account: AccountId,
+) -> Option<QueueId> {
+    some.filter(|one| one.peer == Some(account.0))
         .max_by_key(|one| (one.created_at, one.queue))
         .map(Conversation::queue)
 }

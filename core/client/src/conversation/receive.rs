@@ -1,6 +1,8 @@
 //! Entries: fetched, verified up to the certified head, and taken one by one, each in one step with
 //! the cursor.
 
+use std::time::Duration;
+
 use paigham_group::content::{self, Content};
 use paigham_group::receive::{Committed, ReceiveError, Received};
 use paigham_group::{Group, Member};
@@ -24,6 +26,10 @@ use crate::connection::Certified;
 use crate::error::{ClientError, NotVerified};
 use crate::verify::{Cursor, Link, Seen, Walk, check_not_older, queue_leaf};
 use crate::view::{Arrived, SyncReport, Verified};
+
+/// How often, and after which wait, a node that is behind is asked again.
+const LAGGING_TRIES: u32 = 10;
+const LAGGING_WAIT: Duration = Duration::from_millis(300);
 
 /// Heads that a chain of digests has shown to lead to a certified one: what is fetched later is
 /// compared with them.
@@ -122,6 +128,25 @@ impl Client {
         report: &mut SyncReport,
     ) -> Result<u64, ClientError> {
         self.catch_up_from(queue, Ahead::default(), report).await
+    }
+
+    /// As [`Client::catch_up`], until at least an entry that the subnet certified as accepted: the
+    /// node that answers may be a little behind the others.
+    pub(super) async fn catch_up_to(
+        &mut self,
+        queue: QueueId,
+        seq: u32,
+        report: &mut SyncReport,
+    ) -> Result<u64, ClientError> {
+        for _ in 0..LAGGING_TRIES {
+            let time_ns = self.catch_up(queue, report).await?;
+            let one = Conversation::load(&self.store.begin(), queue)?;
+            if one.cursor.seq >= seq || !one.is_read() {
+                return Ok(time_ns);
+            }
+            tokio::time::sleep(LAGGING_WAIT).await;
+        }
+        Err(ClientError::Unfinished("the node that answers is behind"))
     }
 
     async fn catch_up_from(
@@ -278,8 +303,8 @@ impl Client {
         if one.seen != seen {
             one.seen = seen;
             one.save(&set)?;
+            self.commit(set)?;
         }
-        self.commit(set)?;
         Ok(stretch.complete)
     }
 

@@ -134,7 +134,8 @@ impl Client {
         if reply.outcomes.len() != batch.len() {
             return Err(NotVerified::Malformed("append_batch").into());
         }
-        let certified_ns = self.catch_up(queue, report).await?;
+        let newest = reply.outcomes.iter().map(position_of).max().unwrap_or(0);
+        let certified_ns = self.catch_up_to(queue, newest, report).await?;
         let first_refusal = reply.outcomes.iter().find_map(|outcome| match outcome {
             PostOutcome::Refused(refusal) => Some(*refusal),
             PostOutcome::Accepted(_) | PostOutcome::Repeat(_) => None,
@@ -210,5 +211,13 @@ impl Client {
             }
         }
         self.commit(set)
+    }
+}
+
+/// Where a post lies; 0 if it was refused.
+pub(super) const fn position_of(outcome: &PostOutcome) -> u32 {
+    match outcome {
+        PostOutcome::Accepted(position) | PostOutcome::Repeat(position) => position.seq,
+        PostOutcome::Refused(_) => 0,
     }
 }

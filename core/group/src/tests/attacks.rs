@@ -1,17 +1,18 @@
 //! What members, nodes and storage can do wrong, and that everybody sees it alike.
 
 use openmls::prelude::{
-    BasicCredential, CredentialWithKey, Extensions, KeyPackage, LeafNodeParameters,
-    PreSharedKeyProposal, Proposal, RequiredCapabilitiesExtension,
+    BasicCredential, CredentialWithKey, Extensions, KeyPackage, LeafNodeParameters, MlsGroup,
+    MlsMessageBodyIn, MlsMessageIn, PreSharedKeyProposal, Proposal, RequiredCapabilitiesExtension,
 };
 use openmls::schedule::PreSharedKeyId;
 use paigham_wire::envelope::{SelfRemoves, extension};
 use paigham_wire::frame::{PostKind, encode_post};
 use paigham_wire::keys::MacKey;
+use tls_codec::DeserializeBytes;
 
 use super::*;
 use crate::device::capabilities;
-use crate::group::leaf_index;
+use crate::group::{join_config, leaf_index};
 use crate::seal::{OVERHEAD_BYTES, seal};
 
 fn carrying(messages: &[Vec<u8>]) -> Vec<Extension> {
@@ -35,7 +36,8 @@ fn wrap(by: &Person, kind: PostKind, not_after: u32, mls_message: Vec<u8>) -> Ve
     let header = crate::message::header(QUEUE, epoch, not_after, kind, 7, length).unwrap();
     let key = by.group().envelope_key(&by.crypto).unwrap();
     let envelope = seal(&by.crypto, &key, &header.to_bytes(), &plaintext).unwrap();
-    encode_post(&header, Some(&MacKey::new([0; 32])), &envelope)
+    let mac = (kind != PostKind::Commit).then(|| MacKey::new([0; 32]));
+    encode_post(&header, mac.as_ref(), &envelope)
 }
 
 /// The MLS message inside a post.
@@ -47,7 +49,66 @@ fn inside(reader: &Person, post: &[u8]) -> Vec<u8> {
     opened.unwrap().mls_message.into()
 }
 
-/// GRP-001, GRP-002: a proposal that has no place here stops everybody, whoever it is about.
+/// GRP-001: a removed member, helped by one who is still there, joins from outside: an external
+/// commit stops everybody, whatever it adds.
+#[test]
+fn group_grp_001_external_commits_are_violating() {
+    story(|| {
+        let (mut relay, mut amina, mut bilal, mut chand) = three();
+        let dua = Person::new(4, &relay.net);
+        let info = amina
+            .step(|group, crypto, _, device| {
+                group
+                    .mls
+                    .export_group_info(crypto.inner(), device.signer(), true)
+            })
+            .unwrap();
+        let info = MlsMessageIn::tls_deserialize_exact_bytes(&info.to_bytes().unwrap()).unwrap();
+        let MlsMessageBodyIn::GroupInfo(info) = info.extract() else {
+            panic!("no group info");
+        };
+        let until = relay.net.soon();
+        let data = AuthenticatedData {
+            queue: QUEUE,
+            not_after: until,
+            proofs_hash: proofs_hash(&Vec::new(), &Vec::new()),
+        };
+        let set = dua.store.begin();
+        let provider = dua.crypto.with(set.mls());
+        let leaf = LeafNodeParameters::builder()
+            .with_capabilities(capabilities())
+            .build();
+        let (_, bundle) = MlsGroup::external_commit_builder()
+            .with_config(join_config())
+            .with_aad(encode(&data))
+            .build_group(&provider, info, dua.device.credential_with_key())
+            .unwrap()
+            .leaf_node_parameters(leaf)
+            .load_psks(provider.storage())
+            .unwrap()
+            .build(
+                provider.rand(),
+                provider.crypto(),
+                dua.device.signer(),
+                |_| true,
+            )
+            .unwrap()
+            .finalize(&provider)
+            .unwrap();
+        let commit = bundle.commit().to_bytes().unwrap();
+        let post = wrap(&amina, PostKind::Commit, until, commit);
+        assert!(relay.append(&post));
+        let mut entry = relay.last();
+        entry.keys_hash = Some([7; 32]);
+        all_see(
+            Violation::Outsider,
+            &entry,
+            &mut [&mut amina, &mut bilal, &mut chand],
+        );
+    });
+}
+
+/// GRP-002: a proposal that has no place here stops everybody, whoever it is about.
 #[test]
 fn group_grp_002_foreign_proposals_are_violating() {
     story(|| {
@@ -600,11 +661,35 @@ fn group_wrapping_a_message_anew_does_not_use_it_up() {
         ] {
             assert!(relay.append(&wrap(&chand, kind, not_after, stolen.clone())));
         }
+        for wrapped in relay.entries[bilal.cursor..].to_vec() {
+            assert_eq!(bilal.take(&wrapped).unwrap(), Received::Junk);
+            bilal.cursor += 1;
+        }
         assert!(relay.append(&text));
         assert_eq!(bilal.sync(&relay), ["for Bilal"]);
         // Under the very same time it is the message itself, once.
         assert!(relay.append(&wrap(&chand, PostKind::Application, until, stolen)));
         assert!(bilal.sync(&relay).is_empty());
+    });
+}
+
+/// A message wrapped as a commit stops nobody for good: it is unusable, and still opens as what it
+/// is.
+#[test]
+fn group_a_message_is_no_commit() {
+    story(|| {
+        let (mut relay, mut amina, mut bilal, chand) = three();
+        let text = amina.encrypt("for Bilal").unwrap();
+        let until = relay.net.soon();
+        let as_commit = wrap(&chand, PostKind::Commit, until, inside(&chand, &text));
+        let mut hostile = Relay::new(&relay.net);
+        hostile.epoch = relay.epoch;
+        assert!(hostile.append(&as_commit));
+        let mut entry = hostile.last();
+        entry.keys_hash = Some([7; 32]);
+        assert!(is_unusable(&bilal.stop(&entry)));
+        assert!(relay.append(&text));
+        assert_eq!(bilal.sync(&relay), ["for Bilal"]);
     });
 }
 

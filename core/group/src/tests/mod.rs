@@ -3,6 +3,7 @@
 
 mod attacks;
 mod joins;
+mod proofs;
 mod schedules;
 mod stories;
 
