@@ -29,7 +29,7 @@ use crate::hash::{Hash, blake3};
 
 const MAGIC: &[u8; 4] = b"PMAP";
 const LAYOUT: u8 = 1;
-const HEADER_BYTES: u64 = 64;
+const HEADER_BYTES: usize = 64;
 const NODE_BYTES: usize = 104;
 /// Bytes of an inner node that are used.
 const INNER_BYTES: usize = 48;
@@ -97,14 +97,14 @@ impl<M: MapMemory> MerkleMap<M> {
             len: 0,
         };
         if map.memory.size() == 0 {
-            if !map.memory.grow_to(HEADER_BYTES) {
+            if !map.memory.grow_to(HEADER_BYTES as u64) {
                 return Err(MapError::Full);
             }
             map.write_header();
             return Ok(map);
         }
         let mut header = [0; 24];
-        if map.memory.size() < HEADER_BYTES {
+        if map.memory.size() < HEADER_BYTES as u64 {
             return Err(MapError::Foreign);
         }
         map.memory.read(0, &mut header);
@@ -124,7 +124,7 @@ impl<M: MapMemory> MerkleMap<M> {
 
     /// Whether what the header says can be true of this memory: nothing read later lies outside.
     fn check_header(&self) -> Result<(), MapError> {
-        let end = HEADER_BYTES + u64::from(self.allocated) * NODE_BYTES as u64;
+        let end = HEADER_BYTES as u64 + u64::from(self.allocated) * NODE_BYTES as u64;
         let fits = end <= self.memory.size()
             && self.root <= self.allocated
             && self.free <= self.allocated
@@ -415,8 +415,9 @@ impl<M: MapMemory> MerkleMap<M> {
 
     /// Room for the most nodes that one insertion can need.
     fn reserve(&mut self) -> bool {
-        const MOST: u32 = MAX_DEPTH as u32 + 2;
-        let Some(last) = self.allocated.checked_add(MOST) else {
+        // A path of inner nodes and the two leaves at its end.
+        let most = u32::try_from(MAX_DEPTH + 2).ok();
+        let Some(last) = most.and_then(|most| self.allocated.checked_add(most)) else {
             return false;
         };
         self.memory.grow_to(offset(last) + NODE_BYTES as u64)
@@ -443,7 +444,7 @@ impl<M: MapMemory> MerkleMap<M> {
     }
 
     fn write_header(&mut self) {
-        let mut header = [0; HEADER_BYTES as usize];
+        let mut header = [0; HEADER_BYTES];
         header[..4].copy_from_slice(MAGIC);
         header[4] = LAYOUT;
         header[8..12].copy_from_slice(&self.root.to_le_bytes());
@@ -462,7 +463,7 @@ impl MerkleMap<Vec<u8>> {
 }
 
 fn offset(at: u32) -> u64 {
-    HEADER_BYTES + (u64::from(at) - 1) * NODE_BYTES as u64
+    HEADER_BYTES as u64 + (u64::from(at) - 1) * NODE_BYTES as u64
 }
 
 fn le_u32(bytes: &[u8], at: usize) -> u32 {
