@@ -431,17 +431,14 @@ mod tests {
         let (entries, leaf) = honest();
         let now = Seen::from(&leaf);
         assert_eq!(check_not_older(&now, &leaf), Ok(()));
-        let older = QueueLeaf {
-            seq: 3,
-            ..leaf.clone()
-        };
+        let older = QueueLeaf { seq: 3, ..leaf };
         assert!(matches!(
             check_not_older(&now, &older),
             Err(NotVerified::Older { what: "entry", .. })
         ));
         let forked = QueueLeaf {
             head: [9; 32],
-            ..leaf.clone()
+            ..leaf
         };
         assert_eq!(check_not_older(&now, &forked), Err(NotVerified::Fork(4)));
         // A longer history that does not lead through the head that was seen.

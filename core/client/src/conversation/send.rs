@@ -78,15 +78,14 @@ impl Client {
     ) -> Result<Vec<MessageView>, ClientError> {
         let set = self.store.begin();
         Conversation::load(&set, queue)?.check_open()?;
-        let mut number = next_number(&set, Table::Outbox, &queue.0)?;
-        for text in texts {
+        let first = next_number(&set, Table::Outbox, &queue.0)?;
+        for (number, text) in (first..).zip(texts) {
             let outgoing = OutgoingText {
                 text: text.clone(),
                 content: content::text(&self.crypto, text)?,
                 sealed: None,
             };
             set.put_at(Table::Outbox, &queue.0, number, &outgoing)?;
-            number += 1;
         }
         self.commit(set)?;
         let mut report = SyncReport::default();

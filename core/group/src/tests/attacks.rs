@@ -184,7 +184,7 @@ fn group_wants_carried_self_removes_in_order() {
         for person in [&mut amina, &mut bilal, &mut chand] {
             person.sync(&relay);
         }
-        for carried in [[second.clone(), first.clone()], [first.clone(), first]] {
+        for carried in [[second, first.clone()], [first.clone(), first]] {
             let forged = amina.forge(Vec::new(), carrying(&carried), |b| b);
             let mut hostile = Relay::new(&relay.net);
             hostile.epoch = relay.epoch;
@@ -589,7 +589,7 @@ fn group_tampering_is_nobodys_violation() {
         body.envelope = envelope.into();
         let mut header = good.clone();
         header.header[39] ^= 1;
-        let mut late = good.clone();
+        let mut late = good;
         late.accepted_at += 302 * NS_PER_SECOND;
         for entry in [keys.clone(), unregistered, body, header, late.clone()] {
             assert!(is_unusable(&bilal.stop(&entry)));
@@ -661,8 +661,8 @@ fn group_wrapping_a_message_anew_does_not_use_it_up() {
         ] {
             assert!(relay.append(&wrap(&chand, kind, not_after, stolen.clone())));
         }
-        for wrapped in relay.entries[bilal.cursor..].to_vec() {
-            assert_eq!(bilal.take(&wrapped).unwrap(), Received::Junk);
+        for wrapped in &relay.entries[bilal.cursor..] {
+            assert_eq!(bilal.take(wrapped).unwrap(), Received::Junk);
             bilal.cursor += 1;
         }
         assert!(relay.append(&text));

@@ -57,10 +57,13 @@ fn story(body: impl FnOnce() + Send + 'static) {
     }
 }
 
+/// Accounts and their leaf keys.
+type Logged = BTreeSet<(AccountId, [u8; 32])>;
+
 /// What everybody shares: the devices that are in the directory's log, and the subnet's clock.
 #[derive(Clone)]
 struct Net {
-    logged: Rc<RefCell<BTreeSet<(AccountId, [u8; 32])>>>,
+    logged: Rc<RefCell<Logged>>,
     clock: Rc<Cell<u64>>,
 }
 
@@ -170,7 +173,7 @@ impl Relay {
     fn store(&mut self, post: &PostRef<'_>, keys_hash: Option<Hash>) -> bool {
         self.net.pass(1_000);
         self.entries.push(Entry {
-            seq: self.entries.len() as u32 + 1,
+            seq: u32::try_from(self.entries.len()).unwrap() + 1,
             accepted_at: self.net.now(),
             header: *post.header_bytes,
             keys_hash,
@@ -342,7 +345,7 @@ impl Person {
     fn base(&self, proofs: Vec<Proof>) -> Base {
         Base {
             canister: CanisterId::new(&[1]).unwrap(),
-            seq: self.cursor as u32,
+            seq: u32::try_from(self.cursor).unwrap(),
             head: queue_start(&QUEUE),
             commit_head: commit_start(&QUEUE),
             not_after: self.net.soon(),

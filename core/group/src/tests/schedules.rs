@@ -98,7 +98,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let net = Net::new();
-        let actors = (1..=PEOPLE as u8).map(|number| Actor {
+        let actors = (1..=u8::try_from(PEOPLE).unwrap()).map(|number| Actor {
             person: Person::new(number, &net),
             outbox: Vec::new(),
             intents: VecDeque::new(),
@@ -225,10 +225,12 @@ impl World {
         let own = actor.person.group().own_leaf();
         let left = actor.person.group().leaving().contains(&own);
         let posted = |o: &Outgoing| matches!(o, Outgoing::Leave(_));
-        if actor.leaving && !left && !actor.outbox.iter().any(posted) {
-            if let Ok(post) = actor.person.propose_leave() {
-                actor.outbox.push(Outgoing::Leave(post));
-            }
+        if actor.leaving
+            && !left
+            && !actor.outbox.iter().any(posted)
+            && let Ok(post) = actor.person.propose_leave()
+        {
+            actor.outbox.push(Outgoing::Leave(post));
         }
         for outgoing in &actor.outbox {
             let taken = match outgoing {
@@ -402,7 +404,10 @@ impl World {
                 .accepted
                 .iter()
                 .filter(|(epoch, by, _)| {
-                    *by != who && self.epochs[epoch].0.contains(&(who as u32 + 1))
+                    *by != who
+                        && self.epochs[epoch]
+                            .0
+                            .contains(&(u32::try_from(who).unwrap() + 1))
                 })
                 .map(|(.., text)| text.clone())
                 .collect();

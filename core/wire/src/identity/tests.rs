@@ -366,7 +366,7 @@ fn the_owner_with_device_and_kit_always_gets_the_account_back() {
         // With device and kit, where the identity key is still the owner's: change the recovery
         // key at once. Where a thief rotated it away: the kit recovers.
         let change = |content: &mut RecordContent| {
-            content.recovery_key_hash = recovery_key_hash(&public(90))
+            content.recovery_key_hash = recovery_key_hash(&public(90));
         };
         let both = [(Role::Identity, 1), (Role::Recovery, 2)];
         let change = next(state, now, RecordKind::RecoveryChange, change, &both);

@@ -119,7 +119,7 @@ fn policies() -> Value {
         form: GroupForm::Group,
         admins: vec![AccountId([1; 16])],
         network_sequence: 0x0102_0304_0506_0708,
-        ..direct.clone()
+        ..direct
     };
     let unordered = GroupPolicy {
         admins: vec![AccountId([2; 16]), AccountId([1; 16])],
