@@ -182,8 +182,11 @@ impl Dice {
     }
 }
 
-/// The program beside this test's own binary.
+/// The program that `PAIGHAM_PROGRAM` names, or the one beside this test's own binary.
 fn program() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("PAIGHAM_PROGRAM") {
+        return Some(named.into());
+    }
     let own = std::env::current_exe().ok()?;
     let program = own.parent()?.parent()?.join("paigham");
     program.exists().then_some(program)
