@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use paigham_client::{AccountId, ClientError, QueueId, Standing};
+use paigham_tests::flaky::Moment;
 use paigham_tests::kill::Death;
 use paigham_tests::person::{Person, all_hear, assert_agree, meet};
 use paigham_tests::story::{number, story};
@@ -332,8 +333,9 @@ fn a_client_dies_at_its_disk() {
     story(async || {
         let mut stage = Stage::set().await;
         for (number, act) in (0..).zip(Act::ALL) {
-            // Points differ from act to act, so that each kind of point is met somewhere.
-            let step = step(3);
+            // No multiple of the four points of a batch, and another beginning for each act: every
+            // kind of point is met.
+            let step = step(5);
             let deaths = stage.play(act, Death::Disk, number % step, step).await;
             assert!(deaths > 0, "{act:?} writes nothing");
         }
@@ -345,12 +347,12 @@ fn a_client_dies_at_its_disk() {
 fn a_client_dies_around_its_requests() {
     story(async || {
         let mut stage = Stage::set().await;
-        for death in Death::ALL {
-            if matches!(death, Death::Request(_)) {
-                for act in Act::ALL {
-                    let deaths = stage.play(act, death, 0, step(1)).await;
-                    assert!(deaths > 0, "{act:?} asks nothing");
-                }
+        let step = step(2);
+        for (first, moment) in [(0, Moment::Before), (1, Moment::After)] {
+            for act in Act::ALL {
+                let first = first % step;
+                let deaths = stage.play(act, Death::Request(moment), first, step).await;
+                assert!(deaths > 0, "{act:?} asks nothing");
             }
         }
     });
@@ -376,10 +378,7 @@ fn a_death_while_registering() {
         let mut world = World::with_manual_clock().await;
         let mut alice = Person::registered(&world, "Alice").await;
         for death in Death::ALL {
-            let step = match death {
-                Death::Network => step(5),
-                _ => step(3),
-            };
+            let step = step(5);
             let mut deaths = 0;
             for point in (0..POINTS_MAX).step_by(usize::try_from(step).unwrap()) {
                 let name = format!("{death:?} {point}");

@@ -58,7 +58,8 @@ fn an_honest_node_passes_everything_on() {
 }
 
 /// The node changes an answer and signs it: the agent accepts it, as it must, and the protocol's
-/// own checks refuse it. The whole older reply alone holds: it was true once, and is short.
+/// own checks refuse it. Whole older replies alone hold: they were true once, and are
+/// short.
 #[test]
 fn a_signed_lie_passes_the_agent_and_fails_the_protocol() {
     story(async || {
@@ -67,7 +68,8 @@ fn a_signed_lie_passes_the_agent_and_fails_the_protocol() {
         let honest = queue.fetch(1).await.unwrap();
         let expected = [
             (Lie::OlderProof, Err("chain")),
-            (Lie::OlderReply, Ok(TEXTS.len())),
+            (Lie::OlderReply, Ok(2)),
+            (Lie::LaggingReply, Ok(TEXTS.len())),
             (Lie::ForeignCertificate, Err("certificate")),
             (Lie::EntryDropped, Err("order")),
             (Lie::EntriesSwapped, Err("order")),

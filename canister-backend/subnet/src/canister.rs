@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
-use wasmtime::{Engine, Instance, InstancePre, Linker, Module, Store, Trap, Val};
+use wasmtime::{Engine, Instance, InstancePre, Linker, Store, Trap, Val};
 
-use crate::engine::charge;
+use crate::engine::{charge, compile};
 use crate::ic0::{
     Answer, CERTIFIED_DATA_MAX_BYTES, Host, IMPLEMENTED, Message, Mode, SystemTrap, limits, link,
 };
@@ -156,7 +156,7 @@ impl Canister {
         root_key: &[u8],
     ) -> Result<Self, InstallError> {
         let prepared = prepare(module, IMPLEMENTED)?;
-        let compiled = Module::new(engine, &prepared.wasm).map_err(engine_error)?;
+        let compiled = compile(engine, &prepared.wasm).map_err(engine_error)?;
         let mut linker = Linker::new(engine);
         link(&mut linker).map_err(engine_error)?;
         let pre = linker.instantiate_pre(&compiled).map_err(engine_error)?;

@@ -1,12 +1,69 @@
 //! The wasm engine: deterministic, metered like the replica.
 
-use wasmtime::{Config, Engine, OperatorCost, OptLevel};
+use wasmtime::{Config, Engine, Module, OperatorCost, OptLevel};
 
 /// Wasm stack in bytes.
 const MAX_WASM_STACK: usize = 1024 * 1024;
 
-/// An engine whose fuel is the replica's instruction count.
+/// The engine of a subnet.
+#[cfg(not(feature = "testkit"))]
 pub(crate) fn engine() -> wasmtime::Result<Engine> {
+    new_engine()
+}
+
+/// Compiles a module.
+#[cfg(not(feature = "testkit"))]
+pub(crate) fn compile(engine: &Engine, module: &[u8]) -> wasmtime::Result<Module> {
+    Module::new(engine, module)
+}
+
+#[cfg(feature = "testkit")]
+pub(crate) use shared::{compile, engine};
+
+/// Tests start and restart many subnets in one process, over the same few modules. Compiling them
+/// takes seconds in a debug build, so they are compiled once.
+#[cfg(feature = "testkit")]
+mod shared {
+    use std::collections::BTreeMap;
+    use std::sync::{Mutex, PoisonError};
+
+    use super::{Engine, Module, new_engine};
+
+    struct Shared {
+        engine: Option<Engine>,
+        modules: BTreeMap<[u8; 32], Module>,
+    }
+
+    static SHARED: Mutex<Shared> = Mutex::new(Shared {
+        engine: None,
+        modules: BTreeMap::new(),
+    });
+
+    /// The engine of all subnets of this process.
+    pub(crate) fn engine() -> wasmtime::Result<Engine> {
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        match &shared.engine {
+            Some(engine) => Ok(engine.clone()),
+            None => Ok(shared.engine.insert(new_engine()?).clone()),
+        }
+    }
+
+    /// Compiles a module, or takes it as it was compiled before.
+    pub(crate) fn compile(engine: &Engine, module: &[u8]) -> wasmtime::Result<Module> {
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        let hash = *blake3::hash(module).as_bytes();
+        let known = shared.modules.get(&hash);
+        if let Some(known) = known.filter(|known| Engine::same(known.engine(), engine)) {
+            return Ok(known.clone());
+        }
+        let compiled = Module::new(engine, module)?;
+        shared.modules.insert(hash, compiled.clone());
+        Ok(compiled)
+    }
+}
+
+/// An engine whose fuel is the replica's instruction count.
+fn new_engine() -> wasmtime::Result<Engine> {
     let mut config = Config::new();
     config
         .consume_fuel(true)

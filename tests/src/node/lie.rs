@@ -29,8 +29,10 @@ pub enum Lie {
     },
     /// The new entries under an earlier certificate with its witness.
     OlderProof,
-    /// All of an earlier reply for the same queues or inbox.
+    /// All of the first reply ever given about the same queues or inbox.
     OlderReply,
+    /// All of the reply before this one: what an honest node says that is a little behind.
+    LaggingReply,
     /// The certificate of the other canister, which is as fresh and as genuine.
     ForeignCertificate,
     /// An entry in the middle is left out.
@@ -53,9 +55,10 @@ pub enum Lie {
 
 impl Lie {
     /// All of them, byte flips aside.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::OlderProof,
         Self::OlderReply,
+        Self::LaggingReply,
         Self::ForeignCertificate,
         Self::EntryDropped,
         Self::EntriesSwapped,
@@ -76,11 +79,12 @@ impl Lie {
             }
             Self::FlippedByte { .. } => None,
             Self::OlderProof => {
-                let older = older(honest, earlier)?;
+                let older = older(honest, earlier).last()?;
                 let (certificate, witness) = proof_of(older)?;
                 with_proof(honest, Some(certificate), Some(witness))
             }
-            Self::OlderReply => Some(older(honest, earlier)?.reply.clone()),
+            Self::OlderReply => Some(older(honest, earlier).next()?.reply.clone()),
+            Self::LaggingReply => Some(older(honest, earlier).last()?.reply.clone()),
             Self::ForeignCertificate => {
                 let other = |exchange: &&Exchange| exchange.canister != honest.canister;
                 let foreign = earlier.iter().rev().filter(other).find_map(proof_of)?;
@@ -143,14 +147,18 @@ fn is_certified(exchange: &Exchange) -> bool {
     CERTIFIED_METHODS.contains(&exchange.method.as_str())
 }
 
-/// The newest earlier reply about the same things that was certified over another state.
-fn older<'a>(honest: &Exchange, earlier: &'a [Exchange]) -> Option<&'a Exchange> {
-    let root = root_of(honest)?;
-    earlier.iter().rev().find(|exchange| {
+/// Earlier replies about the same things that were certified over another state, oldest first.
+fn older<'a>(
+    honest: &'a Exchange,
+    earlier: &'a [Exchange],
+) -> impl Iterator<Item = &'a Exchange> + use<'a> {
+    let (root, about) = (root_of(honest), subject(honest));
+    earlier.iter().filter(move |exchange| {
         exchange.canister == honest.canister
             && exchange.method == honest.method
-            && subject(exchange) == subject(honest)
-            && root_of(exchange).is_some_and(|older| older != root)
+            && subject(exchange) == about
+            && root.is_some()
+            && root_of(exchange).is_some_and(|older| Some(older) != root)
     })
 }
 
