@@ -23,8 +23,6 @@ pub(crate) struct Queue {
     pub create: Vec<u8>,
     /// What starts epoch 1.
     pub commit: Vec<u8>,
-    /// Reads it.
-    pub token: ReadToken,
     /// Newest entry.
     pub seq: u32,
     mac_key: MacKey,
@@ -36,11 +34,10 @@ impl Queue {
         let secret = |what: &str| derive(what, number);
         let control = SigningKey::from_bytes(&secret("control"));
         let (id, create) = CreateQueue::sign(&control, relay, secret("nonce"));
-        let token = ReadToken::new(secret("token"));
         let keys = EpochKeys {
             control_key: secret("next control"),
             mac_key: MacKey::new(secret("mac")),
-            read_token_hash: token.hash(),
+            read_token_hash: ReadToken::new(secret("token")).hash(),
             generation: 1,
         };
         let mac_key = keys.mac_key.clone();
@@ -49,7 +46,6 @@ impl Queue {
             id,
             create: encode(&create),
             commit: encode(&commit),
-            token,
             seq: 1,
             mac_key,
         })

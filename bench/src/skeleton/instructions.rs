@@ -4,9 +4,8 @@ use candid::Principal;
 use paigham_group::crypto::Crypto;
 use paigham_network::Network;
 use paigham_subnet::{Execution, Outcome};
-use paigham_wire::relay::{
-    BatchReply, CommitAccepted, PostOutcome, QueueCreated, RelayError, decode_result,
-};
+use paigham_wire::codec::{decode_result, encode};
+use paigham_wire::relay::{BatchReply, CommitAccepted, PostOutcome, QueueCreated, RelayError};
 use serde_bytes::{ByteBuf, Bytes};
 use tls_codec::DeserializeBytes;
 
@@ -230,11 +229,11 @@ async fn commit(
     report: &Report,
 ) -> Result<(), Failure> {
     let staged = group.commit(others)?;
-    let request = paigham_wire::codec::encode(&staged.submit);
+    let request = encode(&staged.submit);
     let (accepted, cost) = relay
         .run::<CommitAccepted>("submit_commit", &request)
         .await?;
-    group.accepted(accepted.position.seq, accepted.position.accepted_at)?;
+    group.accepted(&staged.submit, accepted.position)?;
     let figure = |part: &str, value: u64, unit, meaning| {
         report.figure(&Figure {
             metric: &format!("{metric}.{part}"),

@@ -7,18 +7,24 @@ use paigham_group::content;
 use paigham_group::crypto::{Crypto, Provider};
 use paigham_group::device::{CheckedKeyPackage, DeviceKeys};
 use paigham_group::group::Group;
+use paigham_group::proof::{LeafClaim, ProofError, ProofJudge};
+use paigham_group::receive::Received;
 use paigham_wire::chain::{commit_start, queue_start};
 use paigham_wire::codec::encode;
-use paigham_wire::envelope::{Credential, GroupForm, GroupPolicy, PROOF_DIRECTORY_MAP, Proof};
+use paigham_wire::envelope::{
+    Credential, DirectoryMapProof, GroupForm, GroupPolicy, PROOF_DIRECTORY_MAP, Proof,
+};
+use paigham_wire::frame::PostRef;
 use paigham_wire::ids::{AccountId, CanisterId, DeviceId, QueueId};
 use paigham_wire::keys::ReadToken;
-use paigham_wire::relay::CreateQueue;
+use paigham_wire::relay::{CreateQueue, Entry, Position, SubmitCommit};
 
 use crate::Failure;
 use crate::queue::not_after;
 
 /// Bytes of the proof of one account: its records, a certificate and a witness of the directory.
-/// The relay does not look into envelopes, so zeros do.
+/// Zeros do: the relay does not look into envelopes, and what
+/// members check is not measured here.
 const PROOF_BYTES: usize = 1_300;
 
 /// A device that is in a group, or will be.
@@ -42,6 +48,28 @@ impl<'a> Person<'a> {
         let bytes = self.device.key_package(&self.storage, false)?;
         let now = u64::from(not_after()?);
         Ok(CheckedKeyPackage::check(self.crypto, &bytes, now)?)
+    }
+}
+
+fn proof_of(account: AccountId) -> Proof {
+    let proof = DirectoryMapProof {
+        account,
+        records: Vec::new(),
+        certificate: vec![0; PROOF_BYTES].into(),
+        witness: Vec::new().into(),
+    };
+    Proof {
+        proof_type: PROOF_DIRECTORY_MAP,
+        data: encode(&proof).into(),
+    }
+}
+
+/// Whose the added devices are is not measured here.
+struct Trusting;
+
+impl ProofJudge for Trusting {
+    fn authorises(&self, _: &LeafClaim, _: &[Proof], _: u64) -> Result<(), ProofError> {
+        Ok(())
     }
 }
 
@@ -97,10 +125,7 @@ impl<'a> Founded<'a> {
         for number in 0..others {
             let joiner = Person::new(self.founder.crypto, number + 2);
             change.add.push(joiner.key_package()?);
-            proofs.push(Proof {
-                proof_type: PROOF_DIRECTORY_MAP,
-                data: vec![0; PROOF_BYTES].into(),
-            });
+            proofs.push(proof_of(joiner.device.credential().account));
         }
         let base = Base {
             canister: self.relay.clone(),
@@ -118,14 +143,25 @@ impl<'a> Founded<'a> {
         Ok(self.group.commit(crypto, storage, device, &change, base)?)
     }
 
-    /// The relay has taken the commit as entry `seq`.
-    pub fn accepted(&mut self, seq: u32, accepted_at: u64) -> Result<(), Failure> {
+    /// The relay has taken the commit: the founder reads it back and enters the next epoch.
+    pub fn accepted(&mut self, commit: &SubmitCommit, at: Position) -> Result<(), Failure> {
+        let post = PostRef::decode(commit.post.as_slice())?;
+        let entry = Entry {
+            seq: at.seq,
+            accepted_at: at.accepted_at,
+            header: *post.header_bytes,
+            keys_hash: Some(commit.next_keys.hash()),
+            envelope: post.envelope.to_vec().into(),
+        };
         let Person {
             crypto, storage, ..
         } = &self.founder;
-        self.group.merge_own(crypto, storage, accepted_at)?;
-        self.seq = seq;
-        Ok(())
+        let received = self.group.receive(crypto, storage, &entry, &Trusting)?;
+        self.seq = at.seq;
+        match received {
+            Received::OwnCommit => Ok(()),
+            other => Err(format!("the own commit was read as {other:?}").into()),
+        }
     }
 
     /// A post with a text of so many bytes.

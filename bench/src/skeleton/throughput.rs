@@ -1,16 +1,15 @@
 //! Posts made in advance, sent over HTTP on loopback to a network with its journal on disk.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use candid::Principal;
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::stream::{self, TryStreamExt};
 use ic_transport_types::{Envelope, EnvelopeContent};
 use paigham_network::Network;
 use serde_bytes::Bytes;
-use tokio::net::TcpListener;
 
+use super::on_loopback;
 use crate::queue::{KIB, Queue};
 use crate::report::{Figure, Report};
 use crate::sample::Sample;
@@ -35,23 +34,7 @@ pub(super) async fn measure(options: &Options, report: &Report) -> Result<(), Fa
         "posts of 1 KiB made in advance, over HTTP on loopback, journal synced to disk; client \
          and subnet share the machine",
     );
-    let folder = tempfile::tempdir()?;
-    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
-    let network = Network::up(folder.path(), listener.local_addr()?).await?;
-    let server = Server::new(&network)?;
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let served = network.serve(listener, async {
-        drop(stopped.await);
-    });
-    let measured = async {
-        let outcome = all(&server, options, report).await;
-        drop(stop);
-        outcome
-    };
-    let (served, measured) = tokio::join!(served, measured);
-    network.shutdown();
-    served?;
-    measured
+    on_loopback(async |network| all(&Server::new(network)?, options, report).await).await
 }
 
 async fn all(server: &Server<'_>, options: &Options, report: &Report) -> Result<(), Failure> {
@@ -238,6 +221,6 @@ pub(super) fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1_000.0
 }
 
-fn per_second(count: usize, time: Duration) -> f64 {
+pub(super) fn per_second(count: usize, time: Duration) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / time.as_secs_f64()
 }

@@ -7,11 +7,11 @@ use ic_agent::Agent;
 use ic_agent::agent::HttpService;
 use paigham_group::crypto::Crypto;
 use paigham_network::Network;
-use paigham_wire::codec::encode;
+use paigham_wire::codec::{decode_result, encode};
 use paigham_wire::frame::PostRef;
 use paigham_wire::relay::{
     BatchReply, CommitAccepted, FetchItem, FetchReply, FetchRequest, FetchWhat, FetchedItem,
-    PostOutcome, QueueCreated, RelayError, decode_result,
+    PostOutcome, QueueCreated, RelayError,
 };
 use serde_bytes::{ByteBuf, Bytes};
 use tls_codec::DeserializeBytes;
@@ -39,9 +39,9 @@ pub(super) async fn measure(report: &Report) -> Result<(), Failure> {
     caller
         .update::<QueueCreated>("create_queue", &group.create)
         .await?;
-    let commit = encode(&group.commit(1)?.submit);
-    let accepted: CommitAccepted = caller.update("submit_commit", &commit).await?;
-    group.accepted(accepted.position.seq, accepted.position.accepted_at)?;
+    let commit = group.commit(1)?.submit;
+    let accepted: CommitAccepted = caller.update("submit_commit", &encode(&commit)).await?;
+    group.accepted(&commit, accepted.position)?;
     // The agent asks for the subnet's keys once, before the first query.
     fetch(&caller, &group).await?;
     for (name, bytes) in TEXTS {

@@ -451,32 +451,18 @@ impl Canister {
         let keep = matches!(mode, Mode::Update | Mode::Init | Mode::PreUpgrade)
             && !matches!(outcome, Outcome::Failed { .. });
         let dirty_pages = self.store.data().stable.dirty();
-        let dirty_heap_pages = if keep { self.dirty_heap_pages() } else { 0 };
-        let instructions = used + (dirty_pages + dirty_heap_pages) * charge::DIRTY_PAGE;
-        let outcome = if keep {
+        let (outcome, dirty_heap_pages) = if keep {
             self.commit(outcome)
         } else {
-            self.discard(outcome)
+            (self.discard(outcome), 0)
         };
+        let instructions = used + (dirty_pages + dirty_heap_pages) * charge::DIRTY_PAGE;
         Execution {
             outcome,
             instructions,
             dirty_pages,
             dirty_heap_pages,
         }
-    }
-
-    /// Pages in which the live heap differs from the committed one; new pages count if they hold
-    /// anything. A replica counts pages that were written to, also with what was there before.
-    fn dirty_heap_pages(&mut self) -> u64 {
-        let memory = self.instance.get_memory(&mut self.store, "memory");
-        let live = memory.map_or(&[][..], |memory| memory.data(&self.store));
-        let mut committed = self.heap.chunks(PAGE);
-        let changed = live.chunks(PAGE).filter(|page| match committed.next() {
-            Some(before) => *page != before,
-            None => page.iter().any(|byte| *byte != 0),
-        });
-        changed.count() as u64
     }
 
     fn call(&mut self, export: &str, limit: u64) -> wasmtime::Result<()> {
@@ -506,20 +492,25 @@ impl Canister {
         }
     }
 
-    fn commit(&mut self, outcome: Outcome) -> Outcome {
-        if let Err(error) = self.keep_heap() {
-            self.store.data_mut().stable.rollback();
-            return Outcome::Failed {
-                code: "IC0504",
-                message: error.to_string(),
-            };
-        }
+    /// Keeps what the message changed; tells how many pages of the heap that was.
+    fn commit(&mut self, outcome: Outcome) -> (Outcome, u64) {
+        let dirty_heap_pages = match self.keep_heap() {
+            Ok(pages) => pages,
+            Err(error) => {
+                self.store.data_mut().stable.rollback();
+                let failed = Outcome::Failed {
+                    code: "IC0504",
+                    message: error.to_string(),
+                };
+                return (failed, 0);
+            }
+        };
         let host = self.store.data_mut();
         host.stable.commit();
         if let Some(data) = host.message.certified_data.take() {
             self.certified_data = data;
         }
-        outcome
+        (outcome, dirty_heap_pages)
     }
 
     fn discard(&mut self, outcome: Outcome) -> Outcome {
@@ -527,12 +518,13 @@ impl Canister {
         outcome
     }
 
-    /// Takes the live heap and globals as the committed ones.
-    fn keep_heap(&mut self) -> Result<(), InstallError> {
+    /// Takes the live heap and globals as the committed ones; tells how many pages differed. A
+    /// replica counts pages that were written to, also with what was there before.
+    fn keep_heap(&mut self) -> Result<u64, InstallError> {
         let memory = self.instance.get_memory(&mut self.store, "memory");
-        let heap = memory.map_or(&[][..], |memory| memory.data(&self.store));
-        self.heap.resize(heap.len(), 0);
-        self.heap.copy_from_slice(heap);
+        let live = memory.map_or(&[][..], |memory| memory.data(&self.store));
+        self.heap.resize(live.len(), 0);
+        let changed = copy_changed_pages(live, &mut self.heap);
         self.globals.clear();
         for number in 0..self.prepared.globals {
             let global = self
@@ -542,7 +534,7 @@ impl Canister {
             self.globals.push(global.get(&mut self.store));
         }
         self.clean = true;
-        Ok(())
+        Ok(changed)
     }
 
     /// Puts the committed heap and globals back into the live instance.
@@ -565,7 +557,7 @@ impl Canister {
                 .len()
                 .saturating_sub(memory.data_size(&self.store));
             memory.grow(&mut self.store, (missing / 65_536) as u64)?;
-            memory.data_mut(&mut self.store).copy_from_slice(&self.heap);
+            copy_changed_pages(&self.heap, memory.data_mut(&mut self.store));
         }
         for (number, value) in self.globals.iter().enumerate() {
             let name = format!("{GLOBAL_PREFIX}{number}");
@@ -576,6 +568,19 @@ impl Canister {
         self.clean = true;
         Ok(())
     }
+}
+
+/// Makes `to` what `from` is, both of one size; tells how many pages differed. A message changes few
+/// of them, and comparing costs less than writing.
+fn copy_changed_pages(from: &[u8], to: &mut [u8]) -> u64 {
+    let mut changed = 0;
+    for (from, to) in from.chunks(PAGE).zip(to.chunks_mut(PAGE)) {
+        if from != to {
+            to.copy_from_slice(from);
+            changed += 1;
+        }
+    }
+    changed
 }
 
 fn instantiate(
