@@ -15,6 +15,8 @@
 
 pub mod bare;
 pub mod flaky;
+pub mod kill;
 pub mod node;
+pub mod person;
 pub mod story;
 pub mod world;

@@ -137,6 +137,11 @@ impl World {
         }
     }
 
+    /// Whether the network has stopped by itself: a death that was set on the journal came.
+    pub async fn is_dead(&self) -> bool {
+        self.network().subnet().status().await.is_err()
+    }
+
     /// The folder of a network in a folder.
     ///
     /// # Panics

@@ -10,6 +10,7 @@ use paigham_wire::relay::RelayError;
 use serde_bytes::ByteBuf;
 use tls_codec::Serialize;
 
+use crate::blob;
 use crate::limits::{argument_limit, is_query};
 use crate::relay::Relay;
 
@@ -80,67 +81,67 @@ fn inspect_message() {
     }
 }
 
-#[ic_cdk::update]
+#[ic_cdk::update(decode_with = "blob::decode", encode_with = "blob::encode")]
 fn create_queue(request: ByteBuf) -> ByteBuf {
     update(|relay, _| relay.create_queue(&request))
 }
 
-#[ic_cdk::update]
+#[ic_cdk::update(decode_with = "blob::decode", encode_with = "blob::encode")]
 fn append_batch(posts: ByteBuf) -> ByteBuf {
     update(|relay, now| relay.append_batch(&posts, now))
 }
 
-#[ic_cdk::update]
+#[ic_cdk::update(decode_with = "blob::decode", encode_with = "blob::encode")]
 fn submit_commit(request: ByteBuf) -> ByteBuf {
     update(|relay, now| relay.submit_commit(&request, now))
 }
 
-#[ic_cdk::query]
+#[ic_cdk::query(decode_with = "blob::decode", encode_with = "blob::encode")]
 fn fetch(request: ByteBuf) -> ByteBuf {
     query(|relay, certificate, _| relay.fetch(&request, certificate))
 }
 
-#[ic_cdk::query]
+#[ic_cdk::query(decode_with = "blob::decode", encode_with = "blob::encode")]
 fn welcome(request: ByteBuf) -> ByteBuf {
     query(|relay, certificate, _| relay.welcome(&request, certificate))
 }
 
-#[ic_cdk::update]
+#[ic_cdk::update(decode_with = "blob::decode", encode_with = "blob::encode")]
 fn ack_welcome(request: ByteBuf) -> ByteBuf {
     update(|relay, _| relay.ack_welcome(&request))
 }
 
-#[ic_cdk::update]
+#[ic_cdk::update(decode_with = "blob::decode", encode_with = "blob::encode")]
 fn create_inbox(request: ByteBuf) -> ByteBuf {
     update(|relay, _| relay.create_inbox(&request))
 }
 
-#[ic_cdk::update]
+#[ic_cdk::update(decode_with = "blob::decode", encode_with = "blob::encode")]
 fn deposit(request: ByteBuf) -> ByteBuf {
     update(|relay, now| relay.deposit(&request, now))
 }
 
-#[ic_cdk::query]
+#[ic_cdk::query(decode_with = "blob::decode", encode_with = "blob::encode")]
 fn read_inbox(request: ByteBuf) -> ByteBuf {
     query(|relay, certificate, now| relay.read_inbox(&request, certificate, now))
 }
 
-#[ic_cdk::update]
+#[ic_cdk::update(decode_with = "blob::decode", encode_with = "blob::encode")]
 fn drain(request: ByteBuf) -> ByteBuf {
     update(|relay, _| relay.drain(&request))
 }
 
-#[ic_cdk::update]
+#[ic_cdk::update(decode_with = "blob::decode", encode_with = "blob::encode")]
 fn refill(request: ByteBuf) -> ByteBuf {
     update(|relay, _| relay.refill(&request))
 }
 
-#[ic_cdk::update]
+#[ic_cdk::update(decode_with = "blob::decode", encode_with = "blob::encode")]
 fn claim(request: ByteBuf) -> ByteBuf {
     update(|relay, now| relay.claim(&request, now))
 }
 
-#[ic_cdk::query]
+#[ic_cdk::query(decode_with = "blob::decode", encode_with = "blob::encode")]
 fn pool(request: ByteBuf) -> ByteBuf {
     query(|relay, certificate, _| relay.pool(&request, certificate))
 }

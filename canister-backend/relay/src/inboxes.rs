@@ -113,7 +113,9 @@ impl<M: Memory> Relay<M> {
             return Ok(position);
         }
         let leaf = &mut record.leaf;
-        if leaf.seq - (leaf.first_seq - 1) >= INBOX_MAX_DEPOSITS || leaf.seq == u32::MAX {
+        // One below the largest number: the first retained one is one behind the newest when all
+        // are drained.
+        if leaf.seq - (leaf.first_seq - 1) >= INBOX_MAX_DEPOSITS || leaf.seq >= u32::MAX - 1 {
             return Err(RelayError::Full);
         }
         leaf.seq += 1;
@@ -145,16 +147,23 @@ impl<M: Memory> Relay<M> {
             })
     }
 
+    /// Retained deposits from one on, in one walk.
     fn retained(
         &self,
         inbox: &InboxId,
         leaf: &InboxLeaf,
         from: u32,
     ) -> impl Iterator<Item = (u32, StoredDeposit)> {
-        let inbox = *inbox;
-        (from.max(leaf.first_seq)..=leaf.seq).map_while(move |seq| {
-            get(&self.deposits, &numbered(&inbox.0, seq)).map(|stored| (seq, stored))
-        })
+        let from = from.max(leaf.first_seq);
+        let stored = (from <= leaf.seq).then(|| {
+            let range = numbered(&inbox.0, from)..=numbered(&inbox.0, leaf.seq);
+            self.deposits.values_range(range)
+        });
+        let decoded = stored
+            .into_iter()
+            .flatten()
+            .map_while(|bytes| decode(&bytes).ok());
+        (from..=leaf.seq).zip(decoded)
     }
 
     /// Shows deposits to the owner, with a witness.

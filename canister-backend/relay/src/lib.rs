@@ -26,6 +26,8 @@
 #![deny(unsafe_code)]
 
 mod api;
+mod append;
+mod blob;
 mod fetch;
 mod inboxes;
 mod limits;

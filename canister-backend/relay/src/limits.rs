@@ -2,6 +2,8 @@
 
 /// Entries that a queue retains; far beyond what members read late, and a bound on its storage.
 pub(crate) const QUEUE_MAX_ENTRIES: u32 = 1_000_000;
+/// Of these the last may be commits only: who floods a queue can still be removed from it.
+pub(crate) const ENTRIES_KEPT_FOR_COMMITS: u32 = 10_000;
 /// Deposits that an inbox retains until it is drained.
 pub(crate) const INBOX_MAX_DEPOSITS: u32 = 1_000;
 /// Largest sealed Welcome wrapper and tree of one commit in bytes: with the commit they must fit

@@ -1,22 +1,23 @@
-//! Queues: creating them, appending posts, submitting commits.
+//! Queues: creating them, storing entries, submitting commits.
 
 use ic_stable_structures::Memory;
 use paigham_wire::chain::{EntryDigest, commit_next, commit_start, queue_next, queue_start};
 use paigham_wire::codec::decode;
 use paigham_wire::frame::{
     FrameError, NOT_AFTER_MAX_AHEAD_SECONDS, PostHeader, PostKind, PostRef, REPEAT_WINDOW,
-    verify_post_tag,
 };
 use paigham_wire::hash::{Hash, blake3};
 use paigham_wire::ids::QueueId;
 use paigham_wire::keys::EPOCH_ZERO_KEYS_HASH;
 use paigham_wire::leaf::QueueLeaf;
 use paigham_wire::relay::{
-    BATCH_MAX_POSTS, BatchReply, COMMIT_MAX_JOINERS, CommitAccepted, CreateQueue, Position,
-    PostOutcome, PostRefusal, QueueCreated, RelayError, SubmitCommit,
+    COMMIT_MAX_JOINERS, CommitAccepted, CreateQueue, Position, PostRefusal, QueueCreated,
+    RelayError, SubmitCommit,
 };
 
-use crate::limits::{BUNDLE_MAX_BYTES, COMMIT_MAX_BYTES, QUEUE_MAX_ENTRIES};
+use crate::limits::{
+    BUNDLE_MAX_BYTES, COMMIT_MAX_BYTES, ENTRIES_KEPT_FOR_COMMITS, QUEUE_MAX_ENTRIES,
+};
 use crate::records::{CommitRecord, Payload, QueueRecord, TokenRecord};
 use crate::relay::{Relay, get, numbered, paired, put};
 
@@ -53,82 +54,8 @@ impl<M: Memory> Relay<M> {
         Ok(QueueCreated { queue })
     }
 
-    /// Takes posts one by one; each has its own outcome.
-    pub(crate) fn append_batch(
-        &mut self,
-        posts: &[u8],
-        now: u64,
-    ) -> Result<BatchReply, RelayError> {
-        let mut outcomes = Vec::new();
-        let mut rest = posts;
-        while !rest.is_empty() {
-            if outcomes.len() == BATCH_MAX_POSTS {
-                return Err(RelayError::TooLarge);
-            }
-            let Ok((post, behind)) = PostRef::split_first(rest) else {
-                // Where the next post starts is unknown.
-                outcomes.push(PostOutcome::Refused(PostRefusal::Malformed));
-                break;
-            };
-            outcomes.push(self.append(&post, now));
-            rest = behind;
-        }
-        Ok(BatchReply { outcomes })
-    }
-
-    fn append(&mut self, post: &PostRef<'_>, now: u64) -> PostOutcome {
-        match self.try_append(post, now) {
-            Ok(outcome) => outcome,
-            Err(refusal) => PostOutcome::Refused(refusal),
-        }
-    }
-
-    fn try_append(&mut self, post: &PostRef<'_>, now: u64) -> Result<PostOutcome, PostRefusal> {
-        let header = &post.header;
-        if header.kind == PostKind::Commit {
-            return Err(PostRefusal::WrongKind);
-        }
-        let mut record = self.queue(&header.queue).ok_or(PostRefusal::NoSuchQueue)?;
-        let hash = post.hash();
-        if let Some(position) = self.find_repeat(header, &record.leaf, &hash)? {
-            return Ok(PostOutcome::Repeat(position));
-        }
-        check_time(header.not_after, now)?;
-        check_epoch(header.epoch, record.leaf.epoch)?;
-        let keys = record.keys.as_ref().ok_or(PostRefusal::WrongMac)?;
-        if !verify_post_tag(&keys.mac_key, &hash, post.tag) {
-            return Err(PostRefusal::WrongMac);
-        }
-        let position = self.store_entry(&mut record, post, hash, None, now)?;
-        self.put_queue(&header.queue, &record);
-        Ok(PostOutcome::Accepted(position))
-    }
-
-    /// Whether the post is among the entries after `after_seq`.
-    fn find_repeat(
-        &self,
-        header: &PostHeader,
-        leaf: &QueueLeaf,
-        hash: &Hash,
-    ) -> Result<Option<Position>, PostRefusal> {
-        let behind = leaf
-            .seq
-            .checked_sub(header.after_seq)
-            .ok_or(PostRefusal::AfterSeqAhead)?;
-        if behind > REPEAT_WINDOW {
-            return Err(PostRefusal::CatchUpFirst);
-        }
-        let found = self
-            .digests_from(&header.queue, leaf, header.after_seq.saturating_add(1))
-            .find(|(_, entry)| entry.post_hash == *hash);
-        Ok(found.map(|(seq, entry)| Position {
-            seq,
-            accepted_at: entry.accepted_at,
-        }))
-    }
-
     /// Stores an entry and extends the chain; the caller stores the record.
-    fn store_entry(
+    pub(crate) fn store_entry(
         &mut self,
         record: &mut QueueRecord,
         post: &PostRef<'_>,
@@ -137,7 +64,13 @@ impl<M: Memory> Relay<M> {
         now: u64,
     ) -> Result<Position, PostRefusal> {
         let leaf = &mut record.leaf;
-        if leaf.seq >= QUEUE_MAX_ENTRIES {
+        let room = match post.header.kind {
+            PostKind::Commit => QUEUE_MAX_ENTRIES,
+            PostKind::Application | PostKind::Proposal => {
+                QUEUE_MAX_ENTRIES - ENTRIES_KEPT_FOR_COMMITS
+            }
+        };
+        if leaf.seq >= room {
             return Err(PostRefusal::Full);
         }
         let seq = leaf.seq + 1;
@@ -193,8 +126,7 @@ impl<M: Memory> Relay<M> {
         if let Some(accepted) = self.find_commit(&header.queue, started, &hash) {
             return Ok(accepted);
         }
-        self.find_repeat(&header, &record.leaf, &hash)
-            .map_err(RelayError::Post)?;
+        check_after_seq(&header, &record.leaf).map_err(RelayError::Post)?;
         check_time(header.not_after, now).map_err(RelayError::Post)?;
         check_epoch(header.epoch, record.leaf.epoch).map_err(RelayError::Post)?;
         let signed = request.verify(
@@ -208,6 +140,7 @@ impl<M: Memory> Relay<M> {
             return Err(PostRefusal::WrongSignature.into());
         }
         check_generation(&record, &request)?;
+        self.check_token(&record, &header.queue, &request)?;
         self.check_locators(&bundle.locators)?;
         self.store_commit(&mut record, &post, hash, &request, now)
     }
@@ -272,6 +205,22 @@ impl<M: Memory> Relay<M> {
         Ok(CommitAccepted { epoch, position })
     }
 
+    /// A new generation has a token that no earlier one had: else its holders would read on, and
+    /// where their generation ended would be forgotten.
+    fn check_token(
+        &self,
+        record: &QueueRecord,
+        queue: &QueueId,
+        request: &SubmitCommit,
+    ) -> Result<(), RelayError> {
+        let next = &request.next_keys;
+        let known = paired(&queue.0, &next.read_token_hash);
+        if next.generation != record.leaf.generation && self.tokens.contains_key(&known) {
+            return Err(PostRefusal::WrongGeneration.into());
+        }
+        Ok(())
+    }
+
     fn find_commit(&self, queue: &QueueId, epoch: u32, hash: &Hash) -> Option<CommitAccepted> {
         let commit: CommitRecord = get(&self.commits, &numbered(&queue.0, epoch))?;
         let position = Position {
@@ -291,7 +240,17 @@ fn malformed(error: FrameError) -> RelayError {
     }
 }
 
-fn check_time(not_after: u32, now: u64) -> Result<(), PostRefusal> {
+/// How far behind the sender is: beyond the window a repeat could not be told.
+pub(crate) fn check_after_seq(header: &PostHeader, leaf: &QueueLeaf) -> Result<(), PostRefusal> {
+    let behind = leaf.seq.checked_sub(header.after_seq);
+    match behind {
+        None => Err(PostRefusal::AfterSeqAhead),
+        Some(behind) if behind > REPEAT_WINDOW => Err(PostRefusal::CatchUpFirst),
+        Some(_) => Ok(()),
+    }
+}
+
+pub(crate) fn check_time(not_after: u32, now: u64) -> Result<(), PostRefusal> {
     let now = now / NS_PER_SECOND;
     let not_after = u64::from(not_after);
     if not_after < now {
@@ -303,7 +262,7 @@ fn check_time(not_after: u32, now: u64) -> Result<(), PostRefusal> {
     }
 }
 
-const fn check_epoch(sealed: u32, current: u32) -> Result<(), PostRefusal> {
+pub(crate) const fn check_epoch(sealed: u32, current: u32) -> Result<(), PostRefusal> {
     if sealed < current {
         Err(PostRefusal::StaleEpoch)
     } else if sealed > current {

@@ -924,3 +924,115 @@ fn entries_and_digests_share_a_reply() {
     };
     assert_eq!(alone.len(), 2);
 }
+
+/// One post too many: the request is refused as a whole, and nothing of it is stored.
+#[test]
+fn a_batch_beyond_the_limit_stores_nothing() {
+    let mut relay = relay();
+    let mut group = Group::create(&mut relay);
+    group.advance(&mut relay, false);
+    let root = relay.root();
+    let posts: Vec<u8> = (0..=BATCH_MAX_POSTS as u32)
+        .flat_map(|number| group.post(&number.to_be_bytes()))
+        .collect();
+    assert_eq!(relay.append_batch(&posts, NOW), Err(RelayError::TooLarge));
+    assert_eq!(relay.root(), root);
+    let within = &posts[..posts.len() - group.post(&[0; 4]).len()];
+    assert_eq!(append(&mut relay, within).len(), BATCH_MAX_POSTS);
+}
+
+/// Posts for two queues in turn, with repeats: each queue has its own in order.
+#[test]
+fn a_batch_may_hold_several_queues() {
+    let mut relay = relay();
+    let mut groups = [[1; 32], [2; 32]].map(|nonce| Group::with_nonce(&mut relay, nonce));
+    groups
+        .iter_mut()
+        .for_each(|group| group.advance(&mut relay, false));
+    let [a, b] = &groups;
+    let batch = [
+        a.post(b"one"),
+        b.post(b"one"),
+        a.post(b"one"),
+        b.post(b"two"),
+        a.post(b"two"),
+    ];
+    assert_eq!(
+        append(&mut relay, &batch.concat()),
+        vec![
+            PostOutcome::Accepted(position(2)),
+            PostOutcome::Accepted(position(2)),
+            PostOutcome::Repeat(position(2)),
+            PostOutcome::Accepted(position(3)),
+            PostOutcome::Accepted(position(3)),
+        ]
+    );
+    for group in &groups {
+        assert_eq!(leaf(&mut relay, &group.queue).seq, 3);
+    }
+}
+
+/// A removed member's token is never that of a later generation again: it would read on.
+#[test]
+fn a_token_that_ended_does_not_return() {
+    let mut relay = relay();
+    let mut group = Group::create(&mut relay);
+    group.advance(&mut relay, false);
+    let removed = group.token.clone();
+    group.advance(&mut relay, true);
+    let mut next = keys(3, 3);
+    next.read_token_hash = removed.hash();
+    let commit = group.commit(b"a", next, CommitBundle::empty());
+    assert_eq!(
+        relay.submit_commit(&encode(&commit), NOW),
+        Err(PostRefusal::WrongGeneration.into())
+    );
+    group.advance(&mut relay, true);
+    assert_eq!(
+        fetch(&relay, group.queue, &removed, 3, FetchWhat::Entries),
+        FetchedItem::Refused(FetchRefusal::GenerationOver)
+    );
+}
+
+/// Somebody floods a queue to its end. Posts are refused then, but the commit that removes the
+/// flooder is not.
+#[test]
+fn a_flooded_queue_still_takes_commits() {
+    let mut relay = relay();
+    let mut group = Group::create(&mut relay);
+    group.advance(&mut relay, false);
+    let mut record = relay.queue(&group.queue).unwrap();
+    record.leaf.seq = crate::limits::QUEUE_MAX_ENTRIES - crate::limits::ENTRIES_KEPT_FOR_COMMITS;
+    group.seq = record.leaf.seq;
+    relay.put_queue(&group.queue, &record);
+    assert_eq!(refused(&mut relay, &group.post(b"x")), PostRefusal::Full);
+    group.advance(&mut relay, true);
+    record = relay.queue(&group.queue).unwrap();
+    record.leaf.seq = crate::limits::QUEUE_MAX_ENTRIES;
+    group.seq = record.leaf.seq;
+    relay.put_queue(&group.queue, &record);
+    let commit = group.commit(b"a", keys(3, 2), CommitBundle::empty());
+    assert_eq!(
+        relay.submit_commit(&encode(&commit), NOW),
+        Err(PostRefusal::Full.into())
+    );
+}
+
+/// Even the last number of a deposit can be drained: the first retained one is then one behind it.
+#[test]
+fn deposit_numbers_do_not_overflow() {
+    let mut relay = relay();
+    let owner = Owner::create(&mut relay);
+    let mut record = relay.inbox(&owner.inbox).unwrap();
+    record.leaf.seq = u32::MAX - 2;
+    record.leaf.first_seq = u32::MAX - 1;
+    relay.put_inbox(&owner.inbox, &record);
+    assert_eq!(deposit(&mut relay, owner.inbox, b"last"), Ok(u32::MAX - 1));
+    let state = relay.drain(&owner.drain(1, u32::MAX)).unwrap();
+    assert_eq!(state.first_seq, u32::MAX);
+    assert_eq!(
+        deposit(&mut relay, owner.inbox, b"more"),
+        Err(RelayError::Full)
+    );
+    assert!(owner.read(&relay, 1).unwrap().deposits.is_empty());
+}

@@ -14,7 +14,7 @@ use crate::ic0::{
     Answer, CERTIFIED_DATA_MAX_BYTES, Host, IMPLEMENTED, Message, Mode, SystemTrap, limits, link,
 };
 use crate::prep::{GLOBAL_PREFIX, ModuleError, Prepared, prepare};
-use crate::stable::StableMemory;
+use crate::stable::{PAGE, StableMemory};
 
 /// Instructions that one message may use, by what it is: the replica's limits, but for queries.
 pub(crate) mod limit {
@@ -36,8 +36,22 @@ pub struct Execution {
     pub outcome: Outcome,
     /// Instructions with the replica's weights and system-call charges, dirty pages included.
     pub instructions: u64,
-    /// 4-KiB pages of stable memory that it changed.
+    /// 4-KiB pages of stable memory that it wrote to.
     pub dirty_pages: u64,
+    /// 4-KiB pages of the heap that it left changed; 0 where nothing of it is kept.
+    pub dirty_heap_pages: u64,
+}
+
+impl Execution {
+    /// What needed no run.
+    const fn without_run(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            instructions: 0,
+            dirty_pages: 0,
+            dirty_heap_pages: 0,
+        }
+    }
 }
 
 /// What came of a message.
@@ -407,11 +421,7 @@ impl Canister {
     ) -> Execution {
         let name = "canister_inspect_message";
         if !self.exports(name) {
-            return Execution {
-                outcome: Outcome::Accepted,
-                instructions: 0,
-                dirty_pages: 0,
-            };
+            return Execution::without_run(Outcome::Accepted);
         }
         let message = Message::new(Mode::Inspect, method, argument, caller.to_vec(), time);
         self.run(name, message, limit::INSPECT)
@@ -424,32 +434,25 @@ impl Canister {
                 code: "IC0536",
                 message,
             };
-            return Execution {
-                outcome,
-                instructions: 0,
-                dirty_pages: 0,
-            };
+            return Execution::without_run(outcome);
         }
         message.limit = limit;
         let mode = message.mode;
         if let Err(error) = self.make_clean() {
-            return Execution {
-                outcome: failed(&error),
-                instructions: 0,
-                dirty_pages: 0,
-            };
+            return Execution::without_run(failed(&error));
         }
         self.store.data_mut().message = message;
         let ran = self.call(export, limit);
         let used = limit - self.store.get_fuel().unwrap_or(0).min(limit);
-        let dirty_pages = self.store.data().stable.dirty();
-        let instructions = used + dirty_pages * charge::DIRTY_PAGE;
         let outcome = match ran {
             Ok(()) => self.finish(mode),
             Err(error) => failed(&error),
         };
         let keep = matches!(mode, Mode::Update | Mode::Init | Mode::PreUpgrade)
             && !matches!(outcome, Outcome::Failed { .. });
+        let dirty_pages = self.store.data().stable.dirty();
+        let dirty_heap_pages = if keep { self.dirty_heap_pages() } else { 0 };
+        let instructions = used + (dirty_pages + dirty_heap_pages) * charge::DIRTY_PAGE;
         let outcome = if keep {
             self.commit(outcome)
         } else {
@@ -459,7 +462,21 @@ impl Canister {
             outcome,
             instructions,
             dirty_pages,
+            dirty_heap_pages,
         }
+    }
+
+    /// Pages in which the live heap differs from the committed one; new pages count if they hold
+    /// anything. A replica counts pages that were written to, also with what was there before.
+    fn dirty_heap_pages(&mut self) -> u64 {
+        let memory = self.instance.get_memory(&mut self.store, "memory");
+        let live = memory.map_or(&[][..], |memory| memory.data(&self.store));
+        let mut committed = self.heap.chunks(PAGE);
+        let changed = live.chunks(PAGE).filter(|page| match committed.next() {
+            Some(before) => *page != before,
+            None => page.iter().any(|byte| *byte != 0),
+        });
+        changed.count() as u64
     }
 
     fn call(&mut self, export: &str, limit: u64) -> wasmtime::Result<()> {

@@ -15,7 +15,7 @@ use paigham_wire::codec::{decode_result, encode};
 use paigham_wire::directory::{DirectoryError, LookupReply, Ping};
 use paigham_wire::ids::CanisterId;
 use paigham_wire::map::Witness;
-use paigham_wire::network::VerifiedNetwork;
+use paigham_wire::network::{NetworkError, VerifiedNetwork};
 use paigham_wire::relay::{FetchReply, InboxReply, PoolReply, WelcomeReply};
 use serde_bytes::ByteBuf;
 use tls_codec::{DeserializeBytes, Serialize};
@@ -331,10 +331,10 @@ impl Connection {
     }
 
     /// Whether both canisters run code that the network file allows, under controllers that it
-    /// names.
+    /// names, and the file has not expired.
     ///
     /// # Errors
-    /// [`NotVerified::Code`].
+    /// [`NotVerified::Code`], [`NetworkError::Expired`].
     pub async fn check_code(&self) -> Result<(), ClientError> {
         for (canister, name) in [(&self.directory, "directory"), (&self.relay, "relay")] {
             let state = self.canister_state(canister).await?;
@@ -352,6 +352,10 @@ impl Connection {
             if !known_code || named != found {
                 return Err(NotVerified::Code(name).into());
             }
+        }
+        // By certified time: this machine's clock neither ends a network nor prolongs it.
+        if self.network.file().expires_at < self.now_seconds() {
+            return Err(NetworkError::Expired.into());
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 mod lie;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -101,6 +102,7 @@ struct Inner {
     upstream: Mutex<Option<Router>>,
     behaviour: Mutex<Behaviour>,
     earlier: Mutex<Vec<Exchange>>,
+    calls: Mutex<BTreeMap<String, u64>>,
     queries: AtomicU64,
     updates: AtomicU64,
     others: AtomicU64,
@@ -117,6 +119,7 @@ impl MaliciousNode {
                 upstream: Mutex::default(),
                 behaviour: Mutex::default(),
                 earlier: Mutex::default(),
+                calls: Mutex::default(),
                 queries: AtomicU64::default(),
                 updates: AtomicU64::default(),
                 others: AtomicU64::default(),
@@ -205,6 +208,12 @@ impl MaliciousNode {
         }
     }
 
+    /// Calls of a method that passed through so far, queries and updates.
+    #[must_use]
+    pub fn calls_of(&self, method: &str) -> u64 {
+        locked(&self.inner.calls).get(method).copied().unwrap_or(0)
+    }
+
     /// Honest answers so far, oldest first.
     #[must_use]
     pub fn earlier(&self) -> Vec<Exchange> {
@@ -237,6 +246,10 @@ impl MaliciousNode {
             tokio::time::sleep(delay).await;
         }
         let content = content_of(&body);
+        if let Some(content) = &content {
+            let mut calls = locked(&self.inner.calls);
+            *calls.entry(method_of(content).to_owned()).or_default() += 1;
+        }
         let response = match content {
             Some(query @ EnvelopeContent::Query { .. }) => {
                 self.inner.queries.fetch_add(1, Ordering::SeqCst);

@@ -29,8 +29,16 @@ use crate::hash::{Hash, blake3};
 
 const MAGIC: &[u8; 4] = b"PMAP";
 const LAYOUT: u8 = 1;
-const HEADER_BYTES: u64 = 64;
+const HEADER_BYTES: usize = 64;
 const NODE_BYTES: usize = 104;
+/// Bytes of an inner node that are used.
+const INNER_BYTES: usize = 48;
+/// Where the parts of a node lie.
+const DIRTY: u64 = 1;
+const HASH: usize = 8;
+const LEFT_AT: usize = 40;
+const LEFT: u64 = LEFT_AT as u64;
+const RIGHT: u64 = LEFT + 4;
 
 /// Why a memory holds no map, or a map takes no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -89,14 +97,14 @@ impl<M: MapMemory> MerkleMap<M> {
             len: 0,
         };
         if map.memory.size() == 0 {
-            if !map.memory.grow_to(HEADER_BYTES) {
+            if !map.memory.grow_to(HEADER_BYTES as u64) {
                 return Err(MapError::Full);
             }
             map.write_header();
             return Ok(map);
         }
         let mut header = [0; 24];
-        if map.memory.size() < HEADER_BYTES {
+        if map.memory.size() < HEADER_BYTES as u64 {
             return Err(MapError::Foreign);
         }
         map.memory.read(0, &mut header);
@@ -116,7 +124,7 @@ impl<M: MapMemory> MerkleMap<M> {
 
     /// Whether what the header says can be true of this memory: nothing read later lies outside.
     fn check_header(&self) -> Result<(), MapError> {
-        let end = HEADER_BYTES + u64::from(self.allocated) * NODE_BYTES as u64;
+        let end = HEADER_BYTES as u64 + u64::from(self.allocated) * NODE_BYTES as u64;
         let fits = end <= self.memory.size()
             && self.root <= self.allocated
             && self.free <= self.allocated
@@ -235,22 +243,21 @@ impl<M: MapMemory> MerkleMap<M> {
                 self.split(at, &there, new, key, depth)
             }
             Some(Node::Inner {
-                left, right, hash, ..
+                left, right, dirty, ..
             }) => {
-                let (left, right) = if bit(key, depth) {
-                    (left, self.insert_below(right, depth + 1, key, leaf))
+                let (child, field) = if bit(key, depth) {
+                    (right, RIGHT)
                 } else {
-                    (self.insert_below(left, depth + 1, key, leaf), right)
+                    (left, LEFT)
                 };
-                self.write_node(
-                    at,
-                    Node::Inner {
-                        left,
-                        right,
-                        hash,
-                        dirty: true,
-                    },
-                );
+                let below = self.insert_below(child, depth + 1, key, leaf);
+                // Only what changes is written: most insertions replace a leaf in its place.
+                if below != child {
+                    self.memory.write(offset(at) + field, &below.to_le_bytes());
+                }
+                if !dirty {
+                    self.memory.write(offset(at) + DIRTY, &[1]);
+                }
                 at
             }
         }
@@ -328,28 +335,25 @@ impl<M: MapMemory> MerkleMap<M> {
         }
     }
 
+    /// Hashes what is out of date. Half of the nodes on the way are siblings that are not: of every
+    /// node only the part that is needed is read and written.
     fn hash_of(&mut self, at: u32) -> Hash {
-        match self.node(at) {
-            None => EMPTY,
-            Some(
-                Node::Leaf { hash, .. }
-                | Node::Inner {
-                    hash, dirty: false, ..
-                },
-            ) => hash,
-            Some(Node::Inner { left, right, .. }) => {
+        if at == 0 || at > self.allocated {
+            return EMPTY;
+        }
+        let mut bytes = [0; INNER_BYTES];
+        self.memory.read(offset(at), &mut bytes);
+        match (bytes[0], bytes[1]) {
+            (1, _) | (2, 0) => array(&bytes, HASH),
+            (2, _) => {
+                let (left, right) = (le_u32(&bytes, LEFT_AT), le_u32(&bytes, LEFT_AT + 4));
                 let hash = inner_hash(&self.hash_of(left), &self.hash_of(right));
-                self.write_node(
-                    at,
-                    Node::Inner {
-                        left,
-                        right,
-                        hash,
-                        dirty: false,
-                    },
-                );
+                bytes[1] = 0;
+                bytes[HASH..HASH + 32].copy_from_slice(&hash);
+                self.memory.write(offset(at), &bytes[..HASH + 32]);
                 hash
             }
+            _ => EMPTY,
         }
     }
 
@@ -411,8 +415,9 @@ impl<M: MapMemory> MerkleMap<M> {
 
     /// Room for the most nodes that one insertion can need.
     fn reserve(&mut self) -> bool {
-        const MOST: u32 = MAX_DEPTH as u32 + 2;
-        let Some(last) = self.allocated.checked_add(MOST) else {
+        // A path of inner nodes and the two leaves at its end.
+        let most = u32::try_from(MAX_DEPTH + 2).ok();
+        let Some(last) = most.and_then(|most| self.allocated.checked_add(most)) else {
             return false;
         };
         self.memory.grow_to(offset(last) + NODE_BYTES as u64)
@@ -439,7 +444,7 @@ impl<M: MapMemory> MerkleMap<M> {
     }
 
     fn write_header(&mut self) {
-        let mut header = [0; HEADER_BYTES as usize];
+        let mut header = [0; HEADER_BYTES];
         header[..4].copy_from_slice(MAGIC);
         header[4] = LAYOUT;
         header[8..12].copy_from_slice(&self.root.to_le_bytes());
@@ -458,14 +463,14 @@ impl MerkleMap<Vec<u8>> {
 }
 
 fn offset(at: u32) -> u64 {
-    HEADER_BYTES + (u64::from(at) - 1) * NODE_BYTES as u64
+    HEADER_BYTES as u64 + (u64::from(at) - 1) * NODE_BYTES as u64
 }
 
 fn le_u32(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
-fn array(bytes: &[u8; NODE_BYTES], at: usize) -> Hash {
+fn array(bytes: &[u8], at: usize) -> Hash {
     let mut out = [0; 32];
     out.copy_from_slice(&bytes[at..at + 32]);
     out

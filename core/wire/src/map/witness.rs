@@ -50,7 +50,7 @@ pub struct Witness {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Node {
     Empty,
-    Inner(Box<(Node, Node)>),
+    Inner(Box<(Self, Self)>),
     Leaf { key: Key, value: Vec<u8> },
     Pruned(Hash),
     OtherLeaf { key: Key, value_hash: Hash },

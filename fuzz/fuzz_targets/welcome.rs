@@ -1,0 +1,10 @@
+//! A Welcome wrapper, as a committer seals it.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use paigham_fuzz::have_one_form;
+use paigham_wire::envelope::WelcomeWrapper;
+
+fuzz_target!(|bytes: &[u8]| {
+    have_one_form!(bytes => WelcomeWrapper);
+});

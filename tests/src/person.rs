@@ -1,0 +1,357 @@
+//! People: each has one device, a disk that outlives its deaths, and a name for everybody else.
+
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
+use std::sync::Arc;
+
+use ic_agent::agent::HttpService;
+use paigham_client::{
+    AccountId, Body, Client, ClientError, Environment, KdfCost, MessageView, NewAccount, QueueId,
+    RecoveryKit, Store, SyncReport,
+};
+use paigham_store::testkit::FaultBackend;
+use paigham_subnet::{Clock, ManualClock};
+use paigham_wire::network::VerifiedNetwork;
+use tempfile::TempDir;
+
+use crate::flaky::FlakyTransport;
+use crate::world::World;
+
+/// Key of the stores in memory, which no passphrase wraps.
+const STORE_KEY: [u8; 32] = [0x42; 32];
+/// Syncs after which people who only listen have nothing more to hear.
+const ROUNDS: usize = 4;
+
+/// What a person's home lies on.
+#[derive(Debug)]
+pub enum Disk {
+    /// Memory whose machine can die at any point of any batch.
+    Memory(FaultBackend),
+    /// A real folder under a passphrase.
+    Folder(TempDir, String),
+}
+
+/// How a person reaches the world's node.
+#[derive(Debug, Clone)]
+pub enum Way {
+    /// In process, through a transport that can die around any request.
+    InProcess(FlakyTransport),
+    /// Over HTTP on loopback, to the address in the network file.
+    Http,
+}
+
+/// One person with one device. While the device is on, a person is used as its [`Client`].
+#[derive(Debug)]
+pub struct Person {
+    /// What everybody calls them.
+    pub name: String,
+    account: AccountId,
+    disk: Disk,
+    way: Way,
+    clock: Option<ManualClock>,
+    client: Option<Client>,
+}
+
+impl Person {
+    /// With a home in memory and a transport that can die, registered.
+    pub async fn registered(world: &World, name: &str) -> Self {
+        let mut person = Self::in_memory(world, name);
+        person.hears().await;
+        assert!(person.me().registered, "{name} is not registered");
+        person
+    }
+
+    /// With a home in a real folder, over HTTP, registered.
+    pub async fn at_home(world: &World, name: &str, passphrase: &str) -> (Self, RecoveryKit) {
+        let disk = Disk::Folder(tempfile::tempdir().unwrap(), passphrase.to_owned());
+        let (mut person, kit) = Self::made(world, name, disk, Way::Http);
+        person.hears().await;
+        assert!(person.me().registered, "{name} is not registered");
+        (person, kit)
+    }
+
+    /// With a home in memory, over HTTP, registered.
+    pub async fn over_http(world: &World, name: &str) -> Self {
+        let disk = Disk::Memory(FaultBackend::default());
+        let (mut person, _) = Self::made(world, name, disk, Way::Http);
+        person.hears().await;
+        person
+    }
+
+    /// With a home in memory and a transport that can die; not registered yet.
+    #[must_use]
+    pub fn in_memory(world: &World, name: &str) -> Self {
+        let way = Way::InProcess(FlakyTransport::new(world.in_process()));
+        Self::made(world, name, Disk::Memory(FaultBackend::default()), way).0
+    }
+
+    fn made(world: &World, name: &str, disk: Disk, way: Way) -> (Self, RecoveryKit) {
+        let clock = world.manual_clock().cloned();
+        let environment = environment(&way, clock.as_ref());
+        let (new, kit) = NewAccount::prepare(world.file(), name, &environment).unwrap();
+        let account = new.account();
+        let client = match &disk {
+            Disk::Memory(backend) => new.create_on(store_on(backend), environment),
+            Disk::Folder(folder, passphrase) => {
+                new.create(&home_in(folder), passphrase, environment)
+            }
+        };
+        let person = Self {
+            name: name.to_owned(),
+            account,
+            disk,
+            way,
+            clock,
+            client: Some(client.unwrap()),
+        };
+        (person, kit)
+    }
+
+    /// Their account.
+    #[must_use]
+    pub const fn account(&self) -> AccountId {
+        self.account
+    }
+
+    /// The disk of a person with a home in memory.
+    ///
+    /// # Panics
+    /// For a home in a folder.
+    #[must_use]
+    pub fn disk(&self) -> &FaultBackend {
+        match &self.disk {
+            Disk::Memory(backend) => backend,
+            Disk::Folder(..) => panic!("this home is a folder"),
+        }
+    }
+
+    /// The home of a person with a home in a folder.
+    ///
+    /// # Panics
+    /// For a home in memory.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        match &self.disk {
+            Disk::Folder(folder, _) => folder.path(),
+            Disk::Memory(_) => panic!("this home is in memory"),
+        }
+    }
+
+    /// The transport of a person who is in process.
+    ///
+    /// # Panics
+    /// For one over HTTP.
+    #[must_use]
+    pub fn transport(&self) -> &FlakyTransport {
+        match &self.way {
+            Way::InProcess(transport) => transport,
+            Way::Http => panic!("this person is over HTTP"),
+        }
+    }
+
+    /// The device is switched off, or was; its memory is gone.
+    pub fn closes(&mut self) {
+        self.client = None;
+    }
+
+    /// The device is switched on again, on what its disk kept.
+    ///
+    /// # Panics
+    /// If the home does not open.
+    pub fn reopens(&mut self, network: &VerifiedNetwork) {
+        self.closes();
+        let environment = environment(&self.way, self.clock.as_ref());
+        let network = Some(network.clone());
+        let client = match &self.disk {
+            Disk::Memory(backend) => {
+                backend.restart();
+                Client::open_on(store_on(backend), network, environment)
+            }
+            Disk::Folder(folder, passphrase) => {
+                Client::open(&home_in(folder), passphrase, network, environment)
+            }
+        };
+        self.client = Some(client.unwrap());
+        if let Way::InProcess(transport) = &self.way {
+            transport.restart();
+        }
+    }
+
+    /// Syncs, and nothing is wrong.
+    ///
+    /// # Panics
+    /// If anything is.
+    pub async fn hears(&mut self) -> SyncReport {
+        let name = self.name.clone();
+        let report = self.sync().await;
+        let report = report.unwrap_or_else(|error| panic!("{name} cannot sync: {error}"));
+        assert!(report.notices.is_empty(), "{name}: {:?}", report.notices);
+        report
+    }
+
+    /// All texts of a conversation that are delivered, with who wrote them.
+    #[must_use]
+    pub fn said(&self, queue: QueueId) -> Vec<(AccountId, String)> {
+        let lines = self.lines(queue).into_iter();
+        let delivered = lines.filter(|line| line.verified.is_some());
+        delivered
+            .filter_map(|line| Some((line.from?, text_of(&line)?)))
+            .collect()
+    }
+
+    /// As [`Person::said`], the words alone.
+    #[must_use]
+    pub fn texts(&self, queue: QueueId) -> Vec<String> {
+        self.said(queue).into_iter().map(|(_, text)| text).collect()
+    }
+
+    /// All lines of a conversation, own texts that wait included.
+    #[must_use]
+    pub fn lines(&self, queue: QueueId) -> Vec<MessageView> {
+        self.history(queue, usize::MAX).unwrap()
+    }
+
+    /// Whether a text was taken at all: delivered, or kept to be delivered.
+    #[must_use]
+    pub fn has_text(&self, queue: QueueId, text: &str) -> bool {
+        let lines = self.lines(queue);
+        lines
+            .iter()
+            .any(|line| text_of(line).as_deref() == Some(text))
+    }
+
+    /// Sends a text that must be delivered at once.
+    ///
+    /// # Panics
+    /// If it is not.
+    pub async fn says(&mut self, queue: QueueId, text: &str) {
+        let line = self.send(queue, text).await;
+        let line = line.unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert!(line.verified.is_some(), "{text} waits");
+    }
+
+    /// Sends a text unless that was done before a death, and delivers what waits.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn says_once(&mut self, queue: QueueId, text: &str) -> Result<(), ClientError> {
+        if self.has_text(queue, text) {
+            self.sync().await?;
+        } else {
+            self.send(queue, text).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Deref for Person {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        self.client.as_ref().expect("the device is off")
+    }
+}
+
+impl DerefMut for Person {
+    fn deref_mut(&mut self) -> &mut Client {
+        self.client.as_mut().expect("the device is off")
+    }
+}
+
+/// Everybody becomes everybody's contact.
+///
+/// # Panics
+/// If the directory does not know one of them.
+pub async fn meet(people: &mut [&mut Person]) {
+    let all: Vec<_> = people
+        .iter()
+        .map(|person| (person.name.clone(), person.account()))
+        .collect();
+    for person in people {
+        for (name, account) in &all {
+            if *account != person.account() {
+                person.add_contact(name, *account).await.unwrap();
+            }
+        }
+    }
+}
+
+/// Everybody listens until there is nothing more to hear, and nothing is wrong.
+///
+/// # Panics
+/// If something still waits.
+pub async fn all_hear(people: &mut [&mut Person]) {
+    for round in 0..ROUNDS {
+        let mut waiting = 0;
+        for person in people.iter_mut() {
+            waiting += person.hears().await.waiting;
+        }
+        // Once for the news, once for what the news made others do.
+        if waiting == 0 && round > 0 {
+            return;
+        }
+    }
+    panic!("something still waits");
+}
+
+/// Everybody is at the same place of the same group.
+///
+/// # Panics
+/// If somebody is not.
+pub fn assert_agree(queue: QueueId, people: &[&Person]) {
+    let stands = |person: &Person| {
+        let view = person.conversation(queue).unwrap();
+        (view.epoch, view.seq, view.members, view.authenticator)
+    };
+    let first = stands(people[0]);
+    for person in people {
+        assert_eq!(stands(person), first, "{}", person.name);
+    }
+}
+
+/// The text of a line that is one.
+#[must_use]
+pub fn text_of(line: &MessageView) -> Option<String> {
+    match &line.body {
+        Body::Text(text) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+fn environment(way: &Way, clock: Option<&ManualClock>) -> Environment {
+    let transport: Option<Arc<dyn HttpService>> = match way {
+        Way::InProcess(transport) => Some(Arc::new(transport.clone())),
+        Way::Http => None,
+    };
+    let clock: Arc<dyn paigham_client::Clock> = match clock {
+        Some(clock) => Arc::new(SharedClock(clock.clone())),
+        None => Arc::new(paigham_client::SystemClock::default()),
+    };
+    Environment {
+        transport,
+        clock,
+        kdf: KdfCost::WEAK_FOR_TESTS,
+    }
+}
+
+fn store_on(backend: &FaultBackend) -> Store {
+    Store::on_backend(Box::new(backend.clone()), &STORE_KEY).unwrap()
+}
+
+fn home_in(folder: &TempDir) -> std::path::PathBuf {
+    folder.path().join("home")
+}
+
+/// The subnet's manual clock on a client's wall.
+#[derive(Debug)]
+struct SharedClock(ManualClock);
+
+impl paigham_client::Clock for SharedClock {
+    fn wall_ns(&self) -> u64 {
+        self.0.now_ns()
+    }
+
+    fn monotonic_ns(&self) -> u64 {
+        self.0.now_ns()
+    }
+}
