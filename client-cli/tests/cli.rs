@@ -1,0 +1,447 @@
+//! The command as people and scripts meet it: the real program, homes on the disk, a network over
+//! HTTP on this machine.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const PASSPHRASE: &str = "چائے and samosas at five";
+const USER: i32 = 3;
+const NETWORK: i32 = 4;
+
+/// The program, without what the machine's user has set.
+fn paigham() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_paigham"));
+    command
+        .env_remove("PAIGHAM_HOME")
+        .env_remove("PAIGHAM_NETWORK")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// How a command ended.
+#[derive(Debug)]
+struct Ran {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Ran {
+    fn of(command: &mut Command, input: &[u8]) -> Self {
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+        // A command that reads no input may be gone already.
+        drop(child.stdin.take().unwrap().write_all(input));
+        let output = child.wait_with_output().unwrap();
+        let ran = Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        };
+        assert!(
+            !ran.stdout.contains('\u{1b}'),
+            "no terminal, no colours: {ran:?}"
+        );
+        assert!(
+            !ran.stderr.contains('\u{1b}'),
+            "no terminal, no colours: {ran:?}"
+        );
+        ran
+    }
+
+    fn ok(self) -> Self {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        self
+    }
+
+    /// Every line of the output as an object.
+    fn objects(&self) -> Vec<Value> {
+        let objects = self
+            .stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap());
+        objects.collect()
+    }
+
+    /// The only object of a type.
+    fn object(&self, kind: &str) -> Value {
+        let mut of_kind = self
+            .objects()
+            .into_iter()
+            .filter(|object| object["type"] == kind);
+        let first = of_kind
+            .next()
+            .unwrap_or_else(|| panic!("no {kind} in {self:?}"));
+        assert!(of_kind.next().is_none(), "{self:?}");
+        first
+    }
+
+    fn texts(&self) -> Vec<String> {
+        let objects = self.objects();
+        let texts = objects
+            .iter()
+            .filter_map(|object| object["body"]["text"].as_str());
+        texts.map(str::to_owned).collect()
+    }
+}
+
+/// A network that runs until dropped.
+struct Network {
+    child: Child,
+    file: PathBuf,
+    up: Value,
+}
+
+impl Network {
+    fn up(data: &Path, listen: &str) -> Self {
+        let mut child = paigham()
+            .args(["--json", "network", "up", "--listen", listen, "--data"])
+            .arg(data)
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let up: Value = serde_json::from_str(&line).unwrap();
+        let file = up["file"].as_str().unwrap().into();
+        Self { child, file, up }
+    }
+
+    fn address(&self) -> &str {
+        self.up["url"]
+            .as_str()
+            .unwrap()
+            .strip_prefix("http://")
+            .unwrap()
+    }
+
+    /// As Ctrl-C or a service manager does it.
+    fn stop(mut self) {
+        let id = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Somebody with a home.
+struct Person {
+    folder: TempDir,
+    network: String,
+}
+
+impl Person {
+    fn new(network: &Network) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("passphrase"), format!("{PASSPHRASE}\n")).unwrap();
+        Self {
+            folder,
+            network: network.file.to_str().unwrap().to_owned(),
+        }
+    }
+
+    fn registered(network: &Network, name: &str) -> Self {
+        let person = Self::new(network);
+        person.json(&["register", "--name", name]).ok();
+        person
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = paigham();
+        command
+            .env("PAIGHAM_HOME", self.folder.path().join("home"))
+            .env("PAIGHAM_NETWORK", &self.network)
+            .arg("--passphrase-file")
+            .arg(self.folder.path().join("passphrase"))
+            .args(arguments);
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::of(&mut self.command(arguments), b"")
+    }
+
+    fn json(&self, arguments: &[&str]) -> Ran {
+        Ran::of(self.command(arguments).arg("--json"), b"")
+    }
+
+    fn piped(&self, arguments: &[&str], input: &str) -> Ran {
+        Ran::of(self.command(arguments).arg("--json"), input.as_bytes())
+    }
+
+    fn account(&self) -> String {
+        self.json(&["whoami"]).ok().object("account")["account"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
+    fn knows(&self, name: &str, other: &Self) {
+        let contact = self.json(&["contacts", "add", name, &other.account()]).ok();
+        assert_eq!(contact.object("contact")["name"], name);
+    }
+}
+
+/// Amina and Bilal register, meet, talk both ways in Urdu, send a whole file, and make a group;
+/// every line of JSON parses and every delivered line has its proof.
+#[test]
+fn two_people_talk() {
+    let data = tempfile::tempdir().unwrap();
+    let network = Network::up(data.path(), "127.0.0.1:0");
+
+    let amina = Person::new(&network);
+    let shown = amina.run(&["register", "--name", "Amina آمنہ"]).ok();
+    assert!(
+        shown
+            .stdout
+            .starts_with("Your recovery kit: 24 words, shown only now."),
+        "{shown:?}"
+    );
+    assert!(shown.stdout.contains(" 24. "), "{shown:?}");
+    assert!(shown.stdout.contains("registered    yes"), "{shown:?}");
+    let bilal = Person::new(&network);
+    let registered = bilal.json(&["register", "--name", "Bilal"]).ok();
+    let kit = registered.object("recovery_kit");
+    assert_eq!(kit["words"].as_str().unwrap().split(' ').count(), 24);
+    assert_eq!(registered.object("account")["account"], kit["account"]);
+
+    amina.knows("بلال", &bilal);
+    bilal.knows("Amina", &amina);
+    assert!(
+        bilal
+            .run(&["contacts"])
+            .ok()
+            .stdout
+            .contains(&amina.account())
+    );
+
+    let greeting = "السلام علیکم، آپ کیسی ہیں؟";
+    let sent = bilal.json(&["send", "Amina", greeting]).ok();
+    assert_eq!(sent.texts(), [greeting]);
+    let read = amina.json(&["sync"]).ok();
+    assert_eq!(read.texts(), [greeting]);
+    assert_eq!(read.object("sync")["joined"].as_array().unwrap().len(), 1);
+
+    // A whole file, with a line break at its end and Urdu enough for several segments.
+    let poem =
+        "ہزاروں خواہشیں ایسی کہ ہر خواہش پہ دم نکلے\nبہت نکلے مرے ارمان\u{200C} لیکن\n".repeat(300);
+    amina.piped(&["send", "بلال"], &poem).ok();
+    assert_eq!(
+        bilal.json(&["sync"]).ok().texts(),
+        [poem.strip_suffix('\n').unwrap()]
+    );
+
+    let history = amina.json(&["history", "بلال"]).ok();
+    assert_eq!(
+        history.texts(),
+        [greeting, poem.strip_suffix('\n').unwrap()]
+    );
+    for line in history.objects() {
+        assert!(line["verified"]["seq"].as_u64().unwrap() > 0, "{line}");
+        assert!(
+            line["verified"]["certificate_age_ms"].as_u64().unwrap() < 300_000,
+            "{line}"
+        );
+    }
+    let shown = amina.run(&["history", "بلال", "--limit", "2"]).ok().stdout;
+    assert!(
+        shown.contains(&format!("\n    \u{2068}{greeting}\u{2069}\n")),
+        "{shown}"
+    );
+    assert!(shown.starts_with("✓ #"), "{shown}");
+
+    let group = amina.json(&["group", "create", "Chai چائے", "بلال"]).ok();
+    assert_eq!(
+        group.object("conversation")["members"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+    bilal.json(&["sync"]).ok();
+    bilal.json(&["send", "Chai چائے", "پانچ بجے"]).ok();
+    let read = amina.json(&["sync"]).ok();
+    assert_eq!(read.texts(), ["پانچ بجے"]);
+    assert!(
+        amina
+            .run(&["history"])
+            .ok()
+            .stdout
+            .contains("group of 2 · open")
+    );
+
+    let started = amina.json(&["chat", "بلال"]).ok();
+    assert_eq!(started.object("conversation")["direct"], true);
+
+    let status = amina
+        .json(&["network", "status"])
+        .ok()
+        .object("network_status");
+    assert_eq!(status["canisters"][0]["role"], "directory");
+    assert_eq!(status["canisters"][1]["role"], "relay");
+    let shown = amina.run(&["network", "status"]).ok().stdout;
+    assert!(shown.contains("as the network file allows"), "{shown}");
+    network.stop();
+}
+
+/// What the user did wrong is said in words, with a hint and exit code 3; nothing is changed.
+#[test]
+fn mistakes_are_explained() {
+    let data = tempfile::tempdir().unwrap();
+    let network = Network::up(data.path(), "127.0.0.1:0");
+    let amina = Person::registered(&network, "Amina");
+    let refused = |ran: Ran, code: i32, message: &str| {
+        assert_eq!(ran.code, Some(code), "{ran:?}");
+        assert!(ran.stderr.contains(message), "{ran:?}");
+        assert!(ran.stdout.is_empty(), "{ran:?}");
+    };
+
+    let again = amina.run(&["register"]);
+    refused(again, USER, "there is an account in this home already");
+    let nobody = Person::new(&network).run(&["whoami"]);
+    refused(nobody, USER, "there is no account in this home yet");
+    refused(amina.run(&["send", "Bilal", "x"]), USER, "called Bilal");
+    refused(
+        amina.run(&["contacts", "add", "Bilal", "xyz"]),
+        USER,
+        "xyz is no account id",
+    );
+    let unknown = amina.run(&["contacts", "add", "Bilal", &"00".repeat(16)]);
+    refused(unknown, USER, "there is no account");
+    refused(
+        amina.piped(&["send", "Bilal"], "\n"),
+        USER,
+        "nothing to send",
+    );
+    refused(amina.run(&["send"]), 2, "Usage");
+
+    let mut watching = amina.command(&["sync", "--watch"]).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(watching.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "nothing new\n");
+    refused(amina.run(&["whoami"]), USER, "in use by another process");
+    let id = watching.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &id])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(watching.wait().unwrap().code(), Some(0));
+
+    fs::write(amina.folder.path().join("passphrase"), "guess\n").unwrap();
+    let wrong = amina.run(&["whoami"]);
+    assert!(wrong.stderr.contains("\n  hint: "), "{wrong:?}");
+    refused(wrong, USER, "wrong passphrase");
+    let wrong = amina.json(&["whoami"]);
+    let error: Value = serde_json::from_str(&wrong.stderr).unwrap();
+    assert_eq!(error["error"]["kind"], "user");
+    assert_eq!(error["error"]["message"], "wrong passphrase");
+
+    let busy = paigham()
+        .args(["network", "up", "--listen", network.address(), "--data"])
+        .arg(data.path())
+        .output()
+        .unwrap();
+    assert_eq!(busy.status.code(), Some(USER));
+}
+
+/// The network goes down and comes back: what is known can be read, what is written waits without
+/// a tick, and is delivered by the next sync.
+#[test]
+fn nothing_is_lost_while_the_network_is_down() {
+    let data = tempfile::tempdir().unwrap();
+    let network = Network::up(data.path(), "127.0.0.1:0");
+    let (amina, bilal) = (
+        Person::registered(&network, "Amina"),
+        Person::registered(&network, "Bilal"),
+    );
+    amina.knows("Bilal", &bilal);
+    amina.json(&["send", "Bilal", "ایک"]).ok();
+    bilal.json(&["sync"]).ok();
+    let address = network.address().to_owned();
+    network.stop();
+
+    assert_eq!(amina.json(&["history", "Bilal"]).ok().texts(), ["ایک"]);
+    let failed = amina.run(&["sync"]);
+    assert_eq!(failed.code, Some(NETWORK), "{failed:?}");
+    let waiting = amina.json(&["send", "Bilal", "دو"]).ok();
+    assert!(
+        waiting.object("message")["verified"].is_null(),
+        "{waiting:?}"
+    );
+    assert!(waiting.stderr.contains("\"warning\""), "{waiting:?}");
+    assert!(
+        amina
+            .run(&["history", "Bilal"])
+            .ok()
+            .stdout
+            .contains("… waiting · you:")
+    );
+
+    let network = Network::up(data.path(), &address);
+    let synced = amina.json(&["sync"]).ok();
+    assert_eq!(synced.object("sync")["waiting"], 0);
+    assert_eq!(bilal.json(&["sync"]).ok().texts(), ["دو"]);
+    network.stop();
+}
+
+/// The demo tells its story to the end, and each of its expectations held.
+#[test]
+fn the_demo_holds() {
+    let ran = Ran::of(paigham().arg("demo"), b"").ok();
+    for line in [
+        "1. A subnet, with two canisters on it",
+        "checked: she reads no text of it",
+        "checked: every home opens with every line that it had",
+        "checked: what waited is delivered, under a certificate",
+        "expectations checked, all hold",
+    ] {
+        assert!(ran.stdout.contains(line), "{line} in {}", ran.stdout);
+    }
+    assert!(
+        ran.stdout.contains("✓ #") && ran.stdout.contains("… waiting"),
+        "{}",
+        ran.stdout
+    );
+}
+
+/// The same story as events.
+#[test]
+fn the_demo_is_json_too() {
+    let ran = Ran::of(paigham().args(["demo", "--json"]), b"").ok();
+    let objects = ran.objects();
+    let of = |kind: &str| {
+        objects
+            .iter()
+            .filter(|object| object["type"] == kind)
+            .count()
+    };
+    assert_eq!(of("act"), 7);
+    assert!(of("read") > 10 && of("checked") > 20, "{}", ran.stdout);
+    let numbers = ran.object("numbers");
+    assert!(numbers["verified_lines"].as_u64().unwrap() > 10);
+    assert_eq!(numbers["methods"]["append_batch"]["failed"], 0);
+}
