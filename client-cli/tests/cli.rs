@@ -338,7 +338,9 @@ fn mistakes_are_explained() {
 
     let mut watching = amina.command(&["sync", "--watch"]).spawn().unwrap();
     let mut line = String::new();
-    BufReader::new(watching.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(watching.stdout.as_mut().unwrap())
+        .read_line(&mut line)
+        .unwrap();
     assert_eq!(line, "nothing new\n");
     refused(amina.run(&["whoami"]), USER, "in use by another process");
     let id = watching.id().to_string();

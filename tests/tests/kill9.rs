@@ -2,10 +2,6 @@
 //! and a network in a folder, on real disks. `PAIGHAM_KILL_POINTS=50` for the long run,
 //! `PAIGHAM_KILL_SEED` to repeat one.
 #![expect(clippy::unwrap_used, reason = "tests")]
-#![expect(
-    clippy::print_stderr,
-    reason = "a skipped test says so, a run names its seed"
-)]
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

@@ -240,13 +240,13 @@ impl Stage {
         }
         assert_agree(self.chat, &[&self.alice, &self.bob]);
         assert_agree(self.group, &[&self.alice, &self.bob]);
-        self.check_carol(act, name).await;
+        self.check_carol(act, name);
         if act == Act::Leave {
             self.check_leaver(name).await;
         }
     }
 
-    async fn check_carol(&self, act: Act, name: &str) {
+    fn check_carol(&self, act: Act, name: &str) {
         match act {
             Act::Add | Act::Join => {
                 assert_agree(self.group, &[&self.alice, &self.carol]);
@@ -282,8 +282,8 @@ impl Stage {
     /// Plays an act with a death at one point later each time, from `first` in steps of `step`;
     /// returns how many deaths came.
     async fn play(&mut self, act: Act, death: Death, first: u64, step: u64) -> u64 {
-        let mut deaths = 0;
-        for point in (first..POINTS_MAX).step_by(usize::try_from(step).unwrap()) {
+        let points = (first..POINTS_MAX).step_by(usize::try_from(step).unwrap());
+        for (deaths, point) in (0..).zip(points) {
             let name = format!("{act:?} {death:?} {point}");
             self.prepare(act, &name).await;
             let (world, person) = self.actor(act);
@@ -296,7 +296,6 @@ impl Stage {
                 self.check(act, &name).await;
                 return deaths;
             }
-            deaths += 1;
             death.is_over(world, person).await;
             self.take_up(act, &name).await;
             self.check(act, &name).await;

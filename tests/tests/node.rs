@@ -171,7 +171,7 @@ fn repeated_updates_are_stored_once() {
             world.node().passes_updates(updates);
             let outcome = queue.append(&queue.sealed("once", after)).await.unwrap();
             let entries = queue.check(&queue.fetch(1).await.unwrap()).unwrap();
-            assert_eq!(entries.len() as u32, after + 1, "{updates:?}");
+            assert_eq!(entries.len(), after as usize + 1, "{updates:?}");
             match (updates, outcome) {
                 (Updates::TwiceAnew, PostOutcome::Repeat(_)) => {}
                 (Updates::Twice, PostOutcome::Accepted(_)) => {}

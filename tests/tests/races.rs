@@ -1,5 +1,4 @@
 //! Two clients change one group at the same time, again and again.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::time::Duration;
 

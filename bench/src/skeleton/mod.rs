@@ -49,5 +49,6 @@ async fn on_loopback(
     };
     let (served, ran) = tokio::join!(served, ran);
     network.shutdown();
-    ran.and(served.map_err(Failure::from))
+    served.map_err(Failure::from)?;
+    ran
 }
