@@ -282,8 +282,9 @@ impl Client {
         report: &mut SyncReport,
     ) -> Result<bool, ClientError> {
         let mut group = None;
+        let seen = Seen::from(&stretch.leaf);
         for link in &stretch.links {
-            let taken = self.take_entry(queue, link, stretch.certified, &mut group)?;
+            let taken = self.take_entry(queue, link, stretch.certified, seen, &mut group)?;
             let ended = taken.ended;
             if let Some(row) = taken.row {
                 let one = Conversation::load(&self.store.begin(), queue)?;
@@ -299,7 +300,6 @@ impl Client {
         }
         let set = self.store.begin();
         let mut one = Conversation::load(&set, queue)?;
-        let seen = Seen::from(&stretch.leaf);
         if one.seen != seen {
             one.seen = seen;
             one.save(&set)?;
@@ -314,10 +314,12 @@ impl Client {
         queue: QueueId,
         link: &Link,
         certified: (u64, u64),
+        seen: Seen,
         group: &mut Option<Group>,
     ) -> Result<Taken, ClientError> {
         let set = self.store.begin();
         let mut one = Conversation::load(&set, queue)?;
+        one.seen = seen;
         let mut current = match group.take() {
             Some(current) => current,
             None => Group::load(&self.crypto.with(set.mls()), one.group.clone())?,

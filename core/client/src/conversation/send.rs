@@ -200,6 +200,7 @@ impl Client {
             Some(PostRefusal::CatchUpFirst | PostRefusal::Expired)
         );
         let set = self.store.begin();
+        let mut given_up = false;
         for (number, mut outgoing) in self.outgoing(&set, queue)? {
             let Some(sealed) = &outgoing.sealed else {
                 continue;
@@ -207,9 +208,13 @@ impl Client {
             if for_good || certified_ns / 1_000_000_000 > u64::from(sealed.not_after) {
                 outgoing.sealed = None;
                 set.put_at(Table::Outbox, &queue.0, number, &outgoing)?;
+                given_up = true;
             }
         }
-        self.commit(set)
+        if given_up {
+            self.commit(set)?;
+        }
+        Ok(())
     }
 }
 
