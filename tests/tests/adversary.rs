@@ -98,15 +98,16 @@ fn expected(lie: &Lie) -> &'static str {
         // True, certified a moment ago, and short: that is what a node that is behind says.
         Lie::LaggingReply => "",
         // Certificate.
-        Lie::ForeignCertificate => "",
+        Lie::ForeignCertificate => "the certificate is that of another canister",
         // Order.
         Lie::EntryDropped | Lie::EntriesSwapped | Lie::EntryReplayed => " is due",
         // Chain.
         Lie::EntriesRenumbered => "do not lead to the certified head",
         // Malformed: what is certified to be there was not given.
-        Lie::HeadWithheld | Lie::AllWithheld | Lie::Truncated => "malformed answer to fetch",
-        Lie::Refused => "",
-        Lie::FlippedByte { .. } => "",
+        Lie::HeadWithheld | Lie::AllWithheld | Lie::Refused | Lie::Truncated => {
+            "malformed answer to fetch"
+        }
+        Lie::FlippedByte { .. } => panic!("changed bytes have a story of their own"),
     }
 }
 
