@@ -15,7 +15,7 @@
 //! | [`verdict`] | what every member must judge alike |
 //! | [`proof`] | which account a leaf belongs to |
 //! | [`join`] | Welcomes |
-//! | [`pointer`] | sealed pointers to Welcomes |
+//! | [`mod@pointer`] | sealed pointers to Welcomes |
 //! | [`content`] | what people say |
 
 #![forbid(unsafe_code)]
