@@ -313,6 +313,10 @@ impl Client {
             from = (leaf.first_seq - 1, leaf.head_before);
         }
         let heads = follow_inbox(from, &reply.deposits, &reply.rest, leaf)?;
+        if reply.deposits.is_empty() && !reply.rest.is_empty() {
+            // Each answer brings something, or asking would never end.
+            return Err(NotVerified::Malformed("read_inbox").into());
+        }
         let keys = self.account.xwing_keys(&self.crypto)?;
         let id = self.account.inbox_id();
         for deposit in &reply.deposits {
