@@ -45,9 +45,9 @@ impl<'a> Person<'a> {
     }
 
     fn key_package(&self) -> Result<CheckedKeyPackage, Failure> {
-        let bytes = self.device.key_package(&self.storage, false)?;
         let now = u64::from(not_after()?);
-        Ok(CheckedKeyPackage::check(self.crypto, &bytes, now)?)
+        let made = self.device.key_package(&self.storage, false, now)?;
+        Ok(CheckedKeyPackage::check(self.crypto, &made.bytes, now)?)
     }
 }
 

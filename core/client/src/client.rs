@@ -116,8 +116,9 @@ impl Client {
         self.catch_up_all(&mut report).await?;
         self.sync_inbox().await?;
         self.send_deposits().await?;
-        self.join_all(&mut report).await?;
+        let joined = self.join_all(&mut report).await;
         self.settle_all(&mut report).await?;
+        joined?;
         self.tell_new(&mut report)?;
         report.notices = self.take_notices();
         report.waiting = self.waiting()?;

@@ -29,6 +29,10 @@ use crate::error::{ClientError, NotVerified};
 const READ_EXPIRY: Duration = Duration::from_secs(30 * 365 * 24 * 3_600);
 /// How long an update may be on its way, in the network's time; a subnet takes at most 5 minutes.
 const UPDATE_EXPIRY_NS: u64 = 4 * 60 * 1_000_000_000;
+/// How far two clocks of this machine may run apart before the time is compared anew.
+const DRIFT_NS: u64 = 60 * 1_000_000_000;
+/// How wrong this machine's clock may be where OpenMLS reads it; lifetimes leave a day.
+const CLOCK_MAX_SECONDS: u64 = 12 * 3_600;
 /// How long a ping may take to prove the present.
 const PING_MAX_NS: u64 = 60 * 1_000_000_000;
 /// Largest answer in bytes; a query reply has at most 3 MiB.
@@ -72,6 +76,8 @@ pub(crate) struct Connection {
     relay: CanisterId,
     clock: Arc<dyn Clock>,
     time: Mutex<NetworkTime>,
+    /// Wall and monotonic clock when the time was last compared with a certificate.
+    compared: Mutex<Option<(u64, u64)>>,
 }
 
 impl std::fmt::Debug for Connection {
@@ -111,6 +117,7 @@ impl Connection {
             relay,
             clock,
             time: Mutex::new(time),
+            compared: Mutex::new(None),
         })
     }
 
@@ -213,7 +220,45 @@ impl Connection {
             }
         }
         self.locked_time().observe(certified_ns);
+        *self.locked_compared() = Some((self.clock.wall_ns(), self.clock.monotonic_ns()));
         Ok(now.saturating_sub(certified_ns) / 1_000_000)
+    }
+
+    fn locked_compared(&self) -> MutexGuard<'_, Option<(u64, u64)>> {
+        self.compared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes sure that the present is known before anything is sealed with a `not_after`: a post
+    /// that may be accepted in a year would have to be waited for as long.
+    ///
+    /// # Errors
+    /// As [`Connection::read`].
+    pub async fn ensure_time(&self) -> Result<(), ClientError> {
+        let compared = *self.locked_compared();
+        let steady = compared.is_some_and(|(wall, monotonic)| {
+            let by_wall = self.clock.wall_ns().abs_diff(wall);
+            let by_monotonic = self.clock.monotonic_ns().saturating_sub(monotonic);
+            self.clock.wall_ns() >= wall && by_wall.abs_diff(by_monotonic) <= DRIFT_NS
+        });
+        if !steady || self.time().offset_ns.is_none() {
+            let time_ns = self.canister_state(&self.directory).await?.time_ns;
+            self.check_time(time_ns).await?;
+        }
+        Ok(())
+    }
+
+    /// Refuses what OpenMLS judges by this machine's own clock (lifetimes of key packages), where
+    /// that clock is far from the network's time.
+    ///
+    /// # Errors
+    /// [`ClientError::ClockWrong`].
+    pub fn check_clock(&self) -> Result<(), ClientError> {
+        match self.time().wrong_by_seconds() {
+            Some(seconds) if seconds.unsigned_abs() > CLOCK_MAX_SECONDS => {
+                Err(ClientError::ClockWrong(seconds))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Proves the present: a certificate over an own request with a fresh nonce, which arrives
@@ -270,13 +315,28 @@ impl Connection {
         T: DeserializeBytes,
         E: DeserializeBytes + Into<ClientError>,
     {
-        if self.time().offset_ns.is_none() {
-            let time = self.canister_state(&self.directory).await?.time_ns;
-            self.check_time(time).await?;
-        }
+        self.update_at::<T, E>(canister, method, request).await?.0
+    }
+
+    /// As [`Connection::update`], with the time of the certificate over the answer, also where the
+    /// canister refuses.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn update_at<T, E>(
+        &self,
+        canister: &CanisterId,
+        method: &'static str,
+        request: &[u8],
+    ) -> Result<(Result<T, ClientError>, u64), ClientError>
+    where
+        T: DeserializeBytes,
+        E: DeserializeBytes + Into<ClientError>,
+    {
+        self.ensure_time().await?;
         let (answer, time_ns) = self.call(canister, method, request, self.now_ns()).await?;
         self.locked_time().observe(time_ns);
-        reply::<T, E>(method, &answer)
+        Ok((reply::<T, E>(method, &answer), time_ns))
     }
 
     /// The bytes of an update's reply, and the time of the certificate over it.

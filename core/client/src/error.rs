@@ -85,6 +85,13 @@ pub enum ClientError {
     /// Nobody answers, or not in time.
     #[error("the network cannot be reached: {0}")]
     Unreachable(String),
+    /// This machine's clock is so many seconds ahead of (or, negative, behind) certified time that
+    /// changes of groups cannot be judged with it.
+    #[error(
+        "this machine's clock is wrong by {} hours: set it right to change groups and to read their changes",
+        .0.unsigned_abs() / 3_600
+    )]
+    ClockWrong(i64),
     /// The change is stored and not yet accepted; `sync` goes on with it.
     #[error("not done yet: {0}; it is kept and goes on with the next sync")]
     Unfinished(&'static str),
@@ -243,6 +250,7 @@ impl ClientError {
             | Self::Oneself
             | Self::NotAMember(_)
             | Self::DirectChat
+            | Self::ClockWrong(_)
             | Self::Ended(_) => ErrorKind::User,
             Self::Group(error) => match error {
                 GroupError::TooLarge
@@ -261,6 +269,30 @@ impl ClientError {
                 ErrorKind::Network
             }
             Self::Bug(_) => ErrorKind::Internal,
+        }
+    }
+
+    /// Whether the same may succeed later although nobody changes anything: it is the fault of the
+    /// way, of this machine, or of the node that answered, not of what was asked for.
+    #[must_use]
+    pub const fn may_heal(&self) -> bool {
+        match self {
+            Self::Store(_) | Self::Unreachable(_) | Self::Unfinished(_) | Self::ClockWrong(_) => {
+                true
+            }
+            Self::NotVerified(reason) => matches!(
+                reason,
+                NotVerified::NodeSignature
+                    | NotVerified::Agent(_)
+                    | NotVerified::Certificate(_)
+                    | NotVerified::StaleCertificate(_)
+                    | NotVerified::AheadOfTime(_)
+                    | NotVerified::Witness(_)
+                    | NotVerified::WitnessRoot
+                    | NotVerified::Older { .. }
+                    | NotVerified::Code(_)
+            ),
+            _ => false,
         }
     }
 

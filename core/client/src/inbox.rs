@@ -1,6 +1,6 @@
 //! The device's inbox and its pool of key packages.
 
-use paigham_group::device::{CheckedKeyPackage, KEY_PACKAGE_LIFETIME_SECONDS, forget_key_package};
+use paigham_group::device::{KEY_PACKAGE_LIFETIME_SECONDS, forget_key_package};
 use paigham_store::{Table, WriteSet};
 use paigham_wire::chain::inbox_start;
 use paigham_wire::codec::encode;
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tls_codec::VLBytes;
 
 use crate::client::Client;
-use crate::conversation::Joining;
+use crate::conversation::{Joining, LAGGING_TRIES, LAGGING_WAIT};
 use crate::error::{ClientError, NotVerified};
 use crate::people::next_number;
 use crate::verify::{follow_inbox, inbox_leaf};
@@ -29,6 +29,12 @@ const DEPOSITS: &[u8] = b"deposits";
 const POOL_TARGET: u32 = 50;
 /// A pool below this is filled up.
 const POOL_LOW: u32 = 25;
+/// A pool that was not filled for so long gets a new last resort: 30 days.
+const REFILL_SECONDS: u64 = 30 * 24 * 3_600;
+/// Most private parts that are kept, whoever empties the pool how often.
+const KEPT_MAX: usize = 1_000;
+/// Answers of the inbox that one sync takes; a flood does not keep it from the rest.
+const ROUNDS: usize = 6;
 /// How long the private part of a key package is kept: its lifetime and a week, for Welcomes that
 /// were made at its end.
 const KEPT_SECONDS: u64 = KEY_PACKAGE_LIFETIME_SECONDS + 7 * 24 * 3_600;
@@ -47,6 +53,8 @@ struct Inbox {
     head: [u8; 32],
     /// One-time key packages left, as last certified.
     left: u32,
+    /// When the pool was last filled, seconds since 1970.
+    refilled_at: u64,
 }
 
 /// A signed call that is repeated, byte for byte, until the relay has answered it.
@@ -62,7 +70,7 @@ struct PendingCall {
 struct KeptKeyPackage {
     made_at: u64,
     #[serde(with = "serde_bytes")]
-    bytes: Vec<u8>,
+    reference: Vec<u8>,
 }
 
 /// A deposit for somebody's inbox that is on its way.
@@ -104,9 +112,7 @@ impl Client {
         }
         self.create_inbox().await?;
         self.send_pending().await?;
-        if self.inbox(&self.store.begin())?.left < POOL_LOW {
-            self.refill().await?;
-        }
+        self.refill_if_due().await?;
         let request = SubmitRequest {
             record: self.account.record.clone().into(),
         };
@@ -152,24 +158,43 @@ impl Client {
         self.commit(set)
     }
 
+    /// Fills a pool that is low, or whose last resort is old. Who empties it again and again gets
+    /// the last resort meanwhile: kept private parts are bounded.
+    async fn refill_if_due(&mut self) -> Result<(), ClientError> {
+        let set = self.store.begin();
+        let inbox = self.inbox(&set)?;
+        let kept: Vec<(u64, KeptKeyPackage)> = set.scan(Table::KeyPackage, ALL, 0, u64::MAX)?;
+        let age = self
+            .connection
+            .now_seconds()
+            .saturating_sub(inbox.refilled_at);
+        let low = inbox.left < POOL_LOW && kept.len() < KEPT_MAX;
+        if low || age > REFILL_SECONDS {
+            self.refill().await?;
+        }
+        Ok(())
+    }
+
     /// Makes key packages up to a full pool; their private parts are in the home before the relay
     /// sees the public ones.
     async fn refill(&mut self) -> Result<(), ClientError> {
+        self.connection.ensure_time().await?;
         let now = self.connection.now_seconds();
         let set = self.store.begin();
         self.forget_old_key_packages(&set, now)?;
         let mut inbox = self.inbox(&set)?;
+        inbox.refilled_at = now;
         let mut number = next_number(&set, Table::KeyPackage, ALL)?;
         let mut make = |last_resort| -> Result<VLBytes, ClientError> {
             let provider = self.crypto.with(set.mls());
-            let bytes = self.device.key_package(&provider, last_resort)?;
+            let made = self.device.key_package(&provider, last_resort, now)?;
             let kept = KeptKeyPackage {
                 made_at: now,
-                bytes: bytes.clone(),
+                reference: made.reference,
             };
             set.put_at(Table::KeyPackage, ALL, number, &kept)?;
             number += 1;
-            Ok(bytes.into())
+            Ok(made.bytes.into())
         };
         let key_packages = (inbox.left..POOL_TARGET)
             .map(|_| make(false))
@@ -201,9 +226,7 @@ impl Client {
             if package.made_at.saturating_add(KEPT_SECONDS) >= now {
                 continue;
             }
-            // Checked as of when it was made: that it has expired since is why it goes.
-            let checked = CheckedKeyPackage::check(&self.crypto, &package.bytes, package.made_at)?;
-            forget_key_package(&self.crypto.with(set.mls()), &self.crypto, &checked)?;
+            forget_key_package(&self.crypto.with(set.mls()), &package.reference)?;
             set.delete_at(Table::KeyPackage, ALL, number);
         }
         Ok(())
@@ -249,18 +272,28 @@ impl Client {
     /// Takes new deposits: pointers become [`Joining`]s, anything else is junk of strangers.
     pub(crate) async fn sync_inbox(&mut self) -> Result<(), ClientError> {
         self.send_pending().await?;
-        loop {
-            let (reply, leaf) = self.read_inbox().await?;
+        for _ in 0..ROUNDS {
+            let (reply, leaf) = self.read_inbox_in_time().await?;
             let more = self.take_deposits(&reply, &leaf)?;
             self.send_pending().await?;
             if !more {
                 break;
             }
         }
-        if self.inbox(&self.store.begin())?.left < POOL_LOW {
-            self.refill().await?;
+        self.refill_if_due().await
+    }
+
+    /// Asks a node that is a little behind again.
+    async fn read_inbox_in_time(&mut self) -> Result<(InboxReply, InboxLeaf), ClientError> {
+        for _ in 0..LAGGING_TRIES {
+            match self.read_inbox().await {
+                Err(ClientError::NotVerified(NotVerified::Older { .. })) => {
+                    tokio::time::sleep(LAGGING_WAIT).await;
+                }
+                answered => return answered,
+            }
         }
-        Ok(())
+        self.read_inbox().await
     }
 
     async fn read_inbox(&mut self) -> Result<(InboxReply, InboxLeaf), ClientError> {

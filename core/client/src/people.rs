@@ -3,16 +3,19 @@
 use paigham_group::proof::verify_records;
 use paigham_store::{Order, Table, WriteSet};
 use paigham_wire::codec::encode;
-use paigham_wire::directory::{DirectoryError, LOOKUP_MAX_ACCOUNTS, LookupReply, LookupRequest};
+use paigham_wire::directory::{
+    AccountRecords, DirectoryError, LOOKUP_MAX_ACCOUNTS, LookupReply, LookupRequest,
+};
 use paigham_wire::envelope::{DirectoryMapProof, PROOF_DIRECTORY_MAP, Proof};
 use paigham_wire::hash::Hash;
 use paigham_wire::identity::{AccountState, IdentityRecord};
 use paigham_wire::ids::{AccountId, DirectoryKey};
 use serde::{Deserialize, Serialize};
+use tls_codec::VLBytes;
 
 use crate::account::checked_name;
 use crate::client::Client;
-use crate::connection::Connection;
+use crate::connection::{Certified, Connection};
 use crate::error::{ClientError, NotVerified};
 use crate::view::{ContactView, Notice};
 
@@ -52,48 +55,73 @@ impl Connection {
     /// [`ClientError::NoSuchAccount`], or what does not verify.
     pub async fn look_up(&self, accounts: &[AccountId]) -> Result<Vec<LookedUp>, ClientError> {
         let mut found = Vec::with_capacity(accounts.len());
-        for some in accounts.chunks(LOOKUP_MAX_ACCOUNTS) {
-            let request = LookupRequest {
-                accounts: some.to_vec(),
-            };
-            let (reply, certified) = self
-                .read::<LookupReply, DirectoryError>(self.directory(), "lookup", &request)
-                .await?;
-            let asked = reply.accounts.iter().map(|records| &records.account);
-            if !asked.eq(some) {
-                return Err(NotVerified::Differs("other accounts than asked for").into());
-            }
-            let root = certified.witness.root();
-            for answered in reply.accounts {
-                let account = answered.account;
-                let records = answered.records;
-                let state = verify_records(&certified.witness, &root, &account, &records)?
-                    .ok_or(ClientError::NoSuchAccount(account))?;
-                let hashes = records
-                    .iter()
-                    .filter_map(|dated| IdentityRecord::decode(dated.record.as_slice()).ok())
-                    .map(|record| record.hash())
-                    .collect();
-                let key = DirectoryKey::of_label(&account.directory_label());
-                let proof = DirectoryMapProof {
-                    account,
-                    records,
-                    certificate: reply.certificate.clone(),
-                    witness: certified.witness.cut(&[key.0]).encode().into(),
-                };
-                found.push(LookedUp {
-                    state,
-                    hashes,
-                    proof: Proof {
-                        proof_type: PROOF_DIRECTORY_MAP,
-                        data: encode(&proof).into(),
-                    },
-                    time_ns: certified.time_ns,
-                });
+        let mut left: Vec<&[AccountId]> = accounts.chunks(LOOKUP_MAX_ACCOUNTS).rev().collect();
+        while let Some(some) = left.pop() {
+            match self.look_up_some(some, &mut found).await {
+                // Accounts with long histories do not fit one answer.
+                Err(ClientError::Directory(DirectoryError::TooLarge)) if some.len() > 1 => {
+                    let (first, rest) = some.split_at(some.len() / 2);
+                    left.extend([rest, first]);
+                }
+                outcome => outcome?,
             }
         }
         Ok(found)
     }
+
+    async fn look_up_some(
+        &self,
+        some: &[AccountId],
+        found: &mut Vec<LookedUp>,
+    ) -> Result<(), ClientError> {
+        let request = LookupRequest {
+            accounts: some.to_vec(),
+        };
+        let (reply, certified) = self
+            .read::<LookupReply, DirectoryError>(self.directory(), "lookup", &request)
+            .await?;
+        let asked = reply.accounts.iter().map(|records| &records.account);
+        if !asked.eq(some) {
+            return Err(NotVerified::Differs("other accounts than asked for").into());
+        }
+        for answered in reply.accounts {
+            found.push(looked_up(answered, &reply.certificate, &certified)?);
+        }
+        Ok(())
+    }
+}
+
+/// What a certified answer says of one account.
+fn looked_up(
+    answered: AccountRecords,
+    certificate: &VLBytes,
+    certified: &Certified,
+) -> Result<LookedUp, ClientError> {
+    let AccountRecords { account, records } = answered;
+    let root = certified.witness.root();
+    let state = verify_records(&certified.witness, &root, &account, &records)?
+        .ok_or(ClientError::NoSuchAccount(account))?;
+    let hashes = records
+        .iter()
+        .filter_map(|dated| IdentityRecord::decode(dated.record.as_slice()).ok())
+        .map(|record| record.hash())
+        .collect();
+    let key = DirectoryKey::of_label(&account.directory_label());
+    let proof = DirectoryMapProof {
+        account,
+        records,
+        certificate: certificate.clone(),
+        witness: certified.witness.cut(&[key.0]).encode().into(),
+    };
+    Ok(LookedUp {
+        state,
+        hashes,
+        proof: Proof {
+            proof_type: PROOF_DIRECTORY_MAP,
+            data: encode(&proof).into(),
+        },
+        time_ns: certified.time_ns,
+    })
 }
 
 fn known(set: &WriteSet, account: AccountId) -> Result<Option<Known>, ClientError> {

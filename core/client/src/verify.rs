@@ -175,7 +175,7 @@ impl Walk {
         self.step(entry.seq, &digest)?;
         match (header.kind, entry.keys_hash) {
             (PostKind::Commit, Some(registered)) => {
-                epoch += 1;
+                epoch = epoch.checked_add(1).ok_or(NotVerified::Epoch)?;
                 commit_head = commit_next(&commit_head, epoch, entry.seq, &digest, &registered);
                 keys_hash = Some(registered);
             }

@@ -1,5 +1,6 @@
 //! A device's keys in its groups, and its key packages.
 
+use openmls::prelude::hash_ref::KeyPackageRef;
 use openmls::prelude::{
     BasicCredential, Capabilities, CredentialType, CredentialWithKey, ExtensionType, KeyPackage,
     KeyPackageIn, LeafNode, Lifetime, ProposalType, ProtocolVersion,
@@ -77,9 +78,10 @@ impl DeviceKeys {
         &self,
         provider: &Provider<'_, S>,
         last_resort: bool,
-    ) -> Result<Vec<u8>, GroupError> {
+        now_seconds: u64,
+    ) -> Result<NewKeyPackage, GroupError> {
         let mut builder = KeyPackage::builder()
-            .key_package_lifetime(lifetime())
+            .key_package_lifetime(lifetime(now_seconds))
             .leaf_node_capabilities(capabilities());
         if last_resort {
             builder = builder.mark_as_last_resort();
@@ -87,17 +89,32 @@ impl DeviceKeys {
         let bundle = builder
             .build(SUITE, provider, &self.signer, self.credential_with_key())
             .map_err(mls("making a key package"))?;
-        bundle
-            .key_package()
-            .tls_serialize_detached()
-            .map_err(mls("encoding a key package"))
+        let key_package = bundle.key_package();
+        let reference = key_package
+            .hash_ref(provider.crypto())
+            .map_err(mls("hashing a key package"))?;
+        Ok(NewKeyPackage {
+            bytes: key_package
+                .tls_serialize_detached()
+                .map_err(mls("encoding a key package"))?,
+            reference: reference
+                .tls_serialize_detached()
+                .map_err(mls("encoding a key package's hash"))?,
+        })
     }
 }
 
-/// The lifetime of a key package made now. OpenMLS reads the clock here; only the owner's judgement
-/// of its own packages depends on it.
-fn lifetime() -> Lifetime {
-    let now = Lifetime::new(0).not_after();
+/// A key package of this device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewKeyPackage {
+    /// As it is published.
+    pub bytes: Vec<u8>,
+    /// Its `KeyPackageRef` (RFC 9420 §5.2), by which its private part is found.
+    pub reference: Vec<u8>,
+}
+
+/// The lifetime of a key package made now, by the network's time.
+fn lifetime(now: u64) -> Lifetime {
     // An hour more than the rule wants, for a chain time that lags behind the owner's clock.
     let lead = LIFETIME_LEAD_SECONDS + 3_600;
     Lifetime::init(
@@ -220,13 +237,10 @@ pub(crate) fn credential_of(credential: &openmls::prelude::Credential) -> Option
 /// [`GroupError::Storage`].
 pub fn forget_key_package<S: StorageProvider<CURRENT_VERSION>>(
     provider: &Provider<'_, S>,
-    crypto: &Crypto,
-    checked: &CheckedKeyPackage,
+    reference: &[u8],
 ) -> Result<(), GroupError> {
-    let reference = checked
-        .key_package
-        .hash_ref(crypto.inner())
-        .map_err(mls("hashing a key package"))?;
+    let reference = KeyPackageRef::tls_deserialize_exact_bytes(reference)
+        .map_err(|_| GroupError::Storage("the hash of a key package is damaged".into()))?;
     provider
         .storage()
         .delete_key_package(&reference)

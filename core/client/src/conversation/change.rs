@@ -8,7 +8,7 @@ use paigham_group::pointer::seal_pointer;
 use paigham_group::proof::{LeafClaim, check_device};
 use paigham_group::{Group, GroupError, Member};
 use paigham_wire::codec::encode;
-use paigham_wire::hash::sha256;
+use paigham_wire::hash::{blake3, sha256};
 use paigham_wire::identity::DeviceEntry;
 use paigham_wire::ids::{AccountId, CanisterId, DeviceId, InboxId, QueueId};
 use paigham_wire::relay::{
@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::{Conversation, POST_SECONDS, StoredStanding};
 use crate::account::random;
 use crate::client::Client;
-use crate::error::{ClientError, ErrorKind, NotVerified};
+use crate::error::{ClientError, NotVerified};
 use crate::inbox::OutgoingDeposit;
 use crate::people::LookedUp;
 use crate::verify::inbox_leaf;
@@ -32,6 +32,10 @@ const MAX_ROUNDS: u32 = 12;
 const BACKOFF: Duration = Duration::from_millis(50);
 /// Lost races after which waits grow no longer.
 const BACKOFF_STEPS: u32 = 4;
+/// Largest commit, and largest Welcome with its tree, that the relay takes (`spec/relay.md` §2).
+const COMMIT_MAX_BYTES: usize = 1_500_000;
+/// Largest request: 2 MiB, but for what travels around it.
+const REQUEST_MAX_BYTES: usize = 2 * 1024 * 1024 - 1_024;
 /// A carried certificate counts for 600 s; some are left for the way.
 const PROOF_SECONDS: u64 = 590;
 
@@ -226,6 +230,9 @@ impl Client {
             self.deliver(queue, report).await?;
             let left = self.outgoing(&self.store.begin(), queue)?.len();
             lost = if left < texts.len() { 0 } else { lost + 1 };
+            if lost > 0 {
+                back_off(lost).await?;
+            }
         }
         Err(ClientError::Unfinished(
             "others changed the group meanwhile",
@@ -242,7 +249,9 @@ impl Client {
         match self.stage(queue, Some(intent)).await {
             Ok(true) => Ok(()),
             Ok(false) => self.forget_intent(queue),
-            Err(error) if matches!(error.kind(), ErrorKind::User | ErrorKind::Internal) => {
+            // What certified or signed data say stays so: the change is impossible, and must not
+            // keep texts and other changes from going on.
+            Err(error) if !error.may_heal() => {
                 self.forget_intent(queue)?;
                 Err(error)
             }
@@ -253,7 +262,7 @@ impl Client {
     fn forget_intent(&mut self, queue: QueueId) -> Result<(), ClientError> {
         let set = self.store.begin();
         let mut conversation = Conversation::load(&set, queue)?;
-        conversation.intents.remove(0);
+        conversation.drop_intent();
         if conversation.standing == StoredStanding::Starting && conversation.intents.is_empty() {
             // It never began.
             conversation.standing = StoredStanding::Out;
@@ -292,9 +301,13 @@ impl Client {
         queue: QueueId,
         intent: Option<&Intent>,
     ) -> Result<bool, ClientError> {
+        self.connection.ensure_time().await?;
         let Some(prepared) = self.prepare(queue, intent).await? else {
             return Ok(false);
         };
+        if !prepared.change.add.is_empty() {
+            self.connection.check_clock()?;
+        }
         let now = self.connection.now_seconds();
         let oldest = prepared
             .seen
@@ -330,13 +343,21 @@ impl Client {
             &prepared.change,
             base,
         )?;
+        let request = encode(&staged.submit);
+        let bundle = &staged.submit.bundle;
+        let bundle = bundle.wrapper.as_slice().len() + bundle.tree.as_slice().len();
+        let post = staged.submit.post.as_slice().len();
+        if post > COMMIT_MAX_BYTES || bundle > COMMIT_MAX_BYTES || request.len() > REQUEST_MAX_BYTES
+        {
+            return Err(GroupError::TooLarge.into());
+        }
         let deposits = staged
             .pointers
             .iter()
             .map(|pointer| self.pointer_deposit(pointer, &prepared.joiners))
             .collect::<Result<Vec<_>, _>>()?;
         conversation.submission = Some(Submission {
-            request: encode(&staged.submit),
+            request,
             not_after,
             for_intent: intent.is_some(),
             deposits,
@@ -356,12 +377,12 @@ impl Client {
         queue: QueueId,
         intent: Option<&Intent>,
     ) -> Result<Option<Prepared>, ClientError> {
-        let (epoch, members, policy) = {
+        let (epoch, members, leaving, policy) = {
             let set = self.store.begin();
             let conversation = Conversation::load(&set, queue)?;
             let group = Group::load(&self.crypto.with(set.mls()), conversation.group)?;
             let members: Vec<_> = group.members().collect();
-            (group.epoch(), members, group.policy()?)
+            (group.epoch(), members, group.leaving(), group.policy()?)
         };
         let mut prepared = Prepared {
             change: Change::default(),
@@ -410,7 +431,9 @@ impl Client {
                 let mut after = policy.clone();
                 after.admins.retain(|admin| *admin != own);
                 if after.admins.is_empty() {
-                    let heir = members.iter().find(|member| member.account() != own);
+                    let heir = members
+                        .iter()
+                        .find(|member| member.account() != own && !leaving.contains(&member.leaf));
                     after.admins.extend(heir.map(Member::account));
                 }
                 if after == policy || after.admins.is_empty() {
@@ -477,8 +500,15 @@ impl Client {
         {
             return Ok((package, kept.clone()));
         }
-        let new = self.claim(device).await?;
-        let package = self.check_package(&new.key_package, account, device)?;
+        let (mut new, last_resort) = self.claim(device).await?;
+        let package = match self.check_package(&new.key_package, account, device) {
+            // Too old, or not the device's: the pool is somebody else's word, as is the last resort.
+            Err(ClientError::Group(GroupError::KeyPackage(_))) => {
+                new.key_package = last_resort;
+                self.check_package(&new.key_package, account, device)?
+            }
+            checked => checked?,
+        };
         claimed.retain(|one| one.device != new.device);
         claimed.push(new.clone());
         self.keep_claimed(queue, claimed)?;
@@ -516,8 +546,9 @@ impl Client {
         Ok(package)
     }
 
-    /// Takes a one-time key package of a device, or its last resort, and its inbox key.
-    async fn claim(&self, device: &DeviceEntry) -> Result<ClaimedDevice, ClientError> {
+    /// Takes a one-time key package of a device, if there is one, and its inbox key; and gives its
+    /// last resort.
+    async fn claim(&self, device: &DeviceEntry) -> Result<(ClaimedDevice, Vec<u8>), ClientError> {
         self.check_relay(&device.shard)?;
         let request = PoolRequest {
             inbox: device.inbox,
@@ -543,22 +574,25 @@ impl Client {
             .connection
             .update::<Claimed, RelayError>(&device.shard, "claim", &encode(&claim))
             .await?;
+        let last_resort = pool.last_resort.as_slice();
+        if blake3(last_resort) != leaf.last_resort_hash && !last_resort.is_empty() {
+            return Err(NotVerified::Differs("a last resort is not the certified one").into());
+        }
         let key_package = match one_time.key_package {
-            Some(package) => package,
-            None if paigham_wire::hash::blake3(pool.last_resort.as_slice())
-                == leaf.last_resort_hash =>
-            {
-                pool.last_resort.clone()
+            Some(package) => package.into(),
+            None if last_resort.is_empty() => {
+                return Err(GroupError::KeyPackage("none is left").into());
             }
-            None => return Err(GroupError::KeyPackage("none is left").into()),
+            None => last_resort.to_vec(),
         };
-        Ok(ClaimedDevice {
+        let claimed = ClaimedDevice {
             device: device.device.0,
             inbox: device.inbox.0,
             shard: device.shard.as_slice().to_vec(),
             xwing_key: xwing_key.to_vec(),
-            key_package: key_package.into(),
-        })
+            key_package,
+        };
+        Ok((claimed, last_resort.to_vec()))
     }
 
     fn pointer_deposit(
@@ -595,20 +629,31 @@ impl Client {
         let base_epoch = conversation.cursor.epoch;
         let answer = self
             .connection
-            .update::<CommitAccepted, RelayError>(
+            .update_at::<CommitAccepted, RelayError>(
                 &conversation.shard()?,
                 "submit_commit",
                 &submission.request,
             )
             .await;
-        let (accepted, refusal) = match answer {
-            Ok(accepted) => (accepted.position.seq, None),
-            Err(ClientError::Relay(refusal @ (RelayError::Post(_) | RelayError::TooLarge))) => {
-                (0, Some(refusal))
+        let (answer, since_ns) = match answer {
+            Ok(answered) => answered,
+            // Nobody takes it, and its time is over: whether it was stored the log says.
+            Err(ClientError::Unreachable(_))
+                if self.connection.now_seconds() > u64::from(submission.not_after) =>
+            {
+                let expired = RelayError::Post(PostRefusal::Expired);
+                (Err(expired.into()), self.connection.now_ns())
             }
             Err(other) => return Err(other),
         };
-        let certified_ns = self.catch_up_to(queue, accepted, report).await?;
+        let refusal = match answer {
+            Ok(_) => None,
+            Err(ClientError::Relay(refusal @ (RelayError::Post(_) | RelayError::TooLarge))) => {
+                Some(refusal)
+            }
+            Err(other) => return Err(other),
+        };
+        let certified_ns = self.catch_up_since(queue, since_ns, report).await?;
         let after = Conversation::load(&self.store.begin(), queue)?;
         let Some(still) = &after.submission else {
             self.send_deposits().await?;
@@ -624,7 +669,9 @@ impl Client {
         }
         match refusal {
             RelayError::TooLarge => {
-                self.forget_intent(queue)?;
+                if still.for_intent {
+                    self.forget_intent(queue)?;
+                }
                 Err(GroupError::TooLarge.into())
             }
             RelayError::Post(

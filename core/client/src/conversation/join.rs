@@ -6,7 +6,7 @@ use paigham_group::{Group, GroupError};
 use paigham_store::{Table, WriteSet};
 use paigham_wire::codec::{decode, encode};
 use paigham_wire::envelope::WelcomePointer;
-use paigham_wire::frame::PostKind;
+use paigham_wire::frame::{PostKind, REPEAT_WINDOW};
 use paigham_wire::hash::blake3;
 use paigham_wire::ids::{AccountId, CanisterId, QueueId};
 use paigham_wire::leaf::{Leaf, WelcomeLeaf};
@@ -25,13 +25,22 @@ use crate::view::{Notice, SyncReport, Verified};
 
 const ALL: &[u8] = b"all";
 
+/// Most pointers that wait; a flood of strangers' does not grow the home.
+const WAITING_MAX: usize = 1_000;
+/// After so many tries a pointer that leads nowhere is forgotten.
+const MAX_TRIES: u32 = 8;
+/// How far behind the committer's base its commit may lie: the relay takes none further away.
+const BASE_MAX_DISTANCE: u32 = REPEAT_WINDOW + 1;
+
 /// A pointer that was found in the inbox, until its Welcome is acknowledged.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Joining {
     #[serde(with = "serde_bytes")]
     pointer: Vec<u8>,
     /// Whether the join is durable; what is left is to tell the relay.
     joined: bool,
+    /// How often it was tried in vain.
+    tries: u32,
 }
 
 impl Joining {
@@ -39,10 +48,17 @@ impl Joining {
         Self {
             pointer: encode(pointer),
             joined: false,
+            tries: 0,
         }
     }
 
+    /// Queues it behind the others, unless it is there already.
     pub fn queue(&self, set: &WriteSet) -> Result<(), ClientError> {
+        let waiting: Vec<(u64, Self)> = set.scan(Table::Joining, ALL, 0, u64::MAX)?;
+        let is_there = waiting.iter().any(|(_, one)| one.pointer == self.pointer);
+        if is_there || waiting.len() >= WAITING_MAX {
+            return Ok(());
+        }
         let number = next_number(set, Table::Joining, ALL)?;
         Ok(set.put_at(Table::Joining, ALL, number, self)?)
     }
@@ -55,39 +71,75 @@ struct SealedWelcome {
 }
 
 impl Client {
-    /// Joins wherever a pointer leads, and acknowledges what is joined.
+    /// Joins wherever a pointer leads, and acknowledges what is joined. One that fails stops no
+    /// other.
+    ///
+    /// # Errors
+    /// The last of those that may heal; any other is a [`Notice::JoinRefused`].
     pub(crate) async fn join_all(&mut self, report: &mut SyncReport) -> Result<(), ClientError> {
         let waiting: Vec<(u64, Joining)> =
             self.store.begin().scan(Table::Joining, ALL, 0, u64::MAX)?;
+        let mut failed = Ok(());
         for (number, joining) in waiting {
             let pointer: WelcomePointer = decode(&joining.pointer)
                 .map_err(|_| ClientError::Bug("a stored pointer that does not decode"))?;
-            match self.join_one(number, joining, &pointer, report).await {
+            match self.join_one(number, &joining, &pointer, report).await {
                 Ok(()) => {}
-                Err(error @ (ClientError::Unreachable(_) | ClientError::Store(_))) => {
-                    return Err(error);
-                }
+                Err(error @ ClientError::Store(_)) => return Err(error),
                 Err(error) => {
-                    // What is wrong in a certified Welcome stays wrong; anything else may be the
-                    // fault of who answered, and is tried again with the next sync.
-                    if let ClientError::Group(GroupError::Welcome(_) | GroupError::Sealed) = error {
-                        self.forget_joining(number)?;
+                    self.count_try(number, joining, &error)?;
+                    if error.may_heal() {
+                        failed = Err(error);
+                    } else {
+                        self.notices.push(Notice::JoinRefused(error.to_string()));
                     }
-                    self.notices.push(Notice::JoinRefused(error.to_string()));
                 }
             }
         }
-        Ok(())
+        failed
+    }
+
+    /// What is wrong in a certified Welcome stays wrong, and so does a pointer to a foreign relay;
+    /// anything else that is not of the network may be the fault of who answered, for a while.
+    fn count_try(
+        &mut self,
+        number: u64,
+        mut joining: Joining,
+        error: &ClientError,
+    ) -> Result<(), ClientError> {
+        let is_wrong = matches!(
+            error,
+            ClientError::Group(GroupError::Welcome(_) | GroupError::Sealed) | ClientError::Ended(_)
+        );
+        joining.tries += u32::from(!error.may_heal());
+        if is_wrong || joining.tries >= MAX_TRIES {
+            return self.forget_joining(number);
+        }
+        let set = self.store.begin();
+        set.put_at(Table::Joining, ALL, number, &joining)?;
+        self.commit(set)
     }
 
     async fn join_one(
         &mut self,
         number: u64,
-        joining: Joining,
+        joining: &Joining,
         pointer: &WelcomePointer,
         report: &mut SyncReport,
     ) -> Result<(), ClientError> {
-        if !joining.joined && !self.is_member(pointer.queue)? {
+        self.check_relay(&pointer.canister).map_err(|_| {
+            ClientError::Ended("an invitation to a relay of another network".into())
+        })?;
+        if !joining.joined && !self.joined_by(pointer)? {
+            if self.is_member(pointer.queue)? {
+                // It may be that this device was taken out and brought back since it last looked.
+                self.catch_up(pointer.queue, report).await?;
+            }
+            if self.is_member(pointer.queue)? {
+                // A group that this device is in is never replaced by a Welcome. It is left where
+                // it is, in case the removal is yet to be read.
+                return Err(GroupError::Nothing.into());
+            }
             let Some(welcome) = self.read_welcome(pointer).await? else {
                 // Expired, or never there: certified.
                 return self.forget_joining(number);
@@ -105,13 +157,23 @@ impl Client {
         self.forget_joining(number)
     }
 
-    /// A group that this device is in is never replaced by a Welcome.
-    fn is_member(&self, queue: QueueId) -> Result<bool, ClientError> {
+    fn known(&self, queue: QueueId) -> Result<Option<Conversation>, ClientError> {
         match Conversation::load(&self.store.begin(), queue) {
-            Ok(one) => Ok(one.standing != StoredStanding::Out),
-            Err(ClientError::NoSuchName(_)) => Ok(false),
+            Ok(one) => Ok(Some(one)),
+            Err(ClientError::NoSuchName(_)) => Ok(None),
             Err(other) => Err(other),
         }
+    }
+
+    fn is_member(&self, queue: QueueId) -> Result<bool, ClientError> {
+        let known = self.known(queue)?;
+        Ok(known.is_some_and(|one| one.standing != StoredStanding::Out))
+    }
+
+    /// Whether this very Welcome led into the conversation: its pointer came twice.
+    fn joined_by(&self, pointer: &WelcomePointer) -> Result<bool, ClientError> {
+        let known = self.known(pointer.queue)?;
+        Ok(known.is_some_and(|one| one.joined_by == Some(pointer.welcome_id.0)))
     }
 
     fn forget_joining(&mut self, number: u64) -> Result<(), ClientError> {
@@ -210,6 +272,7 @@ impl Client {
             intents: Vec::new(),
             submission: None,
             leave: None,
+            joined_by: Some(pointer.welcome_id.0),
         };
         one.reflect(&joined.group)?;
         let admins: Vec<_> = policy.admins.iter().map(|admin| admin.0).collect();
@@ -217,6 +280,8 @@ impl Client {
         match Conversation::load(&set, pointer.queue) {
             Ok(before) => {
                 one.number = before.number;
+                // What was read before, and not told yet, is told.
+                one.told = one.told.min(before.told);
                 one.save(&set)?;
             }
             Err(_) => one.enter(&set)?,
@@ -235,8 +300,8 @@ impl Client {
         };
         row.save(&set, pointer.queue)?;
         let done = Joining {
-            pointer: encode(pointer),
             joined: true,
+            ..Joining::new(pointer)
         };
         set.put_at(Table::Joining, ALL, number, &done)?;
         self.commit(set)
@@ -294,16 +359,19 @@ impl Client {
             let mut certified = (certified.time_ns, certified.age_ms);
             let answer = answers.pop().ok_or(NotVerified::Malformed("fetch"))?;
             let entries = entries_of(answer)?;
-            let generation_over = entries.is_empty();
+            let is_over = entries.is_empty();
             for entry in entries {
                 let link = walk.entry(entry)?;
                 if found.is_none() && self.starts(group, &link)? {
                     found = Some(link);
                 }
             }
+            if found.is_none() && walk.seq().saturating_sub(base.seq) > BASE_MAX_DISTANCE {
+                return Err(GroupError::Welcome("its commit is not behind its base").into());
+            }
             let mut closes = walk.closes(&leaf)?;
-            if !closes && generation_over {
-                // Somebody was removed since: later entries are read after their commits.
+            if !closes && (is_over || found.is_some()) {
+                // What lies behind is read once the group is there.
                 let mut ahead = Ahead::default();
                 (leaf, certified) = self
                     .follow_digests((&pointer.canister, &token), &seen, &mut walk, &mut ahead)

@@ -4,7 +4,6 @@ use paigham_group::Group;
 use paigham_wire::ids::QueueId;
 use paigham_wire::relay::{BatchReply, PostOutcome, PostRefusal, RelayError};
 
-use super::send::position_of;
 use super::{Conversation, Intent, POST_SECONDS, SealedPost, StoredStanding};
 use crate::client::Client;
 use crate::error::{ClientError, NotVerified};
@@ -28,6 +27,10 @@ impl Client {
             Group::load(&provider, conversation.group.clone())?.delete(&provider)?;
             end(&mut conversation, StoredStanding::Out);
         } else {
+            // The change on its way is nobody's any more; if it is accepted, so be it.
+            if let Some(submission) = &mut conversation.submission {
+                submission.for_intent = false;
+            }
             if conversation.admins.contains(&own.0) {
                 conversation.intents.push(Intent::StepDown);
             }
@@ -45,19 +48,20 @@ impl Client {
         queue: QueueId,
         report: &mut SyncReport,
     ) -> Result<(), ClientError> {
+        self.connection.ensure_time().await?;
         let Some(sealed) = self.propose_leave(queue)? else {
             return Ok(());
         };
         let shard = Conversation::load(&self.store.begin(), queue)?.shard()?;
-        let reply = self
+        let (reply, answered_ns) = self
             .connection
-            .update::<BatchReply, RelayError>(&shard, "append_batch", &sealed.post)
+            .update_at::<BatchReply, RelayError>(&shard, "append_batch", &sealed.post)
             .await?;
+        let reply = reply?;
         let [outcome] = reply.outcomes[..] else {
             return Err(NotVerified::Malformed("append_batch").into());
         };
-        let newest = position_of(&outcome);
-        let certified_ns = self.catch_up_to(queue, newest, report).await?;
+        let certified_ns = self.catch_up_since(queue, answered_ns, report).await?;
         let for_good = matches!(
             outcome,
             PostOutcome::Refused(PostRefusal::CatchUpFirst | PostRefusal::Expired)
@@ -79,7 +83,19 @@ impl Client {
         let mut conversation = Conversation::load(&set, queue)?;
         let provider = self.crypto.with(set.mls());
         let mut group = Group::load(&provider, conversation.group.clone())?;
-        if group.leaving().contains(&group.own_leaf()) {
+        let (leaving, own) = (group.leaving(), group.own_leaf());
+        let somebody_stays = group
+            .members()
+            .any(|member| member.leaf != own && !leaving.contains(&member.leaf));
+        if !somebody_stays {
+            // Nobody is left to take this account out.
+            group.delete(&provider)?;
+            end(&mut conversation, StoredStanding::Out);
+            conversation.save(&set)?;
+            self.commit(set)?;
+            return Ok(None);
+        }
+        if leaving.contains(&own) {
             return Ok(None);
         }
         let epoch = conversation.cursor.epoch;

@@ -18,6 +18,8 @@ mod receive;
 mod send;
 mod start;
 
+use std::time::Duration;
+
 use paigham_group::{Group, GroupState};
 use paigham_store::{Table, WriteSet};
 use paigham_wire::envelope::GroupForm;
@@ -39,6 +41,9 @@ const ALL: &[u8] = b"all";
 /// How long a post or commit may be on its way, in seconds; half of what the relay allows, so that
 /// clocks may differ.
 pub(crate) const POST_SECONDS: u64 = 300;
+/// How often, and after which wait, a node that is a little behind the others is asked again.
+pub(crate) const LAGGING_TRIES: u32 = 5;
+pub(crate) const LAGGING_WAIT: Duration = Duration::from_millis(200);
 
 /// How a conversation stands, as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +91,8 @@ pub(crate) struct Conversation {
     pub submission: Option<Submission>,
     /// The own SelfRemove on its way.
     pub leave: Option<SealedPost>,
+    /// The Welcome that this device joined by; `None` where it made the conversation.
+    pub joined_by: Option<[u8; 32]>,
 }
 
 impl Conversation {
@@ -139,6 +146,20 @@ impl Conversation {
     fn is_read(&self) -> bool {
         let has_token = self.group.generation > 0 || self.submission.is_some();
         !self.has_ended() && has_token && self.create.is_none()
+    }
+
+    /// Whether the other one of a 1:1 chat has left it: nobody would read what is said.
+    fn lost_its_peer(&self, group: &Group) -> bool {
+        let started = self.standing != StoredStanding::Starting && group.epoch() > 0;
+        let is_there = |peer| group.members().any(|member| member.account == peer);
+        started && self.peer.is_some_and(|peer| !is_there(peer))
+    }
+
+    /// The first change is done, or will never be.
+    fn drop_intent(&mut self) {
+        if !self.intents.is_empty() {
+            self.intents.remove(0);
+        }
     }
 
     /// Refuses what an ended conversation cannot take.
@@ -272,20 +293,7 @@ impl Client {
     ) -> Result<(), ClientError> {
         match outcome {
             Ok(()) => Ok(()),
-            Err(
-                error @ (ClientError::Store(_)
-                | ClientError::Unreachable(_)
-                | ClientError::NotVerified(
-                    NotVerified::NodeSignature
-                    | NotVerified::Agent(_)
-                    | NotVerified::Certificate(_)
-                    | NotVerified::StaleCertificate(_)
-                    | NotVerified::AheadOfTime(_)
-                    | NotVerified::Witness(_)
-                    | NotVerified::WitnessRoot
-                    | NotVerified::Code(_),
-                )),
-            ) => Err(error),
+            Err(error) if error.may_heal() && !is_own_lag(&error) => Err(error),
             Err(error) => {
                 let name = self.conversation_name(one);
                 self.notices
@@ -294,6 +302,14 @@ impl Client {
             }
         }
     }
+}
+
+/// What only says that one queue lags or waits.
+const fn is_own_lag(error: &ClientError) -> bool {
+    matches!(
+        error,
+        ClientError::Unfinished(_) | ClientError::NotVerified(NotVerified::Older { .. })
+    )
 }
 
 /// The 1:1 chat with an account: of several the one made later.

@@ -1,8 +1,6 @@
 //! Entries: fetched, verified up to the certified head, and taken one by one, each in one step with
 //! the cursor.
 
-use std::time::Duration;
-
 use paigham_group::content::{self, Content};
 use paigham_group::receive::{Committed, ReceiveError, Received};
 use paigham_group::{Group, Member};
@@ -20,16 +18,12 @@ use paigham_wire::relay::{
 
 use super::history::StoredBody;
 use super::leave::end;
-use super::{Conversation, MessageRow, StoredStanding};
+use super::{Conversation, LAGGING_TRIES, LAGGING_WAIT, MessageRow, StoredStanding};
 use crate::client::Client;
 use crate::connection::Certified;
 use crate::error::{ClientError, NotVerified};
 use crate::verify::{Cursor, Link, Seen, Walk, check_not_older, queue_leaf};
 use crate::view::{Arrived, SyncReport, Verified};
-
-/// How often, and after which wait, a node that is behind is asked again.
-const LAGGING_TRIES: u32 = 10;
-const LAGGING_WAIT: Duration = Duration::from_millis(300);
 
 /// Heads that a chain of digests has shown to lead to a certified one: what is fetched later is
 /// compared with them.
@@ -111,6 +105,13 @@ impl Client {
         report: &mut SyncReport,
     ) -> Result<(), ClientError> {
         let mut ahead = Ahead::default();
+        let leaf = queue_leaf(&certified.witness, &one.queue())?;
+        let is_behind = leaf.is_none_or(|leaf| leaf.seq != one.cursor.seq);
+        if is_behind && matches!(&answer, FetchedItem::Entries(entries) if entries.is_empty()) {
+            // The others filled the answer.
+            self.catch_up(one.queue(), report).await?;
+            return Ok(());
+        }
         let stretch = self.stretch(one, answer, certified, &mut ahead).await?;
         if !self.take(one.queue(), stretch, report)? {
             self.catch_up_from(one.queue(), ahead, report).await?;
@@ -118,7 +119,8 @@ impl Client {
         Ok(())
     }
 
-    /// Reads a queue to its certified head; returns the time of that certificate.
+    /// Reads a queue to its certified head; returns the time of that certificate. A node that is a
+    /// little behind is asked again.
     ///
     /// # Errors
     /// [`ClientError`]; what was taken before is kept.
@@ -127,21 +129,30 @@ impl Client {
         queue: QueueId,
         report: &mut SyncReport,
     ) -> Result<u64, ClientError> {
+        for _ in 0..LAGGING_TRIES {
+            let ahead = Ahead::default();
+            match self.catch_up_from(queue, ahead, report).await {
+                Err(ClientError::NotVerified(NotVerified::Older { .. })) => {
+                    tokio::time::sleep(LAGGING_WAIT).await;
+                }
+                outcome => return outcome,
+            }
+        }
         self.catch_up_from(queue, Ahead::default(), report).await
     }
 
-    /// As [`Client::catch_up`], until at least an entry that the subnet certified as accepted: the
-    /// node that answers may be a little behind the others.
-    pub(super) async fn catch_up_to(
+    /// As [`Client::catch_up`], to a head that was certified not before the answer to an update:
+    /// only what such a head does not show was not stored.
+    pub(super) async fn catch_up_since(
         &mut self,
         queue: QueueId,
-        seq: u32,
+        since_ns: u64,
         report: &mut SyncReport,
     ) -> Result<u64, ClientError> {
         for _ in 0..LAGGING_TRIES {
             let time_ns = self.catch_up(queue, report).await?;
             let one = Conversation::load(&self.store.begin(), queue)?;
-            if one.cursor.seq >= seq || !one.is_read() {
+            if time_ns >= since_ns || !one.is_read() {
                 return Ok(time_ns);
             }
             tokio::time::sleep(LAGGING_WAIT).await;
@@ -317,6 +328,9 @@ impl Client {
         seen: Seen,
         group: &mut Option<Group>,
     ) -> Result<Taken, ClientError> {
+        if link.header.kind == PostKind::Commit {
+            self.connection.check_clock()?;
+        }
         let set = self.store.begin();
         let mut one = Conversation::load(&set, queue)?;
         one.seen = seen;
@@ -354,6 +368,9 @@ impl Client {
             verified,
         };
         row.save(&set, queue)?;
+        if one.lost_its_peer(&current) {
+            end(&mut one, StoredStanding::Out);
+        }
         let ended = one.standing == StoredStanding::Out;
         if ended {
             // What the own state could still open was opened; nothing of it is needed any more.
@@ -482,8 +499,8 @@ impl Client {
         for deposit in &submission.deposits {
             deposit.queue(set)?;
         }
-        if submission.for_intent && !one.intents.is_empty() {
-            one.intents.remove(0);
+        if submission.for_intent {
+            one.drop_intent();
         }
         if one.standing == StoredStanding::Starting {
             one.standing = StoredStanding::Open;

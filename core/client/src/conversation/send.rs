@@ -19,6 +19,8 @@ use crate::view::{MessageView, SyncReport};
 const BATCH_POSTS: usize = 200;
 /// Most bytes of one call, so that any one post fits with its frame.
 const BATCH_BYTES: usize = 1_900_000;
+/// Most bytes that sealing adds to a document: message, envelope, frame.
+const SEALING_MAX_BYTES: usize = 1_024;
 
 /// A text that waits.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -123,48 +125,70 @@ impl Client {
         queue: QueueId,
         report: &mut SyncReport,
     ) -> Result<(), ClientError> {
+        self.connection.ensure_time().await?;
         let batch = self.seal_waiting(queue)?;
         let shard = Conversation::load(&self.store.begin(), queue)?.shard()?;
-        let posts: Vec<_> = batch.iter().map(|(_, sealed)| &sealed.post[..]).collect();
-        let reply = self
+        let posts: Vec<_> = batch.iter().map(|sealed| &sealed.post[..]).collect();
+        let (reply, answered_ns) = self
             .connection
-            .update::<BatchReply, RelayError>(&shard, "append_batch", &posts.concat())
+            .update_at::<BatchReply, RelayError>(&shard, "append_batch", &posts.concat())
             .await?;
+        let reply = reply?;
         if reply.outcomes.len() != batch.len() {
             return Err(NotVerified::Malformed("append_batch").into());
         }
-        let newest = reply.outcomes.iter().map(position_of).max().unwrap_or(0);
-        let certified_ns = self.catch_up_to(queue, newest, report).await?;
-        let first_refusal = reply.outcomes.iter().find_map(|outcome| match outcome {
-            PostOutcome::Refused(refusal) => Some(*refusal),
-            PostOutcome::Accepted(_) | PostOutcome::Repeat(_) => None,
-        });
-        self.give_up_posts(queue, first_refusal, certified_ns)?;
-        match first_refusal {
+        let certified_ns = self.catch_up_since(queue, answered_ns, report).await?;
+        let refused: Vec<_> = batch
+            .iter()
+            .zip(&reply.outcomes)
+            .filter_map(|(sealed, outcome)| match outcome {
+                PostOutcome::Refused(refusal) => Some((sealed.hash, *refusal)),
+                PostOutcome::Accepted(_) | PostOutcome::Repeat(_) => None,
+            })
+            .collect();
+        self.give_up_posts(queue, &refused, certified_ns)?;
+        match refused.first() {
             None
-            | Some(PostRefusal::StaleEpoch | PostRefusal::CatchUpFirst | PostRefusal::Expired) => {
-                Ok(())
-            }
-            Some(other) => Err(RelayError::Post(other).into()),
+            | Some((
+                _,
+                PostRefusal::StaleEpoch | PostRefusal::CatchUpFirst | PostRefusal::Expired,
+            )) => Ok(()),
+            Some((_, other)) => Err(RelayError::Post(*other).into()),
         }
     }
 
     /// Seals the first texts that wait, in one step with the ratchet; what is sealed for this epoch
     /// stays as it is. A post of an older epoch that is not among the entries read was never
     /// stored, and cannot be any more.
-    fn seal_waiting(&mut self, queue: QueueId) -> Result<Vec<(u64, SealedPost)>, ClientError> {
+    ///
+    /// All posts of a batch end at the same time, so that none is refused before one that is taken.
+    fn seal_waiting(&mut self, queue: QueueId) -> Result<Vec<SealedPost>, ClientError> {
         let set = self.store.begin();
         let mut conversation = Conversation::load(&set, queue)?;
         let provider = self.crypto.with(set.mls());
         let mut group = Group::load(&provider, conversation.group.clone())?;
         let not_after = self.connection.now_seconds() + POST_SECONDS;
         let not_after = u32::try_from(not_after).unwrap_or(u32::MAX);
-        let mut batch = Vec::new();
+        let mut batch: Vec<SealedPost> = Vec::new();
         let mut bytes = 0;
         for (number, mut outgoing) in self.outgoing(&set, queue)? {
-            let sealed = match outgoing.sealed.take() {
-                Some(sealed) if sealed.epoch == conversation.cursor.epoch => sealed,
-                _ => SealedPost::new(group.encrypt(
+            let epoch = conversation.cursor.epoch;
+            let kept = outgoing
+                .sealed
+                .take()
+                .filter(|sealed| sealed.epoch == epoch);
+            let until = kept.as_ref().map_or(not_after, |sealed| sealed.not_after);
+            bytes += outgoing.content.len() + SEALING_MAX_BYTES;
+            let fits = bytes <= BATCH_BYTES && batch.len() < BATCH_POSTS;
+            if batch
+                .first()
+                .is_some_and(|first| first.not_after != until || !fits)
+            {
+                break;
+            }
+            let sealed = match kept {
+                Some(kept) => kept,
+                None => SealedPost::new(group.encrypt(
                     &self.crypto,
                     &provider,
                     &self.device,
@@ -173,13 +197,9 @@ impl Client {
                     not_after,
                 )?)?,
             };
-            bytes += sealed.post.len();
-            if !batch.is_empty() && (bytes > BATCH_BYTES || batch.len() == BATCH_POSTS) {
-                break;
-            }
             outgoing.sealed = Some(sealed.clone());
             set.put_at(Table::Outbox, &queue.0, number, &outgoing)?;
-            batch.push((number, sealed));
+            batch.push(sealed);
         }
         conversation.group = group.state().clone();
         conversation.save(&set)?;
@@ -192,20 +212,22 @@ impl Client {
     fn give_up_posts(
         &mut self,
         queue: QueueId,
-        refusal: Option<PostRefusal>,
+        refused: &[([u8; 32], PostRefusal)],
         certified_ns: u64,
     ) -> Result<(), ClientError> {
-        let for_good = matches!(
-            refusal,
-            Some(PostRefusal::CatchUpFirst | PostRefusal::Expired)
-        );
+        let for_good = |hash: &[u8; 32]| {
+            refused.iter().any(|(refused, why)| {
+                refused == hash && matches!(why, PostRefusal::CatchUpFirst | PostRefusal::Expired)
+            })
+        };
         let set = self.store.begin();
         let mut given_up = false;
         for (number, mut outgoing) in self.outgoing(&set, queue)? {
             let Some(sealed) = &outgoing.sealed else {
                 continue;
             };
-            if for_good || certified_ns / 1_000_000_000 > u64::from(sealed.not_after) {
+            let expired = certified_ns / 1_000_000_000 > u64::from(sealed.not_after);
+            if expired || for_good(&sealed.hash) {
                 outgoing.sealed = None;
                 set.put_at(Table::Outbox, &queue.0, number, &outgoing)?;
                 given_up = true;
@@ -215,13 +237,5 @@ impl Client {
             self.commit(set)?;
         }
         Ok(())
-    }
-}
-
-/// Where a post lies; 0 if it was refused.
-pub(super) const fn position_of(outcome: &PostOutcome) -> u32 {
-    match outcome {
-        PostOutcome::Accepted(position) | PostOutcome::Repeat(position) => position.seq,
-        PostOutcome::Refused(_) => 0,
     }
 }

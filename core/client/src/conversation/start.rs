@@ -109,6 +109,7 @@ impl Client {
             }],
             submission: None,
             leave: None,
+            joined_by: None,
         };
         conversation.reflect(&group)?;
         conversation.enter(&set)?;

@@ -560,8 +560,11 @@ fn group_grp_009_lifetimes_outlive_the_log() {
         }
         // A package is used within 60 days of its making, not later.
         let set = dua.store.begin();
-        let bytes = dua.device.key_package(&dua.crypto.with(set.mls()), false);
-        let bytes = bytes.unwrap();
+        let now = relay.net.seconds();
+        let made = dua
+            .device
+            .key_package(&dua.crypto.with(set.mls()), false, now);
+        let bytes = made.unwrap().bytes;
         let check = |days: u64| {
             let at = relay.net.seconds() + days * 86_400;
             CheckedKeyPackage::check(&amina.crypto, &bytes, at).is_ok()

@@ -337,9 +337,10 @@ impl Person {
     fn key_package(&self) -> CheckedKeyPackage {
         let set = self.store.begin();
         let provider = self.crypto.with(set.mls());
-        let bytes = self.device.key_package(&provider, false).unwrap();
+        let now = self.net.seconds();
+        let made = self.device.key_package(&provider, false, now).unwrap();
         set.commit().unwrap();
-        CheckedKeyPackage::check(&self.crypto, &bytes, self.net.seconds()).unwrap()
+        CheckedKeyPackage::check(&self.crypto, &made.bytes, now).unwrap()
     }
 
     fn base(&self, proofs: Vec<Proof>) -> Base {
