@@ -27,8 +27,14 @@ const ALL: &[u8] = b"all";
 
 /// Most pointers that wait; a flood of strangers' does not grow the home.
 const WAITING_MAX: usize = 1_000;
-/// After so many tries a pointer that leads nowhere is forgotten.
-const MAX_TRIES: u32 = 8;
+/// A pointer whose group was so often found, under certificates, not to be one to join is
+/// forgotten.
+const MAX_FAULTS: u32 = 8;
+/// A pointer is forgotten after the 90 days that a Welcome is kept.
+const KEPT_SECONDS: u64 = 90 * 24 * 3_600;
+/// Most pointers that one sync follows, those that failed least first: a flood of bad ones delays
+/// no good one and no text.
+const TRIED_AT_ONCE: usize = 50;
 /// How far behind the committer's base its commit may lie: the relay takes none further away.
 const BASE_MAX_DISTANCE: u32 = REPEAT_WINDOW + 1;
 
@@ -41,6 +47,10 @@ pub(crate) struct Joining {
     joined: bool,
     /// How often it was tried in vain.
     tries: u32,
+    /// How often what is certified was the reason.
+    faults: u32,
+    /// When it was first tried, seconds since 1970.
+    since: u64,
 }
 
 impl Joining {
@@ -49,6 +59,8 @@ impl Joining {
             pointer: encode(pointer),
             joined: false,
             tries: 0,
+            faults: 0,
+            since: 0,
         }
     }
 
@@ -77,8 +89,10 @@ impl Client {
     /// # Errors
     /// The last of those that may heal; any other is a [`Notice::JoinRefused`].
     pub(crate) async fn join_all(&mut self, report: &mut SyncReport) -> Result<(), ClientError> {
-        let waiting: Vec<(u64, Joining)> =
+        let mut waiting: Vec<(u64, Joining)> =
             self.store.begin().scan(Table::Joining, ALL, 0, u64::MAX)?;
+        waiting.sort_by_key(|(_, joining)| joining.tries);
+        waiting.truncate(TRIED_AT_ONCE);
         let mut failed = Ok(());
         for (number, joining) in waiting {
             let pointer: WelcomePointer = decode(&joining.pointer)
@@ -99,8 +113,9 @@ impl Client {
         failed
     }
 
-    /// What is wrong in a certified Welcome stays wrong, and so does a pointer to a foreign relay;
-    /// anything else that is not of the network may be the fault of who answered, for a while.
+    /// What is wrong in a certified Welcome stays wrong, and so does a pointer to a foreign relay.
+    /// What the directory or the chain certify against the group may change, for a while. The rest
+    /// is the fault of who answered: a lying node must not make this device forget an invitation.
     fn count_try(
         &mut self,
         number: u64,
@@ -111,8 +126,19 @@ impl Client {
             error,
             ClientError::Group(GroupError::Welcome(_) | GroupError::Sealed) | ClientError::Ended(_)
         );
-        joining.tries += u32::from(!error.may_heal());
-        if is_wrong || joining.tries >= MAX_TRIES {
+        let is_certified = matches!(
+            error,
+            ClientError::NoSuchAccount(_)
+                | ClientError::NotVerified(NotVerified::GhostDevice(_) | NotVerified::Epoch)
+        );
+        let now = self.connection.now_seconds();
+        if joining.since == 0 {
+            joining.since = now;
+        }
+        joining.tries = joining.tries.saturating_add(1);
+        joining.faults += u32::from(is_certified);
+        let is_old = now.saturating_sub(joining.since) > KEPT_SECONDS;
+        if is_wrong || is_old || joining.faults >= MAX_FAULTS {
             return self.forget_joining(number);
         }
         let set = self.store.begin();
