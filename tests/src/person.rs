@@ -48,7 +48,7 @@ pub struct Person {
     account: AccountId,
     disk: Disk,
     way: Way,
-    clock: Option<ManualClock>,
+    clock: PersonsClock,
     client: Option<Client>,
 }
 
@@ -85,9 +85,42 @@ impl Person {
         Self::made(world, name, Disk::Memory(FaultBackend::default()), way).0
     }
 
+    /// With a home in memory, over HTTP, on a machine whose clock is so many seconds ahead; not
+    /// registered yet.
+    #[must_use]
+    pub fn with_wrong_clock(world: &World, name: &str, ahead_seconds: i64) -> Self {
+        let disk = Disk::Memory(FaultBackend::default());
+        let clock = PersonsClock::Wrong(ahead_seconds);
+        Self::made_by(world, name, disk, Way::Http, clock).0
+    }
+
+    /// The machine's clock is set wrong: so many seconds ahead; the device notices with its next
+    /// start.
+    pub fn sets_clock_wrong(&mut self, ahead_seconds: i64) {
+        self.clock = PersonsClock::Wrong(ahead_seconds);
+    }
+
+    /// The machine's clock is set right; the device notices with its next start.
+    pub fn sets_clock_right(&mut self) {
+        self.clock = PersonsClock::System;
+    }
+
     fn made(world: &World, name: &str, disk: Disk, way: Way) -> (Self, RecoveryKit) {
-        let clock = world.manual_clock().cloned();
-        let environment = environment(&way, clock.as_ref());
+        let clock = match world.manual_clock() {
+            Some(clock) => PersonsClock::Manual(clock.clone()),
+            None => PersonsClock::System,
+        };
+        Self::made_by(world, name, disk, way, clock)
+    }
+
+    fn made_by(
+        world: &World,
+        name: &str,
+        disk: Disk,
+        way: Way,
+        clock: PersonsClock,
+    ) -> (Self, RecoveryKit) {
+        let environment = environment(&way, &clock);
         let (new, kit) = NewAccount::prepare(world.file(), name, &environment).unwrap();
         let account = new.account();
         let client = match &disk {
@@ -160,7 +193,7 @@ impl Person {
     /// If the home does not open.
     pub fn reopens(&mut self, network: &VerifiedNetwork) {
         self.closes();
-        let environment = environment(&self.way, self.clock.as_ref());
+        let environment = environment(&self.way, &self.clock);
         let network = Some(network.clone());
         let client = match &self.disk {
             Disk::Memory(backend) => {
@@ -318,14 +351,29 @@ pub fn text_of(line: &MessageView) -> Option<String> {
     }
 }
 
-fn environment(way: &Way, clock: Option<&ManualClock>) -> Environment {
+/// What tells a person the time.
+#[derive(Debug, Clone)]
+enum PersonsClock {
+    /// This machine.
+    System,
+    /// The world's clock, which a test moves.
+    Manual(ManualClock),
+    /// This machine, so many seconds ahead.
+    Wrong(i64),
+}
+
+fn environment(way: &Way, clock: &PersonsClock) -> Environment {
     let transport: Option<Arc<dyn HttpService>> = match way {
         Way::InProcess(transport) => Some(Arc::new(transport.clone())),
         Way::Http => None,
     };
     let clock: Arc<dyn paigham_client::Clock> = match clock {
-        Some(clock) => Arc::new(SharedClock(clock.clone())),
-        None => Arc::new(paigham_client::SystemClock::default()),
+        PersonsClock::Manual(clock) => Arc::new(SharedClock(clock.clone())),
+        PersonsClock::System => Arc::new(paigham_client::SystemClock::default()),
+        PersonsClock::Wrong(ahead) => Arc::new(WrongClock {
+            right: paigham_client::SystemClock::default(),
+            ahead_ns: ahead * 1_000_000_000,
+        }),
     };
     Environment {
         transport,
@@ -353,5 +401,22 @@ impl paigham_client::Clock for SharedClock {
 
     fn monotonic_ns(&self) -> u64 {
         self.0.now_ns()
+    }
+}
+
+/// A clock whose wall is wrong; its monotonic hand, as always, only counts.
+#[derive(Debug)]
+struct WrongClock {
+    right: paigham_client::SystemClock,
+    ahead_ns: i64,
+}
+
+impl paigham_client::Clock for WrongClock {
+    fn wall_ns(&self) -> u64 {
+        self.right.wall_ns().saturating_add_signed(self.ahead_ns)
+    }
+
+    fn monotonic_ns(&self) -> u64 {
+        self.right.monotonic_ns()
     }
 }

@@ -63,6 +63,15 @@ impl NetworkTime {
             .max(self.floor_ns)
     }
 
+    /// Whether nothing proved the present yet, or this machine's clock has been set back since:
+    /// further behind the floor than a right clock can be.
+    pub fn is_unproved(&self, wall_ns: u64) -> bool {
+        self.offset_ns.is_none_or(|offset| {
+            let present = wall_ns.saturating_add_signed(offset);
+            present.saturating_add(RIGHT_NS) < self.floor_ns
+        })
+    }
+
     /// A certificate of that time was verified.
     pub fn observe(&mut self, certified_ns: u64) {
         self.floor_ns = self.floor_ns.max(certified_ns);
@@ -113,5 +122,8 @@ mod tests {
         time.observe(NOW - HOUR);
         assert_eq!(time.now_ns(NOW - HOUR), NOW);
         assert_eq!(time.now_ns(0), NOW);
+        time.present(NOW, NOW);
+        assert!(!time.is_unproved(NOW - HOUR / 60));
+        assert!(time.is_unproved(NOW - HOUR), "set back since");
     }
 }

@@ -206,7 +206,9 @@ impl Connection {
     /// Whether a certificate is of now; returns its age in milliseconds. Where this machine's clock
     /// and the certificate disagree, a ping tells which of the two is wrong.
     async fn check_time(&self, certified_ns: u64) -> Result<u64, ClientError> {
-        if self.time().offset_ns.is_none() || check_fresh(certified_ns, self.now_ns()).is_err() {
+        if self.time().is_unproved(self.clock.wall_ns())
+            || check_fresh(certified_ns, self.now_ns()).is_err()
+        {
             self.prove_present(certified_ns).await?;
         }
         let now = self.now_ns();
@@ -240,7 +242,7 @@ impl Connection {
             let by_monotonic = self.clock.monotonic_ns().saturating_sub(monotonic);
             self.clock.wall_ns() >= wall && by_wall.abs_diff(by_monotonic) <= DRIFT_NS
         });
-        if !steady || self.time().offset_ns.is_none() {
+        if !steady || self.time().is_unproved(self.clock.wall_ns()) {
             let time_ns = self.canister_state(&self.directory).await?.time_ns;
             self.check_time(time_ns).await?;
         }

@@ -293,7 +293,7 @@ impl Client {
     ) -> Result<(), ClientError> {
         match outcome {
             Ok(()) => Ok(()),
-            Err(error) if error.may_heal() && !is_own_lag(&error) => Err(error),
+            Err(error) if error.may_heal() && !is_of_one(&error) => Err(error),
             Err(error) => {
                 let name = self.conversation_name(one);
                 self.notices
@@ -304,11 +304,13 @@ impl Client {
     }
 }
 
-/// What only says that one queue lags or waits.
-const fn is_own_lag(error: &ClientError) -> bool {
+/// What may heal and is nevertheless of one conversation: its queue lags, its change waits.
+const fn is_of_one(error: &ClientError) -> bool {
     matches!(
         error,
-        ClientError::Unfinished(_) | ClientError::NotVerified(NotVerified::Older { .. })
+        ClientError::Unfinished(_)
+            | ClientError::ClockWrong(_)
+            | ClientError::NotVerified(NotVerified::Older { .. })
     )
 }
 
