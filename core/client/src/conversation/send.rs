@@ -40,6 +40,7 @@ pub(crate) struct SealedPost {
     pub hash: [u8; 32],
     pub epoch: u32,
     pub not_after: u32,
+    after_seq: u32,
 }
 
 impl SealedPost {
@@ -51,7 +52,15 @@ impl SealedPost {
             hash,
             epoch: header.epoch,
             not_after: header.not_after,
+            after_seq: header.after_seq,
         })
+    }
+}
+
+impl SealedPost {
+    /// Until when, and after which entry, the relay takes it.
+    const fn lot(&self) -> (u32, u32) {
+        (self.not_after, self.after_seq)
     }
 }
 
@@ -161,7 +170,8 @@ impl Client {
     /// stays as it is. A post of an older epoch that is not among the entries read was never
     /// stored, and cannot be any more.
     ///
-    /// All posts of a batch end at the same time, so that none is refused before one that is taken.
+    /// All posts of a batch share what the relay may refuse them for, so that none is refused before
+    /// one that is taken.
     fn seal_waiting(&mut self, queue: QueueId) -> Result<Vec<SealedPost>, ClientError> {
         let set = self.store.begin();
         let mut conversation = Conversation::load(&set, queue)?;
@@ -177,7 +187,9 @@ impl Client {
                 .sealed
                 .take()
                 .filter(|sealed| sealed.epoch == epoch);
-            let until = kept.as_ref().map_or(not_after, |sealed| sealed.not_after);
+            let lot = kept
+                .as_ref()
+                .map_or((not_after, conversation.cursor.seq), SealedPost::lot);
             bytes += outgoing.content.len() + SEALING_MAX_BYTES;
             let fits = bytes <= BATCH_BYTES && batch.len() < BATCH_POSTS;
             if batch
