@@ -194,7 +194,7 @@ impl Client {
             let fits = bytes <= BATCH_BYTES && batch.len() < BATCH_POSTS;
             if batch
                 .first()
-                .is_some_and(|first| first.not_after != until || !fits)
+                .is_some_and(|first| first.lot() != lot || !fits)
             {
                 break;
             }
