@@ -1,4 +1,5 @@
 //! What strangers, invitees and wrong clocks do to an honest device: nothing that lasts.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use paigham_client::{Notice, Standing};
 use paigham_group::crypto::Crypto;
