@@ -3,7 +3,9 @@
 //! | file | what |
 //! |---|---|
 //! | `start` | making one |
-//! | `change` | commits: add, remove, admins, keys; submitting and settling them |
+//! | `change` | add, remove, admins, keys: what is to be made, and settling all that waits |
+//! | `commit` | the commit of a change: prepared, staged, submitted, given up |
+//! | `invite` | devices that come in: key packages and pointers |
 //! | `send` | texts: store, seal, deliver |
 //! | `leave` | going |
 //! | `receive` | entries, from the cursor to the certified head |
@@ -11,7 +13,9 @@
 //! | `history` | what is shown |
 
 mod change;
+mod commit;
 mod history;
+mod invite;
 mod join;
 mod leave;
 mod receive;
@@ -32,7 +36,8 @@ use crate::people::next_number;
 use crate::verify::{Cursor, Seen};
 use crate::view::{ConversationView, Notice, Standing, SyncReport};
 
-pub(crate) use change::{Intent, Submission};
+pub(crate) use change::Intent;
+pub(crate) use commit::Submission;
 pub(crate) use history::MessageRow;
 pub(crate) use join::Joining;
 pub(crate) use send::SealedPost;
