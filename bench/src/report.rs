@@ -53,18 +53,16 @@ impl Report {
         }
     }
 
-    /// Smallest and median value of a sample.
+    /// Smallest value and, under the plain name, median of a sample.
     pub fn least_and_median(&self, metric: &str, sample: &Sample, unit: &str, meaning: &str) {
         let least = format!("{metric}.min");
         self.of_sample(&least, sample, sample.min(), unit, "the least of them");
-        let median = format!("{metric}.median");
-        self.of_sample(&median, sample, sample.median(), unit, meaning);
+        self.of_sample(metric, sample, sample.median(), unit, meaning);
     }
 
-    /// Median and 95th percentile of a sample.
+    /// Median, under the plain name, and 95th percentile of a sample.
     pub fn median_and_p95(&self, metric: &str, sample: &Sample, unit: &str, meaning: &str) {
-        let median = format!("{metric}.median");
-        self.of_sample(&median, sample, sample.median(), unit, meaning);
+        self.of_sample(metric, sample, sample.median(), unit, meaning);
         let p95 = format!("{metric}.p95");
         self.of_sample(&p95, sample, sample.p95(), unit, "95 of 100 took no longer");
     }

@@ -108,7 +108,13 @@ impl Stage {
 
     /// What the act stands on, with nobody dying.
     async fn prepare(&mut self, act: Act, name: &str) {
-        self.world.pass(BETWEEN).await;
+        // Only renewals count against the rate rule. OpenMLS reads this machine's clock, which the
+        // world's must not run away from by a day.
+        let between = match act {
+            Act::Renew => BETWEEN,
+            _ => Duration::from_secs(10),
+        };
+        self.world.pass(between).await;
         let carol = [self.carol.account()];
         match act {
             Act::Send | Act::Renew | Act::Create => {}

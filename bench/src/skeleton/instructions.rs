@@ -107,7 +107,7 @@ async fn one_queue(relay: &Relay<'_>, options: &Options, report: &Report) -> Res
         queue.seq += 1;
     }
     report.least_and_median(
-        "R5.one_queue",
+        "R5",
         &costs.instructions(),
         "instructions",
         "append of one 1 KiB post, one a call, all in one queue",
@@ -173,7 +173,7 @@ async fn many_queues(relay: &Relay<'_>, options: &Options, report: &Report) -> R
     }
     let cost = relay.append(&batch).await?;
     report.figure(&Figure {
-        metric: "R1.many_queues",
+        metric: "R1",
         n: BATCH as usize,
         value: per_post(cost.instructions),
         unit: "instructions",

@@ -87,7 +87,7 @@ pub(super) async fn measure(report: &Report) -> Result<(), Failure> {
             "its reply: entry, certificate, witness",
         );
         let total = update.request + update.reply + query.request + query.reply;
-        figure("M8.total", total, "all four: one sender, one reader");
+        figure("M8", total, "all four: one sender, one reader");
         figure(
             "R7.ingress",
             post.len() - envelope,
