@@ -305,9 +305,7 @@ impl ClientError {
                 "make an account with `register`, or name another home"
             }
             Self::Home(OpenError::Exists) => "name another folder with --home",
-            Self::Home(OpenError::WrongPassphrase) => {
-                "try again; nobody can reset it, but the recovery kit makes the account usable elsewhere"
-            }
+            Self::Home(OpenError::WrongPassphrase) => "try again; nobody can reset it",
             Self::Unreachable(_) => {
                 "check the connection; nothing is lost, `sync` goes on where it stopped"
             }
