@@ -116,3 +116,20 @@ fn damage(folder: &Path, step: usize) {
     bytes[at] ^= 0xff;
     fs::write(path, bytes).unwrap();
 }
+
+/// A process was killed while sled wrote a snapshot of its own: what was committed before is there
+/// when the database is opened again.
+#[test]
+fn an_unfinished_snapshot_is_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("records");
+    let backend = SledBackend::open(&database).unwrap();
+    backend
+        .apply(&[(b"name".to_vec(), Some(b"value".to_vec()))])
+        .unwrap();
+    backend.sync().unwrap();
+    drop(backend);
+    std::fs::write(database.join("snap.FFFFFFFFFFFFFFFF.generating"), b"half").unwrap();
+    let backend = SledBackend::open(&database).unwrap();
+    assert_eq!(backend.get(b"name").unwrap(), Some(b"value".to_vec()));
+}

@@ -31,6 +31,7 @@ impl SledBackend {
     /// # Errors
     /// [`OpenError::Database`].
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
+        remove_unfinished(folder).map_err(OpenError::Disk)?;
         let database = open_patiently(folder).map_err(OpenError::Database)?;
         Ok(Self {
             folder: folder.to_owned(),
@@ -82,6 +83,23 @@ impl Backend for SledBackend {
             sync_folder(&self.folder).map_err(sled::Error::Io)
         })
     }
+}
+
+/// Removes snapshots that a process died writing. sled 0.34 would take one for the newest snapshot
+/// and find the database corrupted; until it is renamed, the one before and the log hold everything.
+/// Nobody writes one now: the home's lock is ours.
+fn remove_unfinished(folder: &Path) -> io::Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|end| end == "generating") {
+            std::fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 fn open_patiently(folder: &Path) -> Result<sled::Db, String> {
