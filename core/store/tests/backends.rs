@@ -129,7 +129,7 @@ fn an_unfinished_snapshot_is_no_damage() {
         .unwrap();
     backend.sync().unwrap();
     drop(backend);
-    std::fs::write(database.join("snap.FFFFFFFFFFFFFFFF.generating"), b"half").unwrap();
+    fs::write(database.join("snap.FFFFFFFFFFFFFFFF.generating"), b"half").unwrap();
     let backend = SledBackend::open(&database).unwrap();
     assert_eq!(backend.get(b"name").unwrap(), Some(b"value".to_vec()));
 }
