@@ -471,7 +471,10 @@ impl Client {
         link: &Link,
     ) -> Result<Option<Line>, Failed> {
         let provider = self.crypto.with(set.mls());
-        let before = Roster::of(group).map_err(Failed::Error)?;
+        let before = match link.header.kind {
+            PostKind::Commit => Some(Roster::of(group).map_err(Failed::Error)?),
+            PostKind::Application | PostKind::Proposal => None,
+        };
         let received = group
             .receive(&self.crypto, &provider, &link.entry, &self.judge)
             .map_err(|error| match error {
@@ -484,7 +487,9 @@ impl Client {
             Received::Message { from, content } => Ok(text_line(&from, &content)),
             Received::Leaving(member) => Ok(Some((Some(member.account), StoredBody::Leaving))),
             Received::OwnCommit => self.take_own_commit(set, one, link).map_err(Failed::Error),
-            Received::Committed(committed) => Ok(Some(take_commit(one, &before, &committed))),
+            Received::Committed(committed) => {
+                Ok(before.map(|before| take_commit(one, &before, &committed)))
+            }
         }
     }
 

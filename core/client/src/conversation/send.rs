@@ -55,9 +55,7 @@ impl SealedPost {
             after_seq: header.after_seq,
         })
     }
-}
 
-impl SealedPost {
     /// Until when, and after which entry, the relay takes it.
     const fn lot(&self) -> (u32, u32) {
         (self.not_after, self.after_seq)
