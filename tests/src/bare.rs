@@ -262,7 +262,7 @@ impl BareQueue {
             items: vec![FetchItem {
                 queue: self.queue,
                 token: self.token.clone(),
-                from_seq,
+                from: from_seq,
                 what: FetchWhat::Entries,
             }],
         };

@@ -45,7 +45,7 @@ fn update<T: Serialize>(
 ) -> ByteBuf {
     with(|relay| {
         let reply = encode_result(&action(relay, api::time()));
-        api::certified_data_set(relay.root());
+        api::certified_data_set(relay.seal());
         ByteBuf::from(reply)
     })
 }
@@ -63,12 +63,12 @@ fn query<T: Serialize>(
 
 #[ic_cdk::init]
 fn init() {
-    with(|relay| api::certified_data_set(relay.root()));
+    with(|relay| api::certified_data_set(relay.seal()));
 }
 
 #[ic_cdk::post_upgrade]
 fn post_upgrade() {
-    with(|relay| api::certified_data_set(relay.root()));
+    with(|relay| api::certified_data_set(relay.seal()));
 }
 
 /// Sheds what will fail anyway; every check is made again by the method.

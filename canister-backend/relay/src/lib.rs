@@ -28,9 +28,12 @@
 mod api;
 mod append;
 mod blob;
+mod entries;
+mod expiry;
 mod fetch;
 mod inboxes;
 mod limits;
+mod log;
 mod pool;
 mod posts;
 mod records;
@@ -38,6 +41,7 @@ mod relay;
 mod welcomes;
 
 pub use api::candid_interface;
+pub use expiry::{Horizons, Retention};
 pub use limits::{argument_limit, is_query};
 pub use relay::{OpenError, Relay};
 

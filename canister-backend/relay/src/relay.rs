@@ -2,18 +2,20 @@
 
 use ic_stable_structures::memory_manager::{MemoryId, MemoryManager, VirtualMemory};
 use ic_stable_structures::{Memory, StableBTreeMap, StableCell};
-use paigham_wire::chain::EntryDigest;
 use paigham_wire::codec::{decode, encode};
 use paigham_wire::hash::Hash;
 use paigham_wire::ids::{CanisterId, InboxId, QueueId};
-use paigham_wire::leaf::{Leaf, QueueLeaf};
+use paigham_wire::leaf::Leaf;
 use paigham_wire::map::{MapError, MerkleMap, StableMemory};
 use tls_codec::{DeserializeBytes, Serialize};
 
-use crate::records::{InboxRecord, QueueRecord};
+use crate::entries::Entries;
+use crate::expiry::Retention;
+use crate::log::LogError;
+use crate::records::{InboxRecord, QUEUE_EXTRA_BYTES, QueueRecord};
 
 /// Version of the layout of stable memory.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 
 pub(crate) type Table<const N: usize, M> = StableBTreeMap<[u8; N], Vec<u8>, VirtualMemory<M>>;
 
@@ -22,6 +24,8 @@ pub(crate) type Table<const N: usize, M> = StableBTreeMap<[u8; N], Vec<u8>, Virt
 pub enum OpenError {
     /// The certified map.
     Map(MapError),
+    /// A log of entries.
+    Log(LogError),
     /// A layout of another version.
     Layout(u32),
 }
@@ -31,9 +35,13 @@ pub struct Relay<M: Memory> {
     pub(crate) canister: CanisterId,
     pub(crate) map: MerkleMap<StableMemory<VirtualMemory<M>>>,
     pub(crate) queues: Table<32, M>,
-    pub(crate) digests: Table<36, M>,
-    pub(crate) payloads: Table<36, M>,
-    pub(crate) commits: Table<36, M>,
+    pub(crate) posts: Entries<VirtualMemory<M>>,
+    pub(crate) commits: Entries<VirtualMemory<M>>,
+    /// How far the oldest bucket of either log has been swept; begun again after an upgrade.
+    pub(crate) posts_swept: u64,
+    pub(crate) commits_swept: u64,
+    pub(crate) retention: Retention,
+    pub(crate) joiners: Table<36, M>,
     pub(crate) tokens: Table<64, M>,
     pub(crate) bundles: Table<36, M>,
     pub(crate) welcomes: Table<32, M>,
@@ -68,9 +76,12 @@ impl<M: Memory> Relay<M> {
             canister,
             map: MerkleMap::open(StableMemory(at(0))).map_err(OpenError::Map)?,
             queues: StableBTreeMap::init(at(1)),
-            digests: StableBTreeMap::init(at(2)),
-            payloads: StableBTreeMap::init(at(3)),
-            commits: StableBTreeMap::init(at(4)),
+            posts: Entries::open(at(2)).map_err(OpenError::Log)?,
+            commits: Entries::open(at(3)).map_err(OpenError::Log)?,
+            joiners: StableBTreeMap::init(at(4)),
+            retention: Retention::default(),
+            posts_swept: 0,
+            commits_swept: 0,
             tokens: StableBTreeMap::init(at(5)),
             bundles: StableBTreeMap::init(at(6)),
             welcomes: StableBTreeMap::init(at(7)),
@@ -81,19 +92,28 @@ impl<M: Memory> Relay<M> {
         })
     }
 
-    /// The root of the certified map, for `certified_data`.
-    pub fn root(&mut self) -> Hash {
+    /// Ends an update: what it stored counts from here on. Returns the root of the certified map,
+    /// for `certified_data`.
+    pub fn seal(&mut self) -> Hash {
+        self.posts.log.flush();
+        self.commits.log.flush();
         self.map.root()
     }
 
     pub(crate) fn queue(&self, queue: &QueueId) -> Option<QueueRecord> {
-        get(&self.queues, &queue.0)
+        let bytes = self.queues.get(&queue.0)?;
+        let (leaf, extra) = bytes.split_last_chunk::<QUEUE_EXTRA_BYTES>()?;
+        match decode(leaf).ok()? {
+            Leaf::Queue(leaf) => Some(QueueRecord::new(leaf, extra)),
+            _ => None,
+        }
     }
 
     /// Stores a queue and puts its leaf into the map.
     pub(crate) fn put_queue(&mut self, queue: &QueueId, record: &QueueRecord) {
-        self.certify(&queue.0, &encode(&Leaf::Queue(record.leaf.clone())));
-        self.queues.insert(queue.0, encode(record));
+        let leaf = encode(&Leaf::Queue(record.leaf.clone()));
+        self.certify(&queue.0, &leaf);
+        self.queues.insert(queue.0, [&leaf[..], &record.extra()].concat());
     }
 
     pub(crate) fn inbox(&self, inbox: &InboxId) -> Option<InboxRecord> {
@@ -114,29 +134,6 @@ impl<M: Memory> Relay<M> {
         self.map
             .insert(key, leaf)
             .expect("no stable memory left; the whole call is undone");
-    }
-
-    /// Digests of the retained entries from one on, in one walk: a tenth of what as many look-ups
-    /// cost.
-    pub(crate) fn digests_from(
-        &self,
-        queue: &QueueId,
-        leaf: &QueueLeaf,
-        from: u32,
-    ) -> impl Iterator<Item = (u32, EntryDigest)> {
-        let from = from.max(leaf.first_seq);
-        let digests = match from <= leaf.seq {
-            true => {
-                let range = numbered(&queue.0, from)..=numbered(&queue.0, leaf.seq);
-                Some(self.digests.values_range(range))
-            }
-            false => None,
-        };
-        let decoded = digests
-            .into_iter()
-            .flatten()
-            .map_while(|bytes| decode(&bytes).ok());
-        (from..=leaf.seq).zip(decoded)
     }
 
     /// The value of a leaf, for witnesses.

@@ -7,7 +7,7 @@ use paigham_wire::leaf::{Leaf, WelcomeLeaf};
 use paigham_wire::relay::{CommitBundle, RelayError, WelcomeReply, WelcomeRequest};
 
 use crate::posts::stored_hash;
-use crate::records::BundleRecord;
+use crate::records::{BundleRecord, JoinersRecord};
 use crate::relay::{Relay, get, numbered, put};
 
 impl<M: Memory> Relay<M> {
@@ -28,22 +28,36 @@ impl<M: Memory> Relay<M> {
     }
 
     pub(crate) fn store_bundle(&mut self, queue: &QueueId, epoch: u32, bundle: &CommitBundle) {
-        let joiners_left = u32::try_from(bundle.locators.len()).unwrap_or(u32::MAX);
-        if joiners_left == 0 {
+        if bundle.locators.is_empty() {
             return;
         }
         let key = numbered(&queue.0, epoch);
         let record = BundleRecord {
-            joiners_left,
             wrapper: bundle.wrapper.clone(),
             tree: bundle.tree.clone(),
         };
         let leaf = encode(&Leaf::Welcome(leaf_of(&record)));
         put(&mut self.bundles, key, &record);
+        let joiners = JoinersRecord {
+            locators: bundle.locators.clone(),
+        };
+        put(&mut self.joiners, key, &joiners);
         for locator in &bundle.locators {
             self.welcomes.insert(locator.0, key.to_vec());
             self.certify(&locator.0, &leaf);
         }
+    }
+
+    /// Forgets what waits for the joiners of a commit.
+    pub(crate) fn drop_bundle(&mut self, queue: &QueueId, epoch: u32) {
+        let key = numbered(&queue.0, epoch);
+        let joiners: Option<JoinersRecord> = get(&self.joiners, &key);
+        for locator in joiners.into_iter().flat_map(|joiners| joiners.locators) {
+            self.welcomes.remove(&locator.0);
+            self.map.remove(&locator.0);
+        }
+        self.joiners.remove(&key);
+        self.bundles.remove(&key);
     }
 
     pub(crate) fn welcome_leaf(&self, locator: &[u8; 32]) -> Option<WelcomeLeaf> {
@@ -79,15 +93,18 @@ impl<M: Memory> Relay<M> {
     /// Forgets a Welcome; with the last one goes the tree. Saying it twice is fine.
     pub(crate) fn ack_welcome(&mut self, request: &[u8]) -> Result<(), RelayError> {
         let request: WelcomeRequest = decode(request).map_err(|_| RelayError::Malformed)?;
-        let locator = request.welcome_id.locator().0;
-        if let Some((key, mut bundle)) = self.bundle(&locator) {
-            self.welcomes.remove(&locator);
-            self.map.remove(&locator);
-            bundle.joiners_left -= 1;
-            if bundle.joiners_left == 0 {
+        let locator = request.welcome_id.locator();
+        let key = self.welcomes.remove(&locator.0);
+        if let Some(key) = key.and_then(|key| <[u8; 36]>::try_from(key).ok()) {
+            self.map.remove(&locator.0);
+            let waiting: Option<JoinersRecord> = get(&self.joiners, &key);
+            let mut waiting = waiting.map_or_else(Vec::new, |joiners| joiners.locators);
+            waiting.retain(|other| *other != locator);
+            if waiting.is_empty() {
+                self.joiners.remove(&key);
                 self.bundles.remove(&key);
             } else {
-                put(&mut self.bundles, key, &bundle);
+                put(&mut self.joiners, key, &JoinersRecord { locators: waiting });
             }
         }
         Ok(())

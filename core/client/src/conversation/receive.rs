@@ -264,7 +264,7 @@ impl Client {
             let item = FetchItem {
                 queue: walk.queue(),
                 token: token.clone(),
-                from_seq: walk.seq().saturating_add(1),
+                from: walk.seq().saturating_add(1),
                 what: FetchWhat::Digests,
             };
             let (mut answers, certified) = self.fetch(shard, vec![item]).await?;
@@ -600,7 +600,7 @@ pub(super) fn entries_from(queue: QueueId, token: ReadToken, cursor: &Cursor) ->
     FetchItem {
         queue,
         token,
-        from_seq: cursor.seq.saturating_add(1),
+        from: cursor.seq.saturating_add(1),
         what: FetchWhat::Entries,
     }
 }

@@ -215,7 +215,7 @@ structures! {
     SubmitCommit { post, next_keys, bundle, signature }
     CommitAccepted { epoch, position }
     FetchRequest { items }
-    FetchItem { queue, token, from_seq, what }
+    FetchItem { queue, token, from, what }
     FetchReply { certificate, witness, items }
     Entry { seq, accepted_at, header, keys_hash, envelope }
     WelcomeRequest { welcome_id }

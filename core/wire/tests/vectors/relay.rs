@@ -40,7 +40,7 @@ fn queues() -> Value {
             .map(|what| FetchItem {
                 queue,
                 token: ReadToken::new([3; 32]),
-                from_seq: 4,
+                from: 4,
                 what,
             })
             .to_vec(),
