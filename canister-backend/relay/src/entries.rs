@@ -88,6 +88,8 @@ impl Link {
 #[derive(Debug)]
 pub(crate) struct Entries<M> {
     pub(crate) log: SegmentLog<M>,
+    #[cfg(test)]
+    links_read: std::cell::Cell<u64>,
 }
 
 impl<M: Memory> Entries<M> {
@@ -96,8 +98,17 @@ impl<M: Memory> Entries<M> {
     /// # Errors
     /// Any [`LogError`].
     pub(crate) fn open(memory: M) -> Result<Self, LogError> {
-        let log = SegmentLog::open(memory)?;
-        Ok(Self { log })
+        Ok(Self {
+            log: SegmentLog::open(memory)?,
+            #[cfg(test)]
+            links_read: std::cell::Cell::default(),
+        })
+    }
+
+    /// How many entries have been looked at.
+    #[cfg(test)]
+    pub(crate) fn links_read(&self) -> u64 {
+        self.links_read.get()
     }
 
     /// Stores the owner's next entry and tells its offset in 40 bits.
@@ -113,11 +124,15 @@ impl<M: Memory> Entries<M> {
         body: &[&[u8]],
         now: u64,
     ) -> Result<u64, LogError> {
-        self.log.turn_bucket(now)?;
+        self.log.turn_bucket(now);
         let offset = self.log.tail();
         let number = range.last + 1;
         let retained = range.first <= range.last;
-        let previous = if retained { self.whole(range.newest) } else { 0 };
+        let previous = if retained {
+            self.whole(range.newest)
+        } else {
+            0
+        };
         let target = jump_target(number);
         let jump = match target {
             _ if !retained || target < range.first => 0,
@@ -237,6 +252,8 @@ impl<M: Memory> Entries<M> {
     fn link(&self, offset: u64) -> Link {
         let mut bytes = [0; LINK_BYTES];
         self.log.read(offset, &mut bytes);
+        #[cfg(test)]
+        self.links_read.set(self.links_read.get() + 1);
         let mut post_hash = [0; 32];
         post_hash.copy_from_slice(&bytes[26..58]);
         let mut header_rest = [0; HEADER_REST];
@@ -276,7 +293,11 @@ const fn back(from: u64, to: u64) -> u64 {
 
 /// Where a distance leads: always further back.
 const fn target(from: u64, back: u64) -> u64 {
-    if back == 0 { 0 } else { from.saturating_sub(back) }
+    if back == 0 {
+        0
+    } else {
+        from.saturating_sub(back)
+    }
 }
 
 fn little(bytes: &[u8]) -> u64 {

@@ -75,7 +75,7 @@ impl<M: Memory> Relay<M> {
     pub fn expire(&mut self, now: u64) -> bool {
         let posts = self.posts.log.bytes_in_use();
         let kept = self.retention.posts_kept(posts);
-        if let Some(bucket) = due(&self.posts, kept, now) {
+        if let Some(bucket) = due(&mut self.posts, kept, now) {
             let window = Window::of(&self.posts, &bucket, self.posts_swept);
             self.posts_swept = self.sweep(&bucket, window, Self::forget_posts);
             if self.posts_swept >= bucket.end {
@@ -85,7 +85,7 @@ impl<M: Memory> Relay<M> {
         }
         let commits = self.commits.log.bytes_in_use();
         let kept = self.retention.commits_kept(commits, posts);
-        if let Some(bucket) = due(&self.commits, kept, now) {
+        if let Some(bucket) = due(&mut self.commits, kept, now) {
             let window = Window::of(&self.commits, &bucket, self.commits_swept);
             self.commits_swept = self.sweep(&bucket, window, Self::forget_commits);
             if self.commits_swept >= bucket.end {
@@ -169,9 +169,14 @@ impl<M: Memory> Relay<M> {
 type Forget<M> = fn(&mut Relay<M>, &Hash, u64, &mut u32) -> bool;
 
 /// The oldest bucket, if its first entry is older than entries are kept.
-fn due<M: Memory>(entries: &Entries<M>, kept: u64, now: u64) -> Option<Bucket> {
+fn due<M: Memory>(entries: &mut Entries<M>, kept: u64, now: u64) -> Option<Bucket> {
+    let over = |opened_at: u64| opened_at.saturating_add(kept) <= now;
+    if entries.log.newest_at().is_some_and(over) {
+        // Where nothing is written any more the newest bucket has its time as well.
+        entries.log.turn_bucket(now);
+    }
     let bucket = entries.log.oldest_closed()?;
-    (bucket.opened_at.saturating_add(kept) <= now).then_some(bucket)
+    over(bucket.opened_at).then_some(bucket)
 }
 
 /// Up to which entry one step forgets, and whether that is all before `end`.

@@ -170,7 +170,13 @@ impl<M: Memory> Relay<M> {
         end: Option<u32>,
         room: &mut Room,
     ) -> FetchedItem {
-        let links = page(&self.commits, range, item.from, range.last, FETCH_MAX_ENTRIES);
+        let links = page(
+            &self.commits,
+            range,
+            item.from,
+            range.last,
+            FETCH_MAX_ENTRIES,
+        );
         let mut entries = Vec::new();
         for link in links {
             let seq = CommitBody::from_bytes(&self.commits.read_body(&link)).seq;
@@ -206,7 +212,9 @@ fn page<M: Memory>(
 ) -> Vec<Link> {
     let from = from.max(range.first);
     let most = u32::try_from(most).unwrap_or(u32::MAX);
-    let to = last.min(range.last).min(from.saturating_add(most).saturating_sub(1));
+    let to = last
+        .min(range.last)
+        .min(from.saturating_add(most).saturating_sub(1));
     if most == 0 || from > to {
         return Vec::new();
     }

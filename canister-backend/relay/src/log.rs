@@ -176,7 +176,7 @@ impl<M: Memory> SegmentLog<M> {
     /// # Errors
     /// [`LogError::Full`]; the log is as before, but for a bucket that may have been opened.
     pub(crate) fn append(&mut self, now: u64, parts: &[&[u8]]) -> Result<u64, LogError> {
-        self.turn_bucket(now)?;
+        self.turn_bucket(now);
         let length: usize = parts.iter().map(|part| part.len()).sum();
         let start = self.tail;
         self.provide(start + length as u64)?;
@@ -197,15 +197,12 @@ impl<M: Memory> SegmentLog<M> {
     }
 
     /// Opens a new bucket if the newest one has had its time.
-    ///
-    /// # Errors
-    /// [`LogError::Full`].
-    pub(crate) fn turn_bucket(&mut self, now: u64) -> Result<(), LogError> {
+    pub(crate) fn turn_bucket(&mut self, now: u64) {
         let live = self.next_bucket - self.first_bucket;
         let due = live == 0 || now >= self.current.opened_at.saturating_add(BUCKET_SPAN_NS);
         // A clock that jumps far cannot use up the table: the newest bucket then takes in more.
         if !due || live == BUCKETS_MAX {
-            return Ok(());
+            return;
         }
         if live > 0 {
             let closed = Bucket {
@@ -223,7 +220,6 @@ impl<M: Memory> SegmentLog<M> {
         self.put_bucket(self.next_bucket, &self.current);
         self.next_bucket += 1;
         self.changed = true;
-        Ok(())
     }
 
     /// Fills `into` from `offset`, which must be of something appended and not dropped.
@@ -302,6 +298,11 @@ impl<M: Memory> SegmentLog<M> {
     /// The oldest bucket, if it is not the newest as well: the newest is still written to.
     pub(crate) fn oldest_closed(&self) -> Option<Bucket> {
         (self.next_bucket - self.first_bucket > 1).then(|| self.bucket(self.first_bucket))
+    }
+
+    /// When the newest bucket was opened; `None` if there is none.
+    pub(crate) fn newest_at(&self) -> Option<u64> {
+        (self.next_bucket > self.first_bucket).then_some(self.current.opened_at)
     }
 
     /// From when on all entries are there, if the oldest bucket has been swept up to `swept`; 0

@@ -1,8 +1,8 @@
 //! What the stable structures hold.
 
 use paigham_wire::hash::Hash;
-use paigham_wire::keys::{EpochKeys, MacKey};
 use paigham_wire::ids::WelcomeLocator;
+use paigham_wire::keys::{EpochKeys, MacKey};
 use paigham_wire::leaf::{InboxLeaf, QueueLeaf};
 use paigham_wire::relay::{InboxState, SignatureBytes};
 

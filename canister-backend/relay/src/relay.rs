@@ -113,7 +113,8 @@ impl<M: Memory> Relay<M> {
     pub(crate) fn put_queue(&mut self, queue: &QueueId, record: &QueueRecord) {
         let leaf = encode(&Leaf::Queue(record.leaf.clone()));
         self.certify(&queue.0, &leaf);
-        self.queues.insert(queue.0, [&leaf[..], &record.extra()].concat());
+        self.queues
+            .insert(queue.0, [&leaf[..], &record.extra()].concat());
     }
 
     pub(crate) fn inbox(&self, inbox: &InboxId) -> Option<InboxRecord> {

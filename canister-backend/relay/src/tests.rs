@@ -21,6 +21,9 @@ use proptest::prelude::*;
 
 use crate::Relay;
 
+mod expiry;
+mod log;
+
 const NOW: u64 = 1_700_000_000 * 1_000_000_000;
 const SOON: u32 = 1_700_000_000 + 300;
 

@@ -271,6 +271,10 @@ fn with_entries(
 ) -> Option<Vec<u8>> {
     with_items(exchange, |item| match item {
         FetchedItem::Entries(entries) if entries.len() >= at_least => change(entries),
-        FetchedItem::Entries(_) | FetchedItem::Digests(_) | FetchedItem::Refused(_) => {}
+        FetchedItem::Entries(_)
+        | FetchedItem::Digests(_)
+        | FetchedItem::Commits(_)
+        | FetchedItem::CommitDigests(_)
+        | FetchedItem::Refused(_) => {}
     })
 }

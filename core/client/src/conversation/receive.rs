@@ -627,6 +627,8 @@ pub(super) fn entries_of(answer: FetchedItem) -> Result<Vec<Entry>, ClientError>
         FetchedItem::Refused(FetchRefusal::NoSuchQueue) => {
             Err(NotVerified::Differs("a queue that is certified is denied").into())
         }
-        FetchedItem::Digests(_) => Err(NotVerified::Malformed("fetch").into()),
+        FetchedItem::Digests(_) | FetchedItem::Commits(_) | FetchedItem::CommitDigests(_) => {
+            Err(NotVerified::Malformed("fetch").into())
+        }
     }
 }
