@@ -112,7 +112,10 @@ impl Queue {
             commit_head: self.commit_head(self.epoch()),
             first_epoch: self.first_epoch,
             commit_head_before: self.commit_head(self.first_epoch - 1),
-            keys_hash: self.keys.as_ref().map_or(EPOCH_ZERO_KEYS_HASH, EpochKeys::hash),
+            keys_hash: self
+                .keys
+                .as_ref()
+                .map_or(EPOCH_ZERO_KEYS_HASH, EpochKeys::hash),
             generation: self.keys.as_ref().map_or(0, |keys| keys.generation),
         }
     }
@@ -235,7 +238,12 @@ impl Inbox {
     }
 
     /// Ok(true) for a new operation, Ok(false) for the repeat of the newest.
-    fn counts(&self, counter: u64, signature: &[u8], signed: Authentic) -> Result<bool, RelayError> {
+    fn counts(
+        &self,
+        counter: u64,
+        signature: &[u8],
+        signed: Authentic,
+    ) -> Result<bool, RelayError> {
         if !signed {
             return Err(RelayError::WrongSignature);
         }
@@ -600,7 +608,10 @@ impl Model {
         assert!(leaf.first_seq >= queue.first_seq && leaf.first_epoch >= queue.first_epoch);
         let due = |entry: &Entry, kept: u64| entry.accepted_at + kept - BUCKET_NS <= now;
         let gone = &queue.entries[queue.first_seq as usize - 1..leaf.first_seq as usize - 1];
-        assert!(gone.iter().all(|entry| due(entry, POSTS_KEPT_NS)), "a post went too early");
+        assert!(
+            gone.iter().all(|entry| due(entry, POSTS_KEPT_NS)),
+            "a post went too early"
+        );
         let gone = &queue.commits[queue.first_epoch as usize - 1..leaf.first_epoch as usize - 1];
         let early = |at: &usize| !due(&queue.entries[*at], COMMITS_KEPT_NS);
         assert!(!gone.iter().any(early), "a commit went too early");
