@@ -1,4 +1,8 @@
 //! What lies in the memories, and memories that hold something else.
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "tests count to small numbers"
+)]
 
 use super::super::nodes::PAGE_BYTES;
 use super::*;
