@@ -23,7 +23,8 @@
 //! 11         claims                         inbox ‖ claim id → key package
 //! 12         layout version                 u32
 //! ```
-//! This is layout 2; in layout 1 some ids meant something else. Numbers in keys are big-endian, values are TLS structures of `records`.
+//! This is layout 2; in layout 1 some ids meant something else. Numbers in keys are big-endian,
+//! values are TLS structures of `records`.
 
 // The macros of ic-cdk export functions by attribute, which `forbid` would refuse.
 #![deny(unsafe_code)]
