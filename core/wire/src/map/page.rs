@@ -16,9 +16,10 @@ pub const RECORD_MAX_BYTES: usize = SLOT_BYTES - RECORD_AT;
 
 /// Records of a page.
 pub(super) const SLOTS: usize = 10;
-/// Overflow pages of one page, at most. Random keys need one, very seldom two; 90 keys that share
-/// 17 bits cost 12 million hashes to find, and then only hold up those who want to be beside them.
-const OVERFLOW_MAX: usize = 8;
+/// Overflow pages of one page, at most. Random keys need one, very seldom two; 60 keys that share
+/// 17 bits cost eight million hashes to find, and then only hold up those who want to be beside
+/// them.
+const OVERFLOW_MAX: usize = 5;
 /// Keys of one page and its overflow pages.
 pub(super) const PAGE_MAX_KEYS: usize = SLOTS * (1 + OVERFLOW_MAX);
 
@@ -36,8 +37,8 @@ const LENGTHS_AT: usize = 64;
 const RECORD_AT: usize = 68;
 
 const _: () = assert!(SLOTS_AT + SLOTS * SLOT_BYTES == PAGE_BYTES);
-// A bit for each slot.
-const _: () = assert!(PAGE_MAX_KEYS <= u128::BITS as usize);
+// A bit for each slot, and two behind those of the deepest place among the first 32.
+const _: () = assert!(PAGE_MAX_KEYS <= u64::BITS as usize);
 
 /// What the map holds under a key.
 #[derive(Clone, PartialEq, Eq)]
@@ -67,9 +68,9 @@ pub(super) struct Page {
     overflow: Vec<u32>,
     keys: usize,
     /// Slots to write.
-    changed: u128,
+    changed: u64,
     /// Slots whose leaf hash is out of date.
-    stale: u128,
+    stale: u64,
     /// Quarters whose hash is, and with them the page.
     quarters: u8,
     /// Whether all bytes are to be written.
@@ -353,8 +354,9 @@ impl Page {
 
     /// In which quarter of the page's subtree a key lies.
     fn quarter(&self, slot: usize) -> usize {
-        let (key, depth) = (self.key(slot), self.place.depth);
-        2 * usize::from(bit(key, depth)) + usize::from(bit(key, depth + 1))
+        let key = self.key(slot);
+        let first_bits = u32::from_be_bytes([key[0], key[1], key[2], key[3]]);
+        (first_bits << self.place.depth >> 30) as usize
     }
 
     /// Names to each page the next.
@@ -451,5 +453,9 @@ fn overflow_offset(number: u32) -> u64 {
 }
 
 const fn slot_offset(slot: usize) -> usize {
+    if slot < SLOTS {
+        // Nearly always, and without a division.
+        return SLOTS_AT + slot * SLOT_BYTES;
+    }
     slot / SLOTS * PAGE_BYTES + SLOTS_AT + slot % SLOTS * SLOT_BYTES
 }
