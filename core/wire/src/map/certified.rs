@@ -92,7 +92,13 @@ impl<M: MapMemory> MerkleMap<M> {
     /// The record of a key.
     pub fn get(&self, key: &Key) -> Option<Record> {
         let place = self.header.shape.page_of(key);
-        self.with_page(place, |page| page.find(key).map(|slot| page.record(slot)))
+        match &self.open {
+            Some(page) if page.place() == place => page.find(key).map(|slot| page.record(slot)),
+            _ => {
+                let made = self.header.overflow_made;
+                page::look_up((place, key), &self.pages, &self.overflow, made)
+            }
+        }
     }
 
     /// As [`MerkleMap::get`], and keeps the page at hand: [`MerkleMap::insert`] or

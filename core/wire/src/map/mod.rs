@@ -58,6 +58,7 @@ mod certified;
 mod header;
 mod memory;
 mod nodes;
+mod overflow;
 mod page;
 mod shape;
 mod show;
