@@ -65,17 +65,22 @@ impl BlobManifest {
         BlobId(blake3_labelled(label::BLOB, &[&encode(self)]))
     }
 
+    /// Bytes of a chunk: all are whole but the last.
+    #[must_use]
+    pub fn chunk_bytes(&self, index: u16) -> usize {
+        if usize::from(index) + 1 < self.chunks.len() {
+            CHUNK_BYTES
+        } else {
+            // 1 to CHUNK_BYTES: a manifest of nothing does not exist.
+            usize::try_from((self.size - 1) % CHUNK_BYTES as u64 + 1).unwrap_or(CHUNK_BYTES)
+        }
+    }
+
     /// Whether these are the bytes of a chunk.
     #[must_use]
     pub fn verify_chunk(&self, index: u16, bytes: &[u8]) -> bool {
-        let whole = usize::from(index) + 1 < self.chunks.len();
-        let length = if whole {
-            CHUNK_BYTES
-        } else {
-            // 1 to CHUNK_BYTES.
-            usize::try_from((self.size - 1) % CHUNK_BYTES as u64 + 1).unwrap_or(0)
-        };
-        bytes.len() == length && self.chunks.get(usize::from(index)) == Some(&blake3(bytes))
+        bytes.len() == self.chunk_bytes(index)
+            && self.chunks.get(usize::from(index)) == Some(&blake3(bytes))
     }
 }
 
