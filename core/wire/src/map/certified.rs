@@ -124,7 +124,7 @@ impl<M: MapMemory> MerkleMap<M> {
         }
         let page = self.open_page(key);
         if let Some(slot) = page.find(key) {
-            page.set(slot, Record::new(leaf, extra));
+            page.set(slot, leaf, extra);
             self.mark();
             return Ok(());
         }
@@ -135,8 +135,7 @@ impl<M: MapMemory> MerkleMap<M> {
             return Err(MapError::Full);
         }
         if let Some(page) = &mut self.open {
-            let record = Record::new(leaf, extra);
-            page.push(key, record, &mut self.overflow, &mut self.header)?;
+            page.push((key, leaf, extra), &mut self.overflow, &mut self.header)?;
         }
         self.header.keys = keys;
         self.mark();

@@ -56,9 +56,19 @@ pub(super) struct Page {
 
 struct Change {
     slot: usize,
-    record: Record,
+    bytes: [u8; RECORD_MAX_BYTES],
     /// Whether the leaf hash is out of date.
     stale: bool,
+}
+
+impl Change {
+    const fn cleared(slot: usize) -> Self {
+        Self {
+            slot,
+            bytes: [0; RECORD_MAX_BYTES],
+            stale: false,
+        }
+    }
 }
 
 impl Page {
@@ -113,15 +123,25 @@ impl Page {
 
     /// The record of a slot, from the heap or from memory.
     pub(super) fn record<M: MapMemory>(&self, slot: usize, pages: &M, overflow: &M) -> Record {
-        if let Some(change) = self.changed.iter().find(|change| change.slot == slot) {
-            return change.record.clone();
-        }
+        self.lengths(slot)
+            .record(|bytes| self.read_record(slot, bytes, pages, overflow))
+    }
+
+    fn lengths(&self, slot: usize) -> Lengths {
         let at = in_heads(slot, LENGTHS_AT, Lengths::BYTES);
         let mut lengths = [0; Lengths::BYTES];
         lengths.copy_from_slice(&self.heads[at..at + Lengths::BYTES]);
+        Lengths::from_bytes(lengths)
+    }
+
+    fn read_record<M: MapMemory>(&self, slot: usize, into: &mut [u8], pages: &M, overflow: &M) {
+        if let Some(change) = self.changed.iter().find(|change| change.slot == slot) {
+            into.copy_from_slice(&change.bytes[..into.len()]);
+            return;
+        }
         let offset = self.offset(slot / SLOTS) + in_page(slot);
         let memory = if slot < SLOTS { pages } else { overflow };
-        Lengths::from_bytes(lengths).record(|bytes| memory.read(offset, bytes))
+        memory.read(offset, into);
     }
 
     /// All keys and their leaf hashes in order.
@@ -139,21 +159,20 @@ impl Page {
     }
 
     /// Changes the record of a slot.
-    pub(super) fn set(&mut self, slot: usize, record: Record) {
-        self.put_row(slot, LENGTHS_AT, &record.lengths().to_bytes());
+    pub(super) fn set(&mut self, slot: usize, leaf: &[u8], extra: &[u8]) {
+        self.put_row(slot, LENGTHS_AT, &Lengths::of(leaf, extra).to_bytes());
         self.quarters |= 1 << self.quarter(slot);
-        self.change(Change {
-            slot,
-            record,
-            stale: true,
-        });
+        let mut bytes = [0; RECORD_MAX_BYTES];
+        bytes[..leaf.len()].copy_from_slice(leaf);
+        bytes[leaf.len()..leaf.len() + extra.len()].copy_from_slice(extra);
+        let stale = true;
+        self.change(Change { slot, bytes, stale });
     }
 
     /// Adds a key; there is a slot for it, or there is `Full` or `Crowded`.
     pub(super) fn push<M: MapMemory>(
         &mut self,
-        key: &Key,
-        record: Record,
+        (key, leaf, extra): (&Key, &[u8], &[u8]),
         overflow: &mut M,
         header: &mut Header,
     ) -> Result<(), MapError> {
@@ -168,7 +187,7 @@ impl Page {
         }
         self.put_row(self.keys, KEYS_AT, key);
         self.keys += 1;
-        self.set(self.keys - 1, record);
+        self.set(self.keys - 1, leaf, extra);
         Ok(())
     }
 
@@ -182,24 +201,17 @@ impl Page {
     ) {
         self.quarters |= 1 << self.quarter(slot);
         let last = self.keys - 1;
-        let record = self.record(last, pages, overflow);
+        let mut bytes = [0; RECORD_MAX_BYTES];
+        self.read_record(last, &mut bytes, pages, overflow);
         let moved = self.changed.iter().find(|change| change.slot == last);
         let stale = moved.is_some_and(|change| change.stale);
-        self.change(Change {
-            slot,
-            record,
-            stale,
-        });
+        self.change(Change { slot, bytes, stale });
         for (row, width) in ROWS {
             let (from, to) = (in_heads(last, row, width), in_heads(slot, row, width));
             self.heads.copy_within(from..from + width, to);
             self.heads[from..from + width].fill(0);
         }
-        self.change(Change {
-            slot: last,
-            record: Record::default(),
-            stale: false,
-        });
+        self.change(Change::cleared(last));
         self.keys = last;
         if self.keys.is_multiple_of(SLOTS)
             && let Some(number) = self.overflow.pop()
@@ -251,18 +263,12 @@ impl Page {
                 let at = in_heads(slot, row, width);
                 child.put_row(child.keys, row, &self.heads[at..at + width]);
             }
-            child.changed.push(Change {
-                slot: child.keys,
-                record: self.record(slot, pages, overflow),
-                stale: false,
-            });
+            let mut change = Change::cleared(child.keys);
+            self.read_record(slot, &mut change.bytes, pages, overflow);
+            child.changed.push(change);
             child.keys += 1;
         }
-        let left = (child.keys..room(&child.heads)).map(|slot| Change {
-            slot,
-            record: Record::default(),
-            stale: false,
-        });
+        let left = (child.keys..room(&child.heads)).map(Change::cleared);
         child.changed.extend(left);
         child
     }
@@ -296,7 +302,7 @@ impl Page {
                 &mut *overflow
             };
             let offset = self.offset(change.slot / SLOTS) + in_page(change.slot);
-            memory.write(offset, &change.record.to_bytes());
+            memory.write(offset, &change.bytes);
         }
         self.changed.clear();
         (self.quarters, self.relinked) = (0, false);
@@ -306,13 +312,10 @@ impl Page {
     /// Brings hashes and number of keys up to date.
     fn hash(&mut self) -> Hash {
         for n in 0..self.changed.len() {
-            let Change {
-                slot,
-                record,
-                stale,
-            } = &self.changed[n];
+            let Change { slot, bytes, stale } = &self.changed[n];
             if *stale {
-                let hash = leaf_hash(self.key(*slot), &blake3(&record.leaf));
+                let leaf = self.lengths(*slot).leaf_of(bytes);
+                let hash = leaf_hash(self.key(*slot), &blake3(leaf));
                 self.put_row(*slot, LEAF_HASHES_AT, &hash);
             }
         }

@@ -3,7 +3,7 @@
 use super::page::RECORD_MAX_BYTES;
 
 /// What the map holds under a key.
-#[derive(Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Record {
     /// The value that the root stands for.
     pub leaf: Vec<u8>,
@@ -18,32 +18,6 @@ impl std::fmt::Debug for Record {
             .field("leaf_bytes", &self.leaf.len())
             .field("extra_bytes", &self.extra.len())
             .finish()
-    }
-}
-
-impl Record {
-    pub(super) fn new(leaf: &[u8], extra: &[u8]) -> Self {
-        Self {
-            leaf: leaf.to_vec(),
-            extra: extra.to_vec(),
-        }
-    }
-
-    /// As it lies in a page, with zeros behind; it is not too long.
-    pub(super) fn to_bytes(&self) -> [u8; RECORD_MAX_BYTES] {
-        let mut bytes = [0; RECORD_MAX_BYTES];
-        let (leaf, rest) = bytes.split_at_mut(self.leaf.len());
-        leaf.copy_from_slice(&self.leaf);
-        rest[..self.extra.len()].copy_from_slice(&self.extra);
-        bytes
-    }
-
-    pub(super) fn lengths(&self) -> Lengths {
-        let length = |part: &[u8]| u16::try_from(part.len()).unwrap_or(u16::MAX);
-        Lengths {
-            leaf: length(&self.leaf),
-            extra: length(&self.extra),
-        }
     }
 }
 
@@ -67,6 +41,20 @@ impl Lengths {
     pub(super) const fn to_bytes(self) -> [u8; Self::BYTES] {
         let (leaf, extra) = (self.leaf.to_le_bytes(), self.extra.to_le_bytes());
         [leaf[0], leaf[1], extra[0], extra[1]]
+    }
+
+    /// Of parts that are not too long.
+    pub(super) fn of(leaf: &[u8], extra: &[u8]) -> Self {
+        let length = |part: &[u8]| u16::try_from(part.len()).unwrap_or(u16::MAX);
+        Self {
+            leaf: length(leaf),
+            extra: length(extra),
+        }
+    }
+
+    /// The leaf at the start of a record.
+    pub(super) fn leaf_of(self, record: &[u8; RECORD_MAX_BYTES]) -> &[u8] {
+        &record[..usize::from(self.leaf).min(RECORD_MAX_BYTES)]
     }
 
     /// The record that `read` fills in; no longer than one may be, whatever a damaged page says.
