@@ -240,14 +240,10 @@ impl Network {
         &self.relay
     }
 
-    /// The link to give to people: the hash of this file, served under `url` (without a path).
+    /// The link to give to people, as [`link_to`].
     #[must_use]
     pub fn link(&self, url: &str) -> NetworkLink {
-        let at = format!("{}{NETWORK_PATH}", url.trim_end_matches('/'));
-        NetworkLink {
-            hash: self.file.hash(),
-            at,
-        }
+        link_to(&self.file, url)
     }
 
     /// The subnets' HTTP interface and the network file beside it.
@@ -278,6 +274,15 @@ impl Network {
     /// Stops the subnets, each after a checkpoint.
     pub fn shutdown(&self) {
         self.subnets().for_each(Subnet::shutdown);
+    }
+}
+
+/// The link to a network file: its hash, and that it is served under `url` (without a path).
+#[must_use]
+pub fn link_to(file: &VerifiedNetwork, url: &str) -> NetworkLink {
+    NetworkLink {
+        hash: file.hash(),
+        at: format!("{}{NETWORK_PATH}", url.trim_end_matches('/')),
     }
 }
 
