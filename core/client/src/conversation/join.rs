@@ -9,18 +9,19 @@ use paigham_wire::envelope::WelcomePointer;
 use paigham_wire::frame::{PostKind, REPEAT_WINDOW};
 use paigham_wire::hash::blake3;
 use paigham_wire::ids::{AccountId, CanisterId, QueueId};
-use paigham_wire::leaf::{Leaf, WelcomeLeaf};
+use paigham_wire::leaf::{Leaf, QueueLeaf, WelcomeLeaf};
 use paigham_wire::map::Found;
 use paigham_wire::relay::{RelayError, WelcomeReply, WelcomeRequest};
 use serde::{Deserialize, Serialize};
 
+use super::gap::{commits_from, commits_of};
 use super::history::StoredBody;
 use super::receive::{Ahead, current_leaf, entries_from, entries_of};
-use super::{Conversation, MessageRow, StoredStanding, peer_of};
+use super::{Conversation, Gap, MessageRow, StoredStanding, peer_of};
 use crate::client::Client;
 use crate::error::{ClientError, NotVerified};
 use crate::people::next_number;
-use crate::verify::{Cursor, Link, Seen, Walk};
+use crate::verify::{CommitWalk, Cursor, Link, Seen, Walk};
 use crate::view::{Notice, SyncReport, Verified};
 
 const ALL: &[u8] = b"all";
@@ -74,6 +75,15 @@ impl Joining {
         let number = next_number(set, Table::Joining, ALL)?;
         Ok(set.put_at(Table::Joining, ALL, number, self)?)
     }
+}
+
+/// Where a joiner goes on from, under a certificate.
+struct Start {
+    commit: Link,
+    /// If the commit itself and what followed have expired.
+    gap: Option<Gap>,
+    leaf: QueueLeaf,
+    certified: (u64, u64),
 }
 
 /// What a Welcome of the relay opens to, verified as far as the relay can.
@@ -193,7 +203,10 @@ impl Client {
 
     fn is_member(&self, queue: QueueId) -> Result<bool, ClientError> {
         let known = self.known(queue)?;
-        Ok(known.is_some_and(|one| one.standing != StoredStanding::Out))
+        let is_over = |one: &Conversation| {
+            matches!(one.standing, StoredStanding::Out | StoredStanding::Lapsed)
+        };
+        Ok(known.is_some_and(|one| !is_over(&one)))
     }
 
     /// Whether this very Welcome led into the conversation: its pointer came twice.
@@ -263,6 +276,7 @@ impl Client {
         // A first look without consequences: whom does it name, and where does it lead?
         let (group, base) = {
             let set = self.store.begin();
+            self.clear_lapsed(&set, pointer.queue)?;
             let provider = self.crypto.with(set.mls());
             let opened = join(&provider, &self.device, pointer, &wrapper, &welcome.tree)?;
             let base = Cursor {
@@ -274,8 +288,10 @@ impl Client {
             (opened.group, base)
         };
         self.check_members(&group).await?;
-        let (commit, leaf, certified) = self.find_commit(&group, base, pointer).await?;
+        let start = self.find_commit(&group, base, pointer).await?;
+        let (commit, certified) = (&start.commit, start.certified);
         let set = self.store.begin();
+        self.clear_lapsed(&set, pointer.queue)?;
         let provider = self.crypto.with(set.mls());
         let joined = join(&provider, &self.device, pointer, &wrapper, &welcome.tree)?;
         let policy = joined.group.policy()?;
@@ -291,7 +307,7 @@ impl Client {
             standing: StoredStanding::Open,
             group: joined.group.state().clone(),
             cursor: commit.after,
-            seen: leaf,
+            seen: Seen::from(&start.leaf),
             told: commit.after.seq.saturating_sub(1),
             created_at: commit.entry.accepted_at,
             create: None,
@@ -299,6 +315,7 @@ impl Client {
             submission: None,
             leave: None,
             joined_by: Some(pointer.welcome_id.0),
+            gap: start.gap,
         };
         one.reflect(&joined.group)?;
         let admins: Vec<_> = policy.admins.iter().map(|admin| admin.0).collect();
@@ -363,14 +380,9 @@ impl Client {
         group: &Group,
         base: Cursor,
         pointer: &WelcomePointer,
-    ) -> Result<(Link, Seen, (u64, u64)), ClientError> {
+    ) -> Result<Start, ClientError> {
         let queue = pointer.queue;
-        let seen = Seen {
-            seq: base.seq,
-            head: base.head,
-            epoch: base.epoch,
-            generation: 0,
-        };
+        let seen = seen_at(&base);
         let token = group.fetch_token(&self.crypto)?;
         let mut walk = Walk::new(queue, &base, seen);
         let mut found = None;
@@ -383,6 +395,21 @@ impl Client {
             let (mut answers, certified) = self.fetch(&pointer.canister, vec![item]).await?;
             let mut leaf = current_leaf(&certified, &queue, &seen)?;
             let mut certified = (certified.time_ns, certified.age_ms);
+            if leaf.first_seq > walk.seq().saturating_add(1) {
+                let start = self.find_expired(group, base, pointer).await?;
+                let end = start.leaf.first_seq;
+                if start.commit.entry.seq < end {
+                    return Ok(start);
+                }
+                // What lies in front of it has expired, itself it has not.
+                let before_end = Cursor {
+                    seq: end.saturating_sub(1),
+                    head: start.leaf.head_before,
+                    ..base
+                };
+                walk = Walk::new(queue, &before_end, seen);
+                continue;
+            }
             let answer = answers.pop().ok_or(NotVerified::Malformed("fetch"))?;
             let entries = entries_of(answer)?;
             let is_over = entries.is_empty();
@@ -405,10 +432,55 @@ impl Client {
                 closes = true;
             }
             if closes {
-                let link = found.ok_or(NotVerified::Epoch)?;
-                return Ok((link, Seen::from(&leaf), certified));
+                return Ok(Start {
+                    commit: found.ok_or(NotVerified::Epoch)?,
+                    gap: None,
+                    leaf,
+                    certified,
+                });
             }
         }
+    }
+
+    /// As [`Client::find_commit`], where what lies behind the base has expired: by the chain of
+    /// commits.
+    async fn find_expired(
+        &self,
+        group: &Group,
+        base: Cursor,
+        pointer: &WelcomePointer,
+    ) -> Result<Start, ClientError> {
+        let (queue, seen) = (pointer.queue, seen_at(&base));
+        let token = group.fetch_token(&self.crypto)?;
+        let item = commits_from(queue, token.clone(), base.epoch);
+        let (mut answers, certified) = self.fetch(&pointer.canister, vec![item]).await?;
+        let mut leaf = current_leaf(&certified, &queue, &seen)?;
+        let mut certified = (certified.time_ns, certified.age_ms);
+        if leaf.first_epoch > group.epoch() {
+            return Err(ClientError::Ended(
+                "what an invitation leads to has expired".into(),
+            ));
+        }
+        let mut walk = CommitWalk::new(queue, &base, base.seq);
+        let answer = answers.pop().ok_or(NotVerified::Malformed("fetch"))?;
+        let first = commits_of(answer)?.into_iter().next();
+        let mut commit = walk.entry(first.ok_or(NotVerified::Malformed("fetch"))?)?;
+        if !walk.closes(&leaf)? {
+            let mut ahead = Ahead::default();
+            (leaf, certified) = self
+                .follow_commit_digests((&pointer.canister, &token), &seen, &mut walk, &mut ahead)
+                .await?;
+        }
+        if !self.starts(group, &commit)? {
+            return Err(NotVerified::Epoch.into());
+        }
+        commit.after.seq = commit.entry.seq;
+        Ok(Start {
+            gap: Some(Gap::behind(commit.entry.seq)),
+            commit,
+            leaf,
+            certified,
+        })
     }
 
     fn starts(&self, group: &Group, link: &Link) -> Result<bool, ClientError> {
@@ -419,5 +491,16 @@ impl Client {
             Some(registered) => Ok(group.is_current_commit(&self.crypto, &registered)?),
             None => Ok(false),
         }
+    }
+}
+
+/// A joiner has seen of the queue what its Welcome names.
+const fn seen_at(base: &Cursor) -> Seen {
+    Seen {
+        seq: base.seq,
+        head: base.head,
+        epoch: base.epoch,
+        generation: 0,
+        first_seq: 0,
     }
 }

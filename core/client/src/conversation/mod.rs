@@ -8,12 +8,15 @@
 //! | `invite` | devices that come in: key packages and pointers |
 //! | `send` | texts: store, seal, deliver |
 //! | `leave` | going |
-//! | `receive` | entries, from the cursor to the certified head |
+//! | `receive` | entries, fetched and verified from the cursor to the certified head |
+//! | `gap` | across entries that expired: the commits, and what is left |
+//! | `take` | verified entries, one by one |
 //! | `join` | Welcomes |
 //! | `history` | what is shown |
 
 mod change;
 mod commit;
+mod gap;
 mod history;
 mod invite;
 mod join;
@@ -21,6 +24,7 @@ mod leave;
 mod receive;
 mod send;
 mod start;
+mod take;
 
 use std::time::Duration;
 
@@ -28,16 +32,18 @@ use paigham_group::{Group, GroupState};
 use paigham_store::{Table, WriteSet};
 use paigham_wire::envelope::GroupForm;
 use paigham_wire::ids::{AccountId, CanisterId, QueueId};
+use paigham_wire::leaf::QueueLeaf;
 use serde::{Deserialize, Serialize};
 
 use crate::client::Client;
 use crate::error::{ClientError, NotVerified};
 use crate::people::next_number;
-use crate::verify::{Cursor, Seen};
+use crate::verify::{Cursor, Link, Seen};
 use crate::view::{ConversationView, Notice, Standing, SyncReport};
 
 pub(crate) use change::Intent;
 pub(crate) use commit::Submission;
+pub(crate) use gap::Gap;
 pub(crate) use history::MessageRow;
 pub(crate) use join::Joining;
 pub(crate) use send::SealedPost;
@@ -58,6 +64,8 @@ pub(crate) enum StoredStanding {
     Leaving,
     Out,
     Stopped(String),
+    /// Away for longer than commits are kept.
+    Lapsed,
 }
 
 /// A conversation as the home keeps it. Everything of it changes in one write-set with the entry
@@ -98,6 +106,10 @@ pub(crate) struct Conversation {
     pub leave: Option<SealedPost>,
     /// The Welcome that this device joined by; `None` where it made the conversation.
     pub joined_by: Option<[u8; 32]>,
+    /// Entries behind the cursor that expired, while they are being crossed or if the conversation
+    /// ended in them.
+    #[serde(default)]
+    pub gap: Option<Gap>,
 }
 
 impl Conversation {
@@ -143,8 +155,31 @@ impl Conversation {
     fn has_ended(&self) -> bool {
         matches!(
             self.standing,
-            StoredStanding::Out | StoredStanding::Stopped(_)
+            StoredStanding::Out | StoredStanding::Stopped(_) | StoredStanding::Lapsed
         )
+    }
+
+    /// Whether entries behind the cursor have expired.
+    const fn has_lost(&self, leaf: &QueueLeaf) -> bool {
+        leaf.first_seq > self.cursor.seq.saturating_add(1)
+    }
+
+    /// A link is taken: where the queue stands now.
+    const fn take_place(&mut self, link: &Link) {
+        self.cursor = link.after;
+        if let Some(gap) = &mut self.gap {
+            gap.take(link.entry.seq);
+        }
+    }
+
+    /// The newest entry that may have a line. In a gap nothing is told before its own line is there.
+    fn newest_line(&self) -> u32 {
+        match (&self.gap, &self.standing) {
+            (Some(gap), _) if self.has_ended() => gap.reached,
+            // A conversation that stopped says so under the entry that it did not take.
+            (None, StoredStanding::Stopped(_)) => self.cursor.seq.saturating_add(1),
+            _ => self.cursor.seq,
+        }
     }
 
     /// Whether entries can be read: a conversation that has its queue and has not ended.
@@ -174,6 +209,7 @@ impl Conversation {
             StoredStanding::Leaving => Err(ClientError::Ended("you asked to leave it".into())),
             StoredStanding::Out => Err(ClientError::Ended("you are no longer in it".into())),
             StoredStanding::Stopped(why) => Err(ClientError::Ended(why.clone())),
+            StoredStanding::Lapsed => Err(ClientError::Away),
         }
     }
 }
@@ -229,6 +265,7 @@ impl Client {
                 StoredStanding::Leaving => Standing::Leaving,
                 StoredStanding::Out => Standing::Out,
                 StoredStanding::Stopped(why) => Standing::Stopped(why.clone()),
+                StoredStanding::Lapsed => Standing::Lapsed,
             },
             epoch: one.cursor.epoch,
             seq: one.cursor.seq,
