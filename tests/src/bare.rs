@@ -72,7 +72,9 @@ impl BareAgent {
         }
     }
 
-    fn now(&self) -> Duration {
+    /// The time that the subnet goes by, since 1970.
+    #[must_use]
+    pub fn now(&self) -> Duration {
         let clock: &dyn paigham_subnet::Clock = match &self.clock {
             Some(clock) => clock,
             None => &paigham_subnet::SystemClock,

@@ -15,8 +15,7 @@ use crate::records::QueueRecord;
 use crate::relay::Relay;
 
 impl<M: Memory> Relay<M> {
-    /// Takes posts one by one. Their queues are stored at the end: whatever stops the call before
-    /// undoes all of it.
+    /// Takes posts one by one.
     pub(crate) fn append_batch(
         &mut self,
         posts: &[u8],
@@ -78,7 +77,7 @@ impl<M: Memory> Relay<M> {
     ) -> Result<&'a mut OpenQueue, PostRefusal> {
         if slot.as_ref().is_none_or(|open| open.queue != *queue) {
             self.close(slot.take());
-            let record = self.queue(queue).ok_or(PostRefusal::NoSuchQueue)?;
+            let record = self.load_queue(queue).ok_or(PostRefusal::NoSuchQueue)?;
             *slot = Some(OpenQueue {
                 queue: *queue,
                 recent: Recent::behind(record.leaf.seq),

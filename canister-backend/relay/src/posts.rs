@@ -52,7 +52,7 @@ impl<M: Memory> Relay<M> {
                 newest_commit: 0,
                 quota: [0; QUOTA_BYTES],
             };
-            self.put_queue(&queue, &record);
+            self.add_queue(&queue, &record)?;
         }
         Ok(QueueCreated { queue })
     }
@@ -142,7 +142,12 @@ impl<M: Memory> Relay<M> {
         check_generation(&record, &request)?;
         self.check_token(&record, &header.queue, &request)?;
         self.check_locators(&bundle.locators)?;
-        self.store_commit(&mut record, &post, hash, &request, now)
+        self.store_bundle(&header.queue, started, bundle)?;
+        let accepted = self.store_commit(&mut record, &post, hash, &request, now);
+        if accepted.is_err() {
+            self.drop_bundle(&header.queue, started);
+        }
+        accepted
     }
 
     fn store_commit(
@@ -210,7 +215,6 @@ impl<M: Memory> Relay<M> {
         leaf.generation = keys.generation;
         record.control_key = keys.control_key;
         record.keys = Some(keys.clone());
-        self.store_bundle(&queue, epoch, &request.bundle);
         self.put_queue(&queue, record);
         Ok(CommitAccepted { epoch, position })
     }

@@ -149,28 +149,64 @@ pub(crate) struct JoinersRecord {
     pub locators: Vec<WelcomeLocator>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+/// Bytes of an inbox's record behind its leaf.
+pub(crate) const INBOX_EXTRA_BYTES: usize = 104;
+
+/// An inbox: its leaf, and what is not certified.
+///
+/// ```text
+/// offset  bytes  behind the leaf
+/// 0       32     inbox key
+/// 32      4      number of the oldest one-time key package, little-endian
+/// 36      4      number of the next to come, little-endian
+/// 40      64     signature of the newest drain or refill, so that its repeat is harmless
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct InboxRecord {
     pub leaf: InboxLeaf,
     pub inbox_key: Hash,
-    pub xwing_key: VLBytes,
-    pub last_resort: VLBytes,
-    /// Number of the oldest one-time key package, and of the next to come.
     pub first_package: u32,
     pub next_package: u32,
-    /// Claim ids remembered, oldest first.
-    pub claims: Vec<Hash>,
-    /// Signature of the newest drain or refill, so that its repeat is harmless.
     pub last_signature: SignatureBytes,
 }
 
 impl InboxRecord {
+    /// What is not certified.
+    pub(crate) fn extra(&self) -> [u8; INBOX_EXTRA_BYTES] {
+        let mut extra = [0; INBOX_EXTRA_BYTES];
+        extra[..32].copy_from_slice(&self.inbox_key);
+        extra[32..36].copy_from_slice(&self.first_package.to_le_bytes());
+        extra[36..40].copy_from_slice(&self.next_package.to_le_bytes());
+        extra[40..].copy_from_slice(&self.last_signature);
+        extra
+    }
+
+    /// Puts a record together again.
+    pub(crate) fn new(leaf: InboxLeaf, extra: &[u8; INBOX_EXTRA_BYTES]) -> Self {
+        Self {
+            leaf,
+            inbox_key: part(extra, 0),
+            first_package: u32::from_le_bytes(part(extra, 32)),
+            next_package: u32::from_le_bytes(part(extra, 36)),
+            last_signature: part(extra, 40),
+        }
+    }
+
     pub(crate) const fn state(&self) -> InboxState {
         InboxState {
             one_time_left: self.leaf.one_time_left,
             first_seq: self.leaf.first_seq,
         }
     }
+}
+
+/// What strangers need of an inbox; too long for its record, and seldom changed.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub(crate) struct PoolRecord {
+    pub xwing_key: VLBytes,
+    pub last_resort: VLBytes,
+    /// Claim ids remembered, oldest first.
+    pub claims: Vec<Hash>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]

@@ -1,7 +1,7 @@
 //! Welcomes: stored with their commit, read and acknowledged by who knows the welcome id.
 
 use ic_stable_structures::Memory;
-use paigham_wire::codec::{decode, encode};
+use paigham_wire::codec::decode;
 use paigham_wire::ids::{QueueId, WelcomeLocator};
 use paigham_wire::leaf::{Leaf, WelcomeLeaf};
 use paigham_wire::relay::{CommitBundle, RelayError, WelcomeReply, WelcomeRequest};
@@ -15,37 +15,51 @@ impl<M: Memory> Relay<M> {
     /// locator.
     pub(crate) fn check_locators(&self, locators: &[WelcomeLocator]) -> Result<(), RelayError> {
         let ascending = locators.windows(2).all(|pair| pair[0] < pair[1]);
-        let free = locators.iter().all(|locator| {
-            !self.welcomes.contains_key(&locator.0)
-                && self.queue(&QueueId(locator.0)).is_none()
-                && !self.inboxes.contains_key(&locator.0)
-        });
-        if ascending && free {
+        let free = || {
+            locators
+                .iter()
+                .all(|locator| self.map.get(&locator.0).is_none())
+        };
+        if ascending && free() {
             Ok(())
         } else {
             Err(RelayError::Exists)
         }
     }
 
-    pub(crate) fn store_bundle(&mut self, queue: &QueueId, epoch: u32, bundle: &CommitBundle) {
+    /// Keeps a bundle for its joiners, or changes nothing.
+    ///
+    /// # Errors
+    /// [`RelayError::Full`] if there is no room where a locator would lie.
+    pub(crate) fn store_bundle(
+        &mut self,
+        queue: &QueueId,
+        epoch: u32,
+        bundle: &CommitBundle,
+    ) -> Result<(), RelayError> {
         if bundle.locators.is_empty() {
-            return;
+            return Ok(());
         }
         let key = numbered(&queue.0, epoch);
         let record = BundleRecord {
             wrapper: bundle.wrapper.clone(),
             tree: bundle.tree.clone(),
         };
-        let leaf = encode(&Leaf::Welcome(leaf_of(&record)));
+        let leaf = Leaf::Welcome(leaf_of(&record));
+        for (count, locator) in bundle.locators.iter().enumerate() {
+            if let Err(error) = self.add(&locator.0, &leaf, &key) {
+                for stored in &bundle.locators[..count] {
+                    self.map.remove(&stored.0);
+                }
+                return Err(error);
+            }
+        }
         put(&mut self.bundles, key, &record);
         let joiners = JoinersRecord {
             locators: bundle.locators.clone(),
         };
         put(&mut self.joiners, key, &joiners);
-        for locator in &bundle.locators {
-            self.welcomes.insert(locator.0, key.to_vec());
-            self.certify(&locator.0, &leaf);
-        }
+        Ok(())
     }
 
     /// Forgets what waits for the joiners of a commit.
@@ -53,20 +67,17 @@ impl<M: Memory> Relay<M> {
         let key = numbered(&queue.0, epoch);
         let joiners: Option<JoinersRecord> = get(&self.joiners, &key);
         for locator in joiners.into_iter().flat_map(|joiners| joiners.locators) {
-            self.welcomes.remove(&locator.0);
             self.map.remove(&locator.0);
         }
         self.joiners.remove(&key);
         self.bundles.remove(&key);
     }
 
-    pub(crate) fn welcome_leaf(&self, locator: &[u8; 32]) -> Option<WelcomeLeaf> {
-        Some(leaf_of(&self.bundle(locator)?.1))
-    }
-
-    fn bundle(&self, locator: &[u8; 32]) -> Option<([u8; 36], BundleRecord)> {
-        let key = self.welcomes.get(locator)?.try_into().ok()?;
-        Some((key, get(&self.bundles, &key)?))
+    /// Where the bundle that waits under a locator lies: queue ‖ epoch started.
+    fn bundle_key(&self, locator: &[u8; 32]) -> Option<[u8; 36]> {
+        let record = self.map.get(locator)?;
+        let welcome = matches!(decode(&record.leaf), Ok(Leaf::Welcome(_)));
+        welcome.then(|| record.extra.try_into().ok())?
     }
 
     /// Shows a Welcome, or proves that there is none.
@@ -77,8 +88,11 @@ impl<M: Memory> Relay<M> {
     ) -> Result<WelcomeReply, RelayError> {
         let request: WelcomeRequest = decode(request).map_err(|_| RelayError::Malformed)?;
         let locator = request.welcome_id.locator().0;
-        let (wrapper, tree) = match self.bundle(&locator) {
-            Some((_, bundle)) => (bundle.wrapper, bundle.tree),
+        let bundle: Option<BundleRecord> = self
+            .bundle_key(&locator)
+            .and_then(|key| get(&self.bundles, &key));
+        let (wrapper, tree) = match bundle {
+            Some(bundle) => (bundle.wrapper, bundle.tree),
             None => (Vec::new().into(), Vec::new().into()),
         };
         let witness = self.witness(&[locator]).into();
@@ -94,8 +108,7 @@ impl<M: Memory> Relay<M> {
     pub(crate) fn ack_welcome(&mut self, request: &[u8]) -> Result<(), RelayError> {
         let request: WelcomeRequest = decode(request).map_err(|_| RelayError::Malformed)?;
         let locator = request.welcome_id.locator();
-        let key = self.welcomes.remove(&locator.0);
-        if let Some(key) = key.and_then(|key| <[u8; 36]>::try_from(key).ok()) {
+        if let Some(key) = self.bundle_key(&locator.0) {
             self.map.remove(&locator.0);
             let waiting: Option<JoinersRecord> = get(&self.joiners, &key);
             let mut waiting = waiting.map_or_else(Vec::new, |joiners| joiners.locators);

@@ -699,7 +699,7 @@ pub enum RelayError {
     #[error("credential refused")]
     #[tls_codec(discriminant = 8)]
     Credential,
-    /// Inbox or pool are full.
+    /// Inbox or pool are full, or a new id has no room: another one would lie elsewhere.
     #[error("full")]
     #[tls_codec(discriminant = 9)]
     Full,
