@@ -375,3 +375,65 @@ pub(super) fn commits_of(answer: FetchedItem) -> Result<Vec<Entry>, ClientError>
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Which of the entries behind a cursor are lost: compared with counting them one by one.
+    #[test]
+    fn what_is_lost_is_counted() {
+        let cursor = Cursor {
+            seq: 10,
+            head: [0; 32],
+            commit_head: [0; 32],
+            epoch: 3,
+        };
+        for end in 11..=17_u32 {
+            for commits in 0..1_u32 << (end - 11) {
+                let is_commit = |seq: &u32| commits >> (seq - 11) & 1 == 1;
+                let mut gap = Gap::behind(cursor.seq);
+                (11..end).filter(is_commit).for_each(|seq| gap.take(seq));
+                let lost: Vec<_> = (11..end).filter(|seq| !is_commit(seq)).collect();
+                assert_eq!(gap.lost(&cursor, end) as usize, lost.len());
+                let first = lost.first().copied().unwrap_or(end);
+                assert_eq!(gap.first_lost, first, "{end} {commits:b}");
+            }
+        }
+    }
+
+    /// Nothing overflows at the ends of the number range.
+    #[test]
+    fn the_last_number_is_counted() {
+        let mut gap = Gap::behind(u32::MAX);
+        gap.take(u32::MAX);
+        let cursor = Cursor {
+            seq: u32::MAX,
+            head: [0; 32],
+            commit_head: [0; 32],
+            epoch: u32::MAX,
+        };
+        assert_eq!(gap.lost(&cursor, u32::MAX), 0);
+        assert_eq!(gap.lost(&cursor, 0), 0);
+    }
+
+    /// An answer of another kind is none.
+    #[test]
+    fn commits_are_commits() {
+        for other in [
+            FetchedItem::Entries(Vec::new()),
+            FetchedItem::Digests(Vec::new()),
+            FetchedItem::CommitDigests(Vec::new()),
+            FetchedItem::Refused(FetchRefusal::NoSuchQueue),
+        ] {
+            assert!(commits_of(other).is_err());
+        }
+        for none in [
+            FetchedItem::Commits(Vec::new()),
+            FetchedItem::Refused(FetchRefusal::UnknownToken),
+            FetchedItem::Refused(FetchRefusal::GenerationOver),
+        ] {
+            assert!(commits_of(none).unwrap().is_empty());
+        }
+    }
+}

@@ -375,3 +375,110 @@ fn newest_with<'a>(
         .max_by_key(|one| (one.created_at, one.queue))
         .map(Conversation::queue)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_cbor::Value;
+
+    use super::*;
+
+    fn open_conversation() -> Conversation {
+        let cursor = Cursor {
+            seq: 5,
+            head: [1; 32],
+            commit_head: [2; 32],
+            epoch: 3,
+        };
+        Conversation {
+            number: 1,
+            queue: [3; 32],
+            shard: vec![4; 10],
+            peer: None,
+            name: "چائے".into(),
+            members: vec![[5; 16]],
+            admins: vec![[5; 16]],
+            authenticator: [6; 32],
+            standing: StoredStanding::Open,
+            group: GroupState {
+                queue: [3; 32],
+                generation: 1,
+                read_token: [7; 32],
+                first_control_seed: None,
+                pending: None,
+                leaving: Vec::new(),
+                commits: Vec::new(),
+            },
+            cursor,
+            seen: Seen {
+                seq: 5,
+                head: [1; 32],
+                epoch: 3,
+                generation: 1,
+                first_seq: 2,
+            },
+            told: 5,
+            created_at: 9,
+            create: None,
+            intents: Vec::new(),
+            submission: None,
+            leave: None,
+            joined_by: None,
+            gap: Some(Gap::behind(5)),
+        }
+    }
+
+    fn fields(value: &mut Value) -> &mut BTreeMap<Value, Value> {
+        match value {
+            Value::Map(fields) => fields,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A home that was written before gaps were known opens: what is new has its stated default.
+    #[test]
+    fn an_older_record_is_read() {
+        let now = open_conversation();
+        let mut older = serde_cbor::value::to_value(&now).unwrap();
+        let name = |name: &str| Value::Text(name.into());
+        assert!(fields(&mut older).remove(&name("gap")).is_some());
+        let seen = fields(&mut older).get_mut(&name("seen")).unwrap();
+        assert!(fields(seen).remove(&name("first_seq")).is_some());
+        let read: Conversation = serde_cbor::value::from_value(older).unwrap();
+        assert_eq!(read.gap, None);
+        assert_eq!(
+            read.seen,
+            Seen {
+                first_seq: 0,
+                ..now.seen
+            }
+        );
+        assert_eq!((read.cursor, read.told), (now.cursor, now.told));
+    }
+
+    /// Lines are told once all in front of them are there: in a gap none, where it ended in one all
+    /// up to its end.
+    #[test]
+    fn lines_are_told_in_order() {
+        let mut one = open_conversation();
+        one.gap = Some(Gap {
+            reached: 9,
+            first_lost: 6,
+            commits: 1,
+        });
+        assert_eq!(one.newest_line(), 5, "the line of the gap is to come");
+        for ended in [
+            StoredStanding::Out,
+            StoredStanding::Lapsed,
+            StoredStanding::Stopped("why".into()),
+        ] {
+            one.standing = ended;
+            assert_eq!(one.newest_line(), 9);
+        }
+        one.gap = None;
+        assert_eq!(one.newest_line(), 6, "it stopped at the next");
+        one.standing = StoredStanding::Out;
+        assert_eq!(one.newest_line(), 5);
+    }
+}

@@ -340,3 +340,22 @@ pub(super) fn entries_of(answer: FetchedItem) -> Result<Vec<Entry>, ClientError>
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Only the heads that the digests led through, at their own places.
+    #[test]
+    fn only_known_heads_are_confirmed() {
+        let mut ahead = Ahead::from(7, [7; 32]);
+        ahead.push([8; 32]);
+        for at in 0..12_u8 {
+            for head in 0..12_u8 {
+                let known = at == head && (7..=8).contains(&at);
+                assert_eq!(ahead.confirms(at.into(), &[head; 32]), known, "{at} {head}");
+            }
+        }
+        assert!(!Ahead::default().confirms(0, &[0; 32]));
+    }
+}

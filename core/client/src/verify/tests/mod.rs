@@ -5,6 +5,8 @@ use paigham_wire::frame::HEADER_BYTES;
 
 use super::*;
 
+mod commits;
+
 const QUEUE: QueueId = QueueId([7; 32]);
 
 fn header(kind: PostKind, epoch: u32) -> [u8; HEADER_BYTES] {
@@ -159,6 +161,18 @@ fn older_and_forked_state_is_refused() {
         ..leaf
     };
     assert_eq!(check_not_older(&now, &forked), Err(NotVerified::Fork(4)));
+    // What has expired does not come back: such a leaf is of before.
+    let unexpired = QueueLeaf {
+        first_seq: 0,
+        ..leaf
+    };
+    assert!(matches!(
+        check_not_older(&now, &unexpired),
+        Err(NotVerified::Older {
+            what: "first retained entry",
+            ..
+        })
+    ));
     // A longer history that does not lead through the head that was seen.
     let other = Seen {
         seq: 3,
