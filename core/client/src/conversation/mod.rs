@@ -12,6 +12,7 @@
 //! | `gap` | across entries that expired: the commits, and what is left |
 //! | `take` | verified entries, one by one |
 //! | `join` | Welcomes |
+//! | `joined_at` | the commit of a Welcome, on the chain |
 //! | `history` | what is shown |
 
 mod change;
@@ -20,6 +21,7 @@ mod gap;
 mod history;
 mod invite;
 mod join;
+mod joined_at;
 mod leave;
 mod receive;
 mod send;
