@@ -38,16 +38,16 @@ fn shows(relay: &Relay<VectorMemory>, locator: &WelcomeLocator) -> bool {
 fn a_commit_whose_locators_have_no_room_leaves_nothing() {
     let mut relay = relay();
     let mut group = Group::create(&mut relay);
-    let first = group.commit(b"add", keys(1, 1), bundle(crowd(0..80)));
+    let first = group.commit(b"add", keys(1, 1), bundle(crowd(0..50)));
     relay.submit_commit(&encode(&first), NOW).unwrap();
     (group.epoch, group.seq, group.control) = (1, 1, control(1));
     let before = (relay.seal(), relay.queue(&group.queue));
 
-    let second = encode(&group.commit(b"add", keys(2, 1), bundle(crowd(80..120))));
+    let second = encode(&group.commit(b"add", keys(2, 1), bundle(crowd(50..80))));
     assert_eq!(relay.submit_commit(&second, NOW), Err(RelayError::Full));
     assert_eq!((relay.seal(), relay.queue(&group.queue)), before);
-    assert!(crowd(80..120).iter().all(|locator| !shows(&relay, locator)));
-    assert!(crowd(0..80).iter().all(|locator| shows(&relay, locator)));
+    assert!(crowd(50..80).iter().all(|locator| !shows(&relay, locator)));
+    assert!(crowd(0..50).iter().all(|locator| shows(&relay, locator)));
 
     let elsewhere = vec![WelcomeId([1; 32]).locator()];
     let third = group.commit(b"add", keys(2, 1), bundle(elsewhere.clone()));

@@ -50,7 +50,7 @@
 //! ```
 //! Numbers are little-endian. Nothing is rebuilt when the memories are opened again.
 //!
-//! Keys are hashes, but strangers can grind them. A page takes 90 keys with its overflow pages;
+//! Keys are hashes, but strangers can grind them. A page takes 60 keys with its overflow pages;
 //! a new key that would be one more is refused ([`MapError::Crowded`]), while those that are there
 //! can always be changed. Pages are never merged.
 
@@ -58,6 +58,7 @@ mod certified;
 mod header;
 mod memory;
 mod nodes;
+mod overflow;
 mod page;
 mod shape;
 mod show;

@@ -11,6 +11,7 @@ use super::*;
 struct Counting {
     bytes: Vec<u8>,
     reads: Cell<u64>,
+    bytes_read: Cell<u64>,
     writes: u64,
     dirty: BTreeSet<u64>,
 }
@@ -24,6 +25,8 @@ impl MapMemory for Counting {
     }
     fn read(&self, offset: u64, into: &mut [u8]) {
         self.reads.set(self.reads.get() + 1);
+        self.bytes_read
+            .set(self.bytes_read.get() + into.len() as u64);
         self.bytes.read(offset, into);
     }
     fn write(&mut self, offset: u64, bytes: &[u8]) {
@@ -38,6 +41,7 @@ impl MapMemory for Counting {
 impl Counting {
     fn start(&mut self) {
         self.reads.set(0);
+        self.bytes_read.set(0);
         self.writes = 0;
         self.dirty.clear();
     }
@@ -157,4 +161,21 @@ fn a_page_in_use_is_not_read_again() {
     let [pages, ..] = memories(&mut map);
     // Header and slot.
     assert_eq!(pages.writes, 2);
+}
+
+/// A query that looks one record up reads keys and one record, not whole pages.
+#[test]
+fn looking_a_record_up_reads_little() {
+    let mut map = map_of(20_000);
+    start(&mut map);
+    for number in 0..1_000 {
+        assert!(map.get(&random_key(number)).is_some());
+    }
+    for number in 20_000..21_000 {
+        assert_eq!(map.get(&random_key(number)), None);
+    }
+    let [pages, nodes, overflow] = memories(&mut map);
+    let bytes = (pages.bytes_read.get() + overflow.bytes_read.get()) / 2_000;
+    assert!(bytes < 600, "{bytes} bytes");
+    assert_eq!(nodes.reads.get(), 0);
 }

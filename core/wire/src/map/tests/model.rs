@@ -87,6 +87,7 @@ proptest! {
         prop_assert_eq!(map.root(), root_of(&pairs));
         prop_assert_eq!(map.len() as usize, model.len());
         for (key, record) in &model {
+            prop_assert_eq!(map.get(key), Some(record.clone()));
             prop_assert_eq!(map.load(key), Some(record.clone()));
         }
     }
