@@ -45,7 +45,13 @@ impl World {
 
     /// A network in memory, under a clock that [`World::pass`] moves.
     pub async fn with_manual_clock() -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        Self::long_ago(Duration::ZERO).await
+    }
+
+    /// As [`World::with_manual_clock`], beginning so long ago. A long story must end before this
+    /// machine's present: OpenMLS takes no key package that is made after it.
+    pub async fn long_ago(ago: Duration) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() - ago;
         let clock = ManualClock::at(u64::try_from(now.as_nanos()).unwrap());
         Self::made(Ground::Memory(FaultJournal::default()), Some(clock)).await
     }
