@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
 use paigham_network::Network;
-use paigham_subnet::testkit::FaultJournal;
-use paigham_subnet::{Clock, InProcess, ManualClock, Subnet, SystemClock};
+use paigham_subnet::testkit::{FaultJournal, Traps};
+use paigham_subnet::{Clock, Config, InProcess, ManualClock, Subnet, SystemClock};
 use paigham_wire::network::{NetworkFile, VerifiedNetwork};
 use tempfile::TempDir;
 
@@ -28,6 +28,9 @@ pub struct World {
     clock: Option<ManualClock>,
     node: MaliciousNode,
     address: SocketAddr,
+    config: Config,
+    /// A replica that stays behind, under a clock that stands.
+    behind: Option<Subnet>,
 }
 
 /// What outlives a death of the network.
@@ -45,8 +48,7 @@ impl World {
 
     /// A network in memory, under a clock that [`World::pass`] moves.
     pub async fn with_manual_clock() -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let clock = ManualClock::at(u64::try_from(now.as_nanos()).unwrap());
+        let clock = ManualClock::starting_now();
         Self::made(Ground::Memory(FaultJournal::default()), Some(clock)).await
     }
 
@@ -65,6 +67,8 @@ impl World {
             clock,
             node,
             address,
+            config: Config::default(),
+            behind: None,
         };
         world.start().await;
         world
@@ -93,7 +97,8 @@ impl World {
                     Some(clock) => Arc::new(clock.clone()),
                     None => Arc::new(SystemClock),
                 };
-                let subnet = Subnet::open_with(Box::new(journal.clone()), clock, SEED)?;
+                let subnet =
+                    Subnet::open_with_as(Box::new(journal.clone()), clock, SEED, &self.config)?;
                 let urls = vec![self.url()];
                 if self.file.is_empty() {
                     Network::on(subnet, urls, SEED).await?
@@ -107,6 +112,28 @@ impl World {
         self.node.connect(network.subnet(), network.router());
         self.network = Some(network);
         Ok(())
+    }
+
+    /// From its next start, some messages trap at a system call that the seed chooses.
+    pub fn traps(&mut self, traps: Traps) {
+        self.config = self.config.clone().traps(traps);
+    }
+
+    /// From now on there is a replica that has fallen behind: it knows what is on the disk now, its
+    /// time stands, and its answers are genuine.
+    ///
+    /// # Panics
+    /// In a folder.
+    pub fn falls_behind(&mut self) {
+        let snapshot = Box::new(self.journal().snapshot());
+        let now = match &self.clock {
+            Some(clock) => clock.now_ns(),
+            None => SystemClock.now_ns(),
+        };
+        let clock = Arc::new(ManualClock::at(now));
+        let behind = Subnet::open_with_as(snapshot, clock, SEED, &self.config).unwrap();
+        self.node.has_behind(Some(behind.router()));
+        self.behind = Some(behind);
     }
 
     /// Stops the network in good order.
