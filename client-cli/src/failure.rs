@@ -174,6 +174,7 @@ mod tests {
     #[test]
     fn each_kind_has_its_exit_code() {
         assert_eq!(of(ClientError::NoSuchName("x".into())), (3, "user"));
+        assert_eq!(of(ClientError::Away), (3, "user"));
         assert_eq!(of(ClientError::Unreachable("x".into())), (4, "network"));
         assert_eq!(of(ClientError::Unfinished("x")), (4, "network"));
         assert_eq!(of(NotVerified::WitnessRoot.into()), (5, "not_verified"));

@@ -21,11 +21,10 @@ use paigham_wire::relay::{
 };
 
 const DAY_NS: u64 = 24 * 3_600 * 1_000_000_000;
-/// How long the relay keeps posts at most, and how much less it may be: they go in buckets of six
-/// hours.
-const POSTS_KEPT_NS: u64 = 30 * DAY_NS;
-const COMMITS_KEPT_NS: u64 = 90 * DAY_NS;
-const BUCKET_NS: u64 = DAY_NS / 4;
+/// How long the relay keeps posts and commits at most, and how much less it may be: they go in
+/// buckets.
+const POSTS_KEPT_NS: (u64, u64) = (30 * DAY_NS, DAY_NS / 4);
+const COMMITS_KEPT_NS: (u64, u64) = (90 * DAY_NS, DAY_NS);
 
 /// Whether the credential of a request holds.
 pub type Authentic = bool;
@@ -112,7 +111,10 @@ impl Queue {
             commit_head: self.commit_head(self.epoch()),
             first_epoch: self.first_epoch,
             commit_head_before: self.commit_head(self.first_epoch - 1),
-            keys_hash: self.keys.as_ref().map_or(EPOCH_ZERO_KEYS_HASH, EpochKeys::hash),
+            keys_hash: self
+                .keys
+                .as_ref()
+                .map_or(EPOCH_ZERO_KEYS_HASH, EpochKeys::hash),
             generation: self.keys.as_ref().map_or(0, |keys| keys.generation),
         }
     }
@@ -235,7 +237,12 @@ impl Inbox {
     }
 
     /// Ok(true) for a new operation, Ok(false) for the repeat of the newest.
-    fn counts(&self, counter: u64, signature: &[u8], signed: Authentic) -> Result<bool, RelayError> {
+    fn counts(
+        &self,
+        counter: u64,
+        signature: &[u8],
+        signed: Authentic,
+    ) -> Result<bool, RelayError> {
         if !signed {
             return Err(RelayError::WrongSignature);
         }
@@ -598,9 +605,13 @@ impl Model {
     pub fn expire(&mut self, leaf: &QueueLeaf, id: &QueueId, now: u64) {
         let queue = self.queues.get_mut(id).unwrap();
         assert!(leaf.first_seq >= queue.first_seq && leaf.first_epoch >= queue.first_epoch);
-        let due = |entry: &Entry, kept: u64| entry.accepted_at + kept - BUCKET_NS <= now;
+        let due =
+            |entry: &Entry, (kept, bucket): (u64, u64)| entry.accepted_at + kept - bucket <= now;
         let gone = &queue.entries[queue.first_seq as usize - 1..leaf.first_seq as usize - 1];
-        assert!(gone.iter().all(|entry| due(entry, POSTS_KEPT_NS)), "a post went too early");
+        assert!(
+            gone.iter().all(|entry| due(entry, POSTS_KEPT_NS)),
+            "a post went too early"
+        );
         let gone = &queue.commits[queue.first_epoch as usize - 1..leaf.first_epoch as usize - 1];
         let early = |at: &usize| !due(&queue.entries[*at], COMMITS_KEPT_NS);
         assert!(!gone.iter().any(early), "a commit went too early");
@@ -622,8 +633,8 @@ impl Model {
             let post = queue.entries.get(queue.first_seq as usize - 1);
             let commit = queue.commits.get(queue.first_epoch as usize - 1);
             let commit = commit.map(|at| &queue.entries[*at]);
-            let over = |entry: Option<&Entry>, kept: u64| {
-                entry.is_some_and(|entry| entry.accepted_at + kept + BUCKET_NS < now)
+            let over = |entry: Option<&Entry>, (kept, bucket): (u64, u64)| {
+                entry.is_some_and(|entry| entry.accepted_at + kept + bucket < now)
             };
             over(post, POSTS_KEPT_NS) || over(commit, COMMITS_KEPT_NS)
         })

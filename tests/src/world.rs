@@ -48,7 +48,14 @@ impl World {
 
     /// A network in memory, under a clock that [`World::pass`] moves.
     pub async fn with_manual_clock() -> Self {
-        let clock = ManualClock::starting_now();
+        Self::long_ago(Duration::ZERO).await
+    }
+
+    /// As [`World::with_manual_clock`], beginning so long ago. A long story must end before this
+    /// machine's present: OpenMLS takes no key package that is made after it.
+    pub async fn long_ago(ago: Duration) -> Self {
+        let ago = u64::try_from(ago.as_nanos()).unwrap();
+        let clock = ManualClock::at(SystemClock.now_ns() - ago);
         Self::made(Ground::Memory(FaultJournal::default()), Some(clock)).await
     }
 

@@ -11,7 +11,7 @@
 //! 3          layout version        u32
 //! 4          certified map, overflow pages
 //! ```
-//! Retired ids: none.
+//! This is layout 2; in layout 1 id 2 meant something else.
 
 // The macros of ic-cdk export functions by attribute, which `forbid` would refuse.
 #![deny(unsafe_code)]

@@ -93,13 +93,13 @@ pub(crate) struct Entries<M> {
 }
 
 impl<M: Memory> Entries<M> {
-    /// Opens them in `memory`.
+    /// Opens them in `memory`; see [`SegmentLog::open`].
     ///
     /// # Errors
     /// Any [`LogError`].
-    pub(crate) fn open(memory: M) -> Result<Self, LogError> {
+    pub(crate) fn open(memory: M, span: u64) -> Result<Self, LogError> {
         Ok(Self {
-            log: SegmentLog::open(memory)?,
+            log: SegmentLog::open(memory, span)?,
             #[cfg(test)]
             links_read: std::cell::Cell::default(),
         })

@@ -11,11 +11,11 @@
 //!                                            of an inbox: key, numbers, signature
 //!                                            of a locator: queue ‖ epoch started
 //! 1          certified map, nodes           hashes above the pages (see paigham_wire::map)
-//! 2          digests                        queue ‖ seq → accepted_at, H(post)
-//! 3          payloads                       queue ‖ seq → header, H(keys) of a commit, envelope
-//! 4          commits                        queue ‖ epoch started → seq, accepted_at, H(post)
+//! 2          posts                          log of entries, linked from their queue's record
+//! 3          commits                        log of entries, likewise
+//! 4          joiners                        queue ‖ epoch started → locators that still wait
 //! 5          tokens                         queue ‖ token hash → generation, seq of its end
-//! 6          bundles                        queue ‖ epoch started → wrapper, tree, joiners left
+//! 6          bundles                        queue ‖ epoch started → wrapper, tree
 //! 7          certified map, overflow pages
 //! 8          pools                          inbox → X-Wing key, last resort, claim ids
 //! 9          deposits                       inbox ‖ seq → accepted_at, sealed bytes
@@ -23,7 +23,8 @@
 //! 11         claims                         inbox ‖ claim id → key package
 //! 12         layout version                 u32
 //! ```
-//! Retired ids: none. Numbers in keys are big-endian, values are TLS structures of `records`.
+//! This is layout 2; in layout 1 some ids meant something else. Numbers in keys are big-endian,
+//! values are TLS structures of `records`.
 
 // The macros of ic-cdk export functions by attribute, which `forbid` would refuse.
 #![deny(unsafe_code)]

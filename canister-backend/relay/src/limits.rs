@@ -10,6 +10,10 @@ pub(crate) const INBOX_MAX_DEPOSITS: u32 = 1_000;
 pub(crate) const POSTS_KEPT_NS: u64 = 30 * 24 * 3_600 * 1_000_000_000;
 /// How long commits and Welcomes are kept at most, so that a device that was away can follow.
 pub(crate) const COMMITS_KEPT_NS: u64 = 90 * 24 * 3_600 * 1_000_000_000;
+/// Time that one bucket of posts takes in: how much earlier than the others its last one may go.
+pub(crate) const POSTS_SPAN_NS: u64 = 6 * 3_600 * 1_000_000_000;
+/// The same of commits: fewer, so that an idle shard's buckets take less room.
+pub(crate) const COMMITS_SPAN_NS: u64 = 24 * 3_600 * 1_000_000_000;
 /// How long entries are kept however full a shard is.
 pub(crate) const KEPT_AT_LEAST_NS: u64 = 24 * 3_600 * 1_000_000_000;
 /// Bytes that posts, and that commits, may take before the oldest go earlier.

@@ -33,11 +33,9 @@ use ic_stable_structures::Memory;
 
 /// Bytes of a segment.
 pub(crate) const SEGMENT_BYTES: u64 = 1 << 20;
-/// Time that one bucket takes in: how finely old entries go.
-pub(crate) const BUCKET_SPAN_NS: u64 = 6 * 3_600 * 1_000_000_000;
 /// Segments that can be live at once: 512 GiB, more than the stable memory of a canister.
 const SEGMENTS_MAX: u64 = 1 << 19;
-/// Buckets that can be live at once: of six hours each, far more than the longest retention.
+/// Buckets that can be live at once: far more than the longest retention has.
 const BUCKETS_MAX: u64 = 4_096;
 
 const MAGIC: &[u8; 4] = b"PLOG";
@@ -78,6 +76,8 @@ pub(crate) struct Bucket {
 #[derive(Debug)]
 pub(crate) struct SegmentLog<M> {
     memory: M,
+    /// Nanoseconds that one bucket takes in.
+    span: u64,
     tail: u64,
     first_bucket: u64,
     next_bucket: u64,
@@ -92,13 +92,15 @@ pub(crate) struct SegmentLog<M> {
 }
 
 impl<M: Memory> SegmentLog<M> {
-    /// Opens the log in `memory`, or makes an empty one in an empty memory.
+    /// Opens the log in `memory`, or makes an empty one in an empty memory. A bucket takes in `span`
+    /// nanoseconds: how finely old entries go.
     ///
     /// # Errors
     /// Any [`LogError`].
-    pub(crate) fn open(memory: M) -> Result<Self, LogError> {
+    pub(crate) fn open(memory: M, span: u64) -> Result<Self, LogError> {
         let mut log = Self {
             memory,
+            span,
             // Nothing lies at 0, so that it can stand for no offset.
             tail: SEGMENT_BYTES,
             first_bucket: 0,
@@ -199,7 +201,7 @@ impl<M: Memory> SegmentLog<M> {
     /// Opens a new bucket if the newest one has had its time.
     pub(crate) fn turn_bucket(&mut self, now: u64) {
         let live = self.next_bucket - self.first_bucket;
-        let due = live == 0 || now >= self.current.opened_at.saturating_add(BUCKET_SPAN_NS);
+        let due = live == 0 || now >= self.current.opened_at.saturating_add(self.span);
         // A clock that jumps far cannot use up the table: the newest bucket then takes in more.
         if !due || live == BUCKETS_MAX {
             return;

@@ -12,6 +12,7 @@ use tls_codec::{DeserializeBytes, Serialize};
 
 use crate::entries::Entries;
 use crate::expiry::Retention;
+use crate::limits::{COMMITS_SPAN_NS, POSTS_SPAN_NS};
 use crate::log::LogError;
 use crate::records::{InboxRecord, QueueRecord};
 
@@ -79,8 +80,8 @@ impl<M: Memory> Relay<M> {
                 StableMemory(at(7)),
             )
             .map_err(OpenError::Map)?,
-            posts: Entries::open(at(2)).map_err(OpenError::Log)?,
-            commits: Entries::open(at(3)).map_err(OpenError::Log)?,
+            posts: Entries::open(at(2), POSTS_SPAN_NS).map_err(OpenError::Log)?,
+            commits: Entries::open(at(3), COMMITS_SPAN_NS).map_err(OpenError::Log)?,
             joiners: StableBTreeMap::init(at(4)),
             retention: Retention::default(),
             posts_swept: 0,

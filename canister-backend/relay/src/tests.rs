@@ -23,6 +23,7 @@ use crate::Relay;
 
 mod expiry;
 mod log;
+mod map;
 
 const NOW: u64 = 1_700_000_000 * 1_000_000_000;
 const SOON: u32 = 1_700_000_000 + 300;

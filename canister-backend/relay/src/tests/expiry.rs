@@ -4,7 +4,7 @@ use paigham_wire::relay::{CommitBundle, FetchWhat};
 
 use super::*;
 use crate::Retention;
-use crate::log::BUCKET_SPAN_NS;
+use crate::limits::{COMMITS_SPAN_NS, POSTS_SPAN_NS};
 
 const DAY: u64 = 24 * 3_600 * 1_000_000_000;
 
@@ -199,7 +199,7 @@ fn a_long_queue_expires_in_steps() {
         busy.write(&mut relay, NOW + n, &n.to_le_bytes());
     }
     quiet.write(&mut relay, NOW + 9_001, b"last of the bucket");
-    busy.write(&mut relay, NOW + BUCKET_SPAN_NS, b"the next bucket");
+    busy.write(&mut relay, NOW + POSTS_SPAN_NS, b"the next bucket");
     let later = NOW + 30 * DAY;
     let mut steps = 0;
     while relay.expire(later) {
@@ -223,7 +223,7 @@ fn a_long_queue_expires_in_steps() {
             });
         assert_eq!(head, leaf.head);
         // While queues move on one after another, all are told the horizon already.
-        assert_eq!(relay.horizons().posts, NOW + BUCKET_SPAN_NS);
+        assert_eq!(relay.horizons().posts, NOW + POSTS_SPAN_NS);
     }
     assert!(steps >= 3, "{steps}");
     assert_eq!(busy.read(&mut relay), [9_002]);
@@ -245,7 +245,7 @@ fn a_welcome_goes_with_its_commit() {
         locators: vec![id.locator()],
     };
     group.commit(&mut relay, NOW, bundle);
-    group.commit(&mut relay, NOW + BUCKET_SPAN_NS, CommitBundle::empty());
+    group.commit(&mut relay, NOW + COMMITS_SPAN_NS, CommitBundle::empty());
     let shown = |relay: &mut Relay<VectorMemory>| {
         relay.seal();
         let request = encode(&WelcomeRequest { welcome_id: id });

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::header::{Header, MapError, PENDING_AT};
 use super::memory::MapMemory;
 use super::nodes::{self, PAGE_BYTES};
-use super::page::{self, Page, RECORD_MAX_BYTES, Record};
+use super::page::{self, Page, RECORD_MAX_BYTES};
+use super::record::Record;
 use super::shape::{Place, Shape};
 use super::{EMPTY, Key, inner_hash};
 use crate::hash::Hash;
@@ -92,14 +93,23 @@ impl<M: MapMemory> MerkleMap<M> {
     /// The record of a key.
     pub fn get(&self, key: &Key) -> Option<Record> {
         let place = self.header.shape.page_of(key);
-        self.with_page(place, |page| page.find(key).map(|slot| page.record(slot)))
+        match &self.open {
+            Some(page) if page.place() == place => {
+                let slot = page.find(key)?;
+                Some(page.record(slot, &self.pages, &self.overflow))
+            }
+            _ => {
+                let made = self.header.overflow_made;
+                page::look_up((place, key), &self.pages, &self.overflow, made)
+            }
+        }
     }
 
     /// As [`MerkleMap::get`], and keeps the page at hand: [`MerkleMap::insert`] or
     /// [`MerkleMap::remove`] of the same key right after it reads nothing.
     pub fn load(&mut self, key: &Key) -> Option<Record> {
-        let page = self.open_page(key);
-        page.find(key).map(|slot| page.record(slot))
+        self.open_page(key);
+        self.get(key)
     }
 
     /// Sets the record of a key: its leaf, which the root stands for, and what lies beside it.
@@ -145,7 +155,7 @@ impl<M: MapMemory> MerkleMap<M> {
         else {
             return false;
         };
-        page.remove(slot, &mut self.overflow, &mut self.header);
+        page.remove(slot, &self.pages, &mut self.overflow, &mut self.header);
         self.header.keys = self.header.keys.saturating_sub(1);
         self.mark();
         true
@@ -249,42 +259,50 @@ impl<M: MapMemory> MerkleMap<M> {
         }
     }
 
-    fn read_page(&self, place: Place, bytes: Vec<u8>) -> Page {
+    fn read_page(&self, place: Place, heads: Vec<u8>) -> Page {
         let made = self.header.overflow_made;
-        Page::read(place, &self.pages, &self.overflow, made, bytes)
+        Page::read(place, &self.pages, &self.overflow, made, heads)
     }
 
     /// The page of a key; the one in use before is written.
     fn open_page(&mut self, key: &Key) -> &mut Page {
         let place = self.header.shape.page_of(key);
-        let open = match self.open.take() {
+        let page = match self.open.take() {
             Some(page) if page.place() == place => page,
-            other => {
-                self.open = other;
-                self.flush();
-                let bytes = self.open.take().map(Page::into_bytes);
-                self.read_page(place, bytes.unwrap_or_default())
+            Some(mut other) => {
+                self.write(&mut other);
+                self.read_page(place, other.into_heads())
             }
+            None => self.read_page(place, Vec::new()),
         };
-        self.open.insert(open)
+        self.open.insert(page)
     }
 
+    /// Writes what changed of the page in use.
     fn flush(&mut self) {
-        if let Some(page) = &mut self.open {
-            write_page(page, &mut self.pages, &mut self.overflow, &mut self.touched);
+        if let Some(mut page) = self.open.take() {
+            self.write(&mut page);
+            self.open = Some(page);
+        }
+    }
+
+    fn write(&mut self, page: &mut Page) {
+        if let Some(hash) = page.write(&mut self.pages, &mut self.overflow) {
+            self.touched.insert(page.place().order(), hash);
         }
     }
 
     /// Splits the next page, for which there is room.
     fn split(&mut self) {
         self.flush();
-        let bytes = self.open.take().map(Page::into_bytes);
-        let page = self.read_page(self.header.shape.next_to_split(), bytes.unwrap_or_default());
-        let mut children = page.split(&mut self.overflow, &mut self.header);
+        let page = self.read_page(self.header.shape.next_to_split(), Vec::new());
+        let mut children = page.split(&self.pages, &mut self.overflow, &mut self.header);
         self.header.shape = self.header.shape.grown();
         for page in &mut children {
-            write_page(page, &mut self.pages, &mut self.overflow, &mut self.touched);
+            self.write(page);
         }
+        // It may be the one that was split.
+        self.open = None;
     }
 
     /// Room for the pages and nodes of a shape.
@@ -299,16 +317,5 @@ impl<M: MapMemory> MerkleMap<M> {
             self.nodes.write(PENDING_AT, &[1]);
             self.pending = true;
         }
-    }
-}
-
-fn write_page<M: MapMemory>(
-    page: &mut Page,
-    pages: &mut M,
-    overflow: &mut M,
-    touched: &mut BTreeMap<u32, Hash>,
-) {
-    if let Some(hash) = page.write(pages, overflow) {
-        touched.insert(page.place().order(), hash);
     }
 }

@@ -11,8 +11,9 @@ use super::Key;
 /// fill, far beyond what one canister is for. Beyond that pages only overflow.
 pub(super) const MAX_LEVEL: usize = 24;
 
-/// Keys per page, in tenths, beyond which the next page is split: 0.7 of the slots. Fewer cost
-/// memory; more put more records into overflow pages, each of which is a second page to write.
+/// Keys per page, in tenths, beyond which the next page is split; a page has ten slots. Fewer cost
+/// memory; more put more records into overflow pages, each of which is a second page to write: of
+/// a batch's records 2 to 10 %, as splits go round.
 const SPLIT_TENTHS: u64 = 77;
 
 /// A subtree: all keys that share their first bits.

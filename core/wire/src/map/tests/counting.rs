@@ -11,6 +11,7 @@ use super::*;
 struct Counting {
     bytes: Vec<u8>,
     reads: Cell<u64>,
+    bytes_read: Cell<u64>,
     writes: u64,
     dirty: BTreeSet<u64>,
 }
@@ -24,6 +25,8 @@ impl MapMemory for Counting {
     }
     fn read(&self, offset: u64, into: &mut [u8]) {
         self.reads.set(self.reads.get() + 1);
+        self.bytes_read
+            .set(self.bytes_read.get() + into.len() as u64);
         self.bytes.read(offset, into);
     }
     fn write(&mut self, offset: u64, bytes: &[u8]) {
@@ -38,6 +41,7 @@ impl MapMemory for Counting {
 impl Counting {
     fn start(&mut self) {
         self.reads.set(0);
+        self.bytes_read.set(0);
         self.writes = 0;
         self.dirty.clear();
     }
@@ -47,6 +51,12 @@ type Counted = MerkleMap<Counting>;
 
 fn memories(map: &mut Counted) -> [&mut Counting; 3] {
     [&mut map.pages, &mut map.nodes, &mut map.overflow]
+}
+
+fn start(map: &mut Counted) {
+    for memory in memories(map) {
+        memory.start();
+    }
 }
 
 fn map_of(keys: u32) -> Counted {
@@ -60,44 +70,65 @@ fn map_of(keys: u32) -> Counted {
     map
 }
 
-fn per_update(keys: u32, batch: u32) -> [f64; 4] {
+/// What an update of a batch costs.
+#[derive(Debug)]
+struct Costs {
+    /// Dirty pages with records.
+    pages: f64,
+    /// Dirty blocks of nodes.
+    blocks: f64,
+    /// Reads of pages or of their hashes.
+    reads: f64,
+    /// Hashes of nodes above the pages.
+    above: f64,
+    /// Leaf hashes and hashes of nodes within pages.
+    within: f64,
+}
+
+fn per_update(keys: u32, batch: u32) -> Costs {
     let mut map = map_of(keys);
-    memories(&mut map).map(Counting::start);
+    start(&mut map);
+    let hashed = HASHED.get();
     for number in (0..batch).map(|number| number * (keys / batch)) {
         let record = map.load(&random_key(number)).unwrap();
         map.insert(&random_key(number), &[3; 181], &record.extra)
             .unwrap();
     }
     map.root();
+    let hashed = HASHED.get() - hashed;
     let [pages, nodes, overflow] = memories(&mut map);
-    let each = |count: u64| count as f64 / f64::from(batch);
-    [
-        each((pages.dirty.len() + overflow.dirty.len()) as u64),
-        each(nodes.dirty.len() as u64),
-        each(nodes.writes),
-        each(pages.reads.get() + overflow.reads.get()),
-    ]
+    let each = |count: u64| f64::from(u32::try_from(count).unwrap()) / f64::from(batch);
+    // Each node above a page is written when it is hashed; the header is written twice.
+    let above = nodes.writes - 2;
+    Costs {
+        pages: each((pages.dirty.len() + overflow.dirty.len()) as u64),
+        blocks: each(nodes.dirty.len() as u64),
+        reads: each(pages.reads.get() + overflow.reads.get()),
+        above: each(above),
+        within: each(hashed - above),
+    }
 }
 
 /// A gateway brings a thousand posts for a thousand of 200,000 queues: each dirties the page of
 /// its queue and its share of the blocks above, and no node is hashed twice.
 #[test]
 fn a_batch_of_updates_dirties_a_page_each_and_shares_the_blocks() {
-    let [pages, blocks, hashes, reads] = per_update(200_000, 1_000);
-    assert!(pages < 1.1, "{pages} pages");
-    assert!(blocks < 0.7, "{blocks} blocks");
-    assert!(hashes < 12.0, "{hashes} hashes");
-    // The page and the hash of its sibling, and an overflow page of some.
-    assert!(reads < 2.4, "{reads} reads");
+    let costs = per_update(200_000, 1_000);
+    let within = costs.pages < 1.2
+        && costs.blocks < 0.7
+        // The page, the record, the hash of its sibling, and of some an overflow page.
+        && costs.reads < 3.5
+        && costs.above < 8.0
+        && costs.within < 7.5;
+    assert!(within, "{costs:?}");
 }
 
 /// The figures at a million keys, to be run by hand: `--ignored --nocapture`.
 #[test]
-#[ignore = "a minute; prints figures"]
+#[ignore = "minutes; prints figures"]
 fn the_figures_at_a_million_keys() {
-    for keys in [700_000, 1_000_000, 1_400_000] {
-        let [pages, blocks, hashes, reads] = per_update(keys, 1_000);
-        println!("{keys} keys: {pages} pages, {blocks} blocks, {hashes} hashes, {reads} reads");
+    for keys in [700_000, 850_000, 1_000_000, 1_200_000] {
+        println!("{keys} keys: {:?}", per_update(keys, 1_000));
     }
 }
 
@@ -107,7 +138,7 @@ fn opening_reads_only_the_header() {
     for keys in [0, 1, 100, 20_000] {
         let mut map = map_of(keys);
         let root = map.root();
-        memories(&mut map).map(Counting::start);
+        start(&mut map);
         let mut map = MerkleMap::open(map.pages, map.nodes, map.overflow).unwrap();
         let costs = memories(&mut map).map(|memory| (memory.reads.get(), memory.writes));
         assert_eq!(costs, [(0, 0), (1, 0), (0, 0)], "{keys} keys");
@@ -119,15 +150,33 @@ fn opening_reads_only_the_header() {
 #[test]
 fn a_page_in_use_is_not_read_again() {
     let mut map = map_of(1_000);
-    memories(&mut map).map(Counting::start);
+    start(&mut map);
     for step in 0..50 {
         assert!(map.load(&random_key(7)).is_some());
         map.insert(&random_key(7), &[step; 181], &[]).unwrap();
     }
     let [pages, ..] = memories(&mut map);
-    assert_eq!((pages.reads.get(), pages.writes), (1, 0));
+    // What lies in front of the records, and the record.
+    assert_eq!((pages.reads.get(), pages.writes), (2, 0));
     map.root();
     let [pages, ..] = memories(&mut map);
-    // Header and slot.
+    // The same two.
     assert_eq!(pages.writes, 2);
+}
+
+/// A query that looks one record up reads keys and one record, no hashes.
+#[test]
+fn looking_a_record_up_reads_little() {
+    let mut map = map_of(20_000);
+    start(&mut map);
+    for number in 0..1_000 {
+        assert!(map.get(&random_key(number)).is_some());
+    }
+    for number in 20_000..21_000 {
+        assert_eq!(map.get(&random_key(number)), None);
+    }
+    let [pages, nodes, overflow] = memories(&mut map);
+    let bytes = (pages.bytes_read.get() + overflow.bytes_read.get()) / 2_000;
+    assert!(bytes < 900, "{bytes} bytes");
+    assert_eq!(nodes.reads.get(), 0);
 }

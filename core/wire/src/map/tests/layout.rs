@@ -1,4 +1,8 @@
 //! What lies in the memories, and memories that hold something else.
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "tests count to small numbers"
+)]
 
 use super::super::nodes::PAGE_BYTES;
 use super::*;
@@ -85,17 +89,25 @@ fn the_layout_is_as_drawn() {
     let root = map.root();
     let [pages, nodes, overflow] = memories(map);
 
-    let slot = |key: &Key, leaf: &[u8], extra: &[u8]| {
-        let lengths = [leaf.len() as u8, 0, extra.len() as u8, 0];
-        let hash = leaf_hash(key, &blake3(leaf));
-        let mut slot = [&key[..], &hash, &lengths, leaf, extra].concat();
-        slot.resize(368, 0);
-        slot
-    };
     let mut page = root.to_vec();
-    page.extend([2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-    page.extend(slot(&low, b"low", b"beside"));
-    page.extend(slot(&high, b"high", b""));
+    page.extend([2, 0, 0, 0, 0, 0, 0, 0]);
+    page.resize(64, 0);
+    // 0x10 lies in the first half and quarter, 0x90 in the second half, the third quarter.
+    let leaves = [
+        leaf_hash(&low, &blake3(b"low")),
+        leaf_hash(&high, &blake3(b"high")),
+    ];
+    page.extend(leaves.concat());
+    page.extend([leaves[0], EMPTY, leaves[1], EMPTY].concat());
+    page.extend([low, high].concat());
+    page.resize(576, 0);
+    page.extend(leaves.concat());
+    page.resize(896, 0);
+    page.extend([3, 0, 6, 0, 4, 0, 0, 0]);
+    page.resize(936, 0);
+    page.extend(b"lowbeside");
+    page.resize(936 + 316, 0);
+    page.extend(b"high");
     page.resize(4096, 0);
     assert_eq!(hex::encode(pages), hex::encode(page));
 
@@ -132,15 +144,15 @@ fn the_layout_of_a_larger_map_stays() {
     let expected = [
         (
             134,
-            "119f7383c688281717244d4b023767b5f88096f33fbc7b6bc5297efe0764e034",
+            "6b42b80dd15b78731c8d9969831226814c4744de2aa990a0b2a401d4573c7648",
         ),
         (
             9,
-            "bd7514a8362b26b1e5f7d72b5ee006e88caba7b5273832e6428171c7ef00314e",
+            "7f54860f3aa14dcedf194ea12eb1adee34cf4f8e392a20ab7c6f9d2ec140cd6a",
         ),
         (
-            18,
-            "c47caf50c8141ed07ffb5cfd806e63b10b7a086f18475914c5e15c60885a57fe",
+            23,
+            "5ee96625a12c99f3f713d05d932920085e20c7aad52c7bd0b3e6e62fdd9059cd",
         ),
     ];
     assert_eq!(
@@ -207,10 +219,12 @@ fn damaged_pages_do_not_stop_the_map() {
         (0, 32),
         (0, 33),
         (0, 36),
-        (0, 112),
+        (0, 896),
+        (0, 897),
+        (0, 899),
         (2, 36),
         (2, 39),
-        (2, 113),
+        (2, 899),
     ] {
         for value in [1, 2, 40, 0xff] {
             let mut damaged = good.clone();

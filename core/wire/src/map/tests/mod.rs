@@ -11,6 +11,11 @@ use proptest::prelude::*;
 
 use super::*;
 
+thread_local! {
+    /// Leaves and inner nodes hashed.
+    pub(super) static HASHED: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
 type Map = MerkleMap<Vec<u8>>;
 
 fn new() -> Map {
