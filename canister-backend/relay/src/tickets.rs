@@ -225,13 +225,9 @@ impl<M: Memory> Relay<M> {
             .expect("the leaf is there and keeps its length");
     }
 
-    /// Thousandths of its room that the fuller log takes.
+    /// Thousandths of their room that posts and commits take.
     fn fill(&self) -> u16 {
-        let used = self
-            .posts
-            .log
-            .bytes_in_use()
-            .max(self.commits.log.bytes_in_use());
+        let used = self.posts.log.bytes_in_use() + self.commits.log.bytes_in_use();
         let room = u128::from(self.retention.bytes.max(1));
         u16::try_from(u128::from(used) * 1_000 / room).unwrap_or(u16::MAX)
     }

@@ -114,7 +114,7 @@ pub struct RetentionBounds {
     pub posts: u64,
     /// Nanoseconds that commits and Welcomes are kept: a day longer than posts, to 90 days.
     pub commits: u64,
-    /// Bytes that posts, and that commits, may take: 1 to 400 GiB.
+    /// Bytes that posts and commits may take together: 1 to 400 GiB.
     pub bytes: u64,
 }
 

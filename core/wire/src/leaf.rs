@@ -108,7 +108,7 @@ pub struct ShardLeaf {
     pub posts_since: u64,
     /// From when on commits and Welcomes are there.
     pub commits_since: u64,
-    /// Thousandths of its room that the fuller of the logs of posts and commits takes.
+    /// Thousandths of their room that posts and commits take.
     pub fill: u16,
     /// Number of proposals that the administrators have executed.
     pub admin_entries: u32,
