@@ -11,14 +11,18 @@
 #![forbid(unsafe_code)]
 
 mod auth;
+mod calls;
 mod canister;
+mod code;
 mod engine;
+mod execution;
 mod executor;
 mod http;
 mod ic0;
 mod in_process;
 mod journal;
 mod keys;
+mod management;
 mod prep;
 mod stable;
 mod state;
@@ -35,7 +39,8 @@ use axum::Router;
 use candid::Principal;
 use tokio::sync::oneshot;
 
-pub use canister::{Execution, InstallError, Outcome};
+pub use code::InstallError;
+pub use execution::{Execution, Outcome};
 pub use executor::{Clock, ManualClock, SystemClock};
 pub use in_process::InProcess;
 #[cfg(feature = "testkit")]
@@ -63,6 +68,9 @@ pub enum OpenError {
     /// The disk.
     #[error("the subnet's data folder: {0}")]
     Disk(#[source] io::Error),
+    /// What is stored was written by another version, which reads it.
+    #[error("the subnet's data folder is of another version: {0}")]
+    Layout(String),
     /// What is stored does not make a subnet.
     #[error("the subnet's stored state: {0}")]
     State(String),
@@ -75,6 +83,7 @@ impl From<io::Error> for OpenError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::ResourceBusy => Self::InUse,
+            io::ErrorKind::Unsupported => Self::Layout(error.to_string()),
             _ => Self::Disk(error),
         }
     }
@@ -228,6 +237,17 @@ impl Subnet {
         self.admin(move |executor| executor.upgrade(&canister, &module, argument))
             .await
             .map_err(|error| InstallError::Journal(error.to_string()))?
+    }
+
+    /// Sets who may create canisters through the management canister, instead of the holder of the
+    /// node's key alone; durable when it returns. `false` if they are more than 100: then nothing
+    /// changed.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn set_creators(&self, creators: Vec<Principal>) -> Result<bool, Stopped> {
+        self.admin(move |executor| executor.set_creators(creators))
+            .await
     }
 
     /// Runs an update outside of any round and tells what it cost; `None` for an unknown canister.
