@@ -1,3 +1,7 @@
+mod conformance;
+mod management;
+mod world;
+
 use super::*;
 
 const WAT: &str = r#"(module
