@@ -70,6 +70,31 @@ struct Created {
     canister_id: Principal,
 }
 
+#[derive(CandidType, serde::Deserialize)]
+enum Running {
+    #[expect(non_camel_case_types, reason = "as Candid has it")]
+    running,
+}
+
+#[derive(CandidType, serde::Deserialize)]
+struct Controllers {
+    controllers: Vec<Principal>,
+}
+
+#[derive(CandidType, serde::Deserialize)]
+struct Sizes {
+    stable_memory_size: candid::Nat,
+}
+
+#[derive(CandidType, serde::Deserialize)]
+struct Status {
+    status: Running,
+    settings: Controllers,
+    module_hash: Option<ByteBuf>,
+    version: u64,
+    memory_metrics: Sizes,
+}
+
 /// A record without fields.
 fn empty() -> Vec<u8> {
     #[derive(CandidType)]
@@ -130,11 +155,12 @@ fn a_canister_lives_and_ends() {
     world.manage("install_code", &again).unwrap();
     assert_eq!(world.log(), "");
     let status = world.manage("canister_status", &about(id)).unwrap();
-    let status = candid::IDLArgs::from_bytes(&status).unwrap().to_string();
-    assert!(
-        status.contains("running") || status.contains("status"),
-        "{status}"
-    );
+    let status = Decode!(&status, Status).unwrap();
+    assert!(matches!(status.status, Running::running));
+    assert_eq!(status.settings.controllers, [world.sender]);
+    assert_eq!(status.module_hash.unwrap(), Sha256::digest(module())[..]);
+    assert_eq!(status.version, world.canister().version);
+    assert_eq!(status.memory_metrics.stable_memory_size, 65_536_u32);
     world.manage("uninstall_code", &about(id)).unwrap();
     assert_eq!(world.call("note", b"x").unwrap_err(), "5 IC0537");
     assert_eq!(
