@@ -306,3 +306,58 @@ fn kind(kind: ExternalKind) -> Result<ExportKind, ModuleError> {
 fn invalid(error: wasmparser::BinaryReaderError) -> ModuleError {
     ModuleError::Invalid(error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::{Instance, Module as Compiled, Store};
+
+    use super::*;
+
+    /// `memory.grow` weighs 300, wherever it stands and however often, and does what it did.
+    #[test]
+    fn growing_weighs_300() {
+        let wat = r#"(module (memory (export "memory") 1 4)
+            (func (export "canister_query a") (result i32)
+                (if (result i32) (memory.grow (i32.const 1))
+                    (then (memory.grow (i32.const 1))) (else (i32.const 9)))))"#;
+        let prepared = prepare(&wat::parse_str(wat).unwrap(), &[]).unwrap();
+        let engine = crate::engine::engine().unwrap();
+        let module = Compiled::new(&engine, &prepared.wasm).unwrap();
+        let mut store = Store::new(&engine, ());
+        store.set_fuel(10_000).unwrap();
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        let run = instance
+            .get_typed_func::<(), i32>(&mut store, "canister_query a")
+            .unwrap();
+        assert_eq!(run.call(&mut store, ()).unwrap(), 2);
+        let (entered, constant, branch) = (1, 1, 2);
+        assert_eq!(
+            10_000 - store.get_fuel().unwrap(),
+            entered + 2 * (constant + 300) + branch
+        );
+    }
+
+    /// A module without code, or without a function that grows memory, is as it was but for the
+    /// exports.
+    #[test]
+    fn other_code_stays_as_it_is() {
+        let wat = r#"(module (memory (export "memory") 1) (table 1 funcref)
+            (global (mut i32) (i32.const 1)) (func (export "canister_query a")))"#;
+        let prepared = prepare(&wat::parse_str(wat).unwrap(), &[]).unwrap();
+        assert_eq!(prepared.exports, ["memory", "canister_query a"]);
+        assert_eq!(prepared.globals, 1);
+        let engine = crate::engine::engine().unwrap();
+        let module = Compiled::new(&engine, &prepared.wasm).unwrap();
+        let exports: Vec<_> = module
+            .exports()
+            .map(|export| export.name().to_owned())
+            .collect();
+        let expected = [
+            "memory",
+            "canister_query a",
+            "paigham_global_0",
+            "paigham_table",
+        ];
+        assert_eq!(exports, expected);
+    }
+}

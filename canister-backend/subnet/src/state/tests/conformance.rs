@@ -391,3 +391,36 @@ fn system_calls_know_their_modes() {
     assert_eq!(error, "5 IC0504");
     world.finish();
 }
+
+/// What a message cost is counted by method, also where it failed and nothing of it is kept.
+#[test]
+fn failed_messages_are_charged() {
+    let mut world = World::new();
+    world.call("trap_now", b"").unwrap_err();
+    world.call("note", b"x").unwrap();
+    world.call("ask", b"").unwrap();
+    let used = |method: &str| world.state.usage[&(world.id, method.to_owned())];
+    let trapped = used("trap_now");
+    assert_eq!((trapped.calls, trapped.failed), (1, 1));
+    assert_eq!(trapped.dirty_heap_pages, 1);
+    assert!(trapped.instructions > 1_000, "{trapped:?}");
+    let noted = used("note");
+    assert_eq!((noted.calls, noted.executions, noted.failed), (2, 2, 0));
+    assert_eq!((noted.argument_bytes, noted.reply_bytes), (2, 2));
+    let asked = used("ask");
+    assert_eq!((asked.calls, asked.executions), (1, 2));
+    assert_eq!(asked.execution_fees, 10_000_000);
+    world.finish();
+}
+
+/// Requests that are known are not run again, and are forgotten after their expiry.
+#[test]
+fn requests_are_known_until_they_expire() {
+    let mut world = World::new();
+    let id = world.send("note", b"x");
+    assert!(world.state.is_known(&id));
+    world.state.advance(world.state.time + 99 * SECOND);
+    assert!(world.state.is_known(&id));
+    world.state.advance(world.state.time + 2 * SECOND);
+    assert!(!world.state.is_known(&id));
+}

@@ -352,19 +352,45 @@ fn uninstalling_ends_open_calls() {
     world.finish();
 }
 
-/// A canister that does not stop in time: who waited is told, and starting it again tells those who
-/// wait still.
+/// Who waits for a stop is told when it takes more than five minutes, and when somebody starts the
+/// canister again.
 #[test]
-fn a_stop_that_takes_too_long_is_given_up() {
+fn a_stop_is_given_up() {
+    let mut world = World::new();
+    let management = Principal::management_canister();
+    let argument = about(world.id);
+    let open = world.ingress(world.id, "random", b"");
+    let stop = world.ingress(management, "stop_canister", &argument);
+    let id = stop.id.clone();
+    world.round(world.state.time + SECOND, vec![open, stop]);
+    assert_eq!(world.answer(&id), None);
+    world.round(world.state.time + 300 * SECOND, Vec::new());
+    assert_eq!(world.answer(&id).unwrap().unwrap_err().error_code, "IC0206");
+    // The answer that was missing came in this round as well.
+    assert_eq!(world.canister().status, CanisterStatus::Stopped);
+
+    world.manage("start_canister", &argument).unwrap();
+    let open = world.ingress(world.id, "random", b"");
+    let stop = world.ingress(management, "stop_canister", &argument);
+    let start = world.ingress(management, "start_canister", &argument);
+    let id = stop.id.clone();
+    world.round(world.state.time + SECOND, vec![open, stop, start]);
+    assert_eq!(world.answer(&id).unwrap().unwrap_err().error_code, "IC0511");
+    assert_eq!(world.call("note", b"x").unwrap(), b"x");
+    world.finish();
+}
+
+/// A stop ends a row of calls to oneself that would never end: a canister that is stopping takes no
+/// calls, its own included.
+#[test]
+fn a_stop_ends_an_endless_row_of_calls() {
     let mut world = World::new();
     world.call("forward", b"").unwrap();
+    assert!(world.state.has_work(world.state.time));
     let argument = about(world.id);
-    let stop = world.send_management("stop_canister", &argument);
+    world.manage("stop_canister", &argument).unwrap();
     assert_eq!(world.canister().status, CanisterStatus::Stopped);
-    assert!(
-        world.answer(&stop).unwrap().is_ok(),
-        "calls to a stopping canister end the row"
-    );
+    assert!(!world.state.has_work(world.state.time));
     world.finish();
 }
 
