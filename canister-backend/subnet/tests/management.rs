@@ -1,5 +1,7 @@
 //! An unmodified ic-agent manages canisters and waits for answers that take several rounds.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

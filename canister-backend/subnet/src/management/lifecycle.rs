@@ -4,9 +4,9 @@ use candid::{Nat, Principal};
 use serde_bytes::ByteBuf;
 
 use super::types::{
-    CanisterArgument, CanisterStatusType, CreateArgument, DefiniteSettings, LogVisibility,
-    MemoryMetrics, ProvisionalCreateArgument, QueryStats, Settings, StatusReply,
-    UpdateSettingsArgument,
+    CanisterArgument, CanisterStatusType, CreateArgument, DefiniteSettings, MemoryMetrics,
+    ProvisionalCreateArgument, QueryStats, Settings, StatusReply, UpdateSettingsArgument,
+    Visibility,
 };
 use super::{CANISTERS_MAX, decode, encode};
 use crate::calls::Request;
@@ -130,7 +130,11 @@ fn describe(canister: &Canister) -> StatusReply {
         memory_allocation: Nat::default(),
         freezing_threshold: Nat::default(),
         reserved_cycles_limit: Nat::default(),
-        log_visibility: LogVisibility::Controllers,
+        minimum_incoming_canister_call_cycles: Nat::default(),
+        log_visibility: Visibility::Controllers,
+        log_memory_limit: Nat::default(),
+        snapshot_visibility: Visibility::Controllers,
+        status_visibility: Visibility::Controllers,
         wasm_memory_limit: Nat::default(),
         wasm_memory_threshold: Nat::default(),
         environment_variables: Vec::new(),

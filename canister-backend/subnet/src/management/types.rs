@@ -135,11 +135,9 @@ pub(super) enum CanisterStatusType {
 }
 
 #[derive(Debug, CandidType, Deserialize)]
-pub(super) enum LogVisibility {
+pub(super) enum Visibility {
     #[serde(rename = "controllers")]
     Controllers,
-    #[serde(rename = "public")]
-    Public,
 }
 
 #[derive(Debug, CandidType, Deserialize)]
@@ -149,7 +147,11 @@ pub(super) struct DefiniteSettings {
     pub memory_allocation: Nat,
     pub freezing_threshold: Nat,
     pub reserved_cycles_limit: Nat,
-    pub log_visibility: LogVisibility,
+    pub minimum_incoming_canister_call_cycles: Nat,
+    pub log_visibility: Visibility,
+    pub log_memory_limit: Nat,
+    pub snapshot_visibility: Visibility,
+    pub status_visibility: Visibility,
     pub wasm_memory_limit: Nat,
     pub wasm_memory_threshold: Nat,
     pub environment_variables: Vec<EnvironmentVariable>,
@@ -165,6 +167,7 @@ pub(super) struct MemoryMetrics {
     pub canister_history_size: Nat,
     pub wasm_chunk_store_size: Nat,
     pub snapshots_size: Nat,
+    pub log_memory_store_size: Nat,
 }
 
 #[derive(Debug, Default, CandidType, Deserialize)]
