@@ -72,7 +72,9 @@ impl BareAgent {
         }
     }
 
-    fn now(&self) -> Duration {
+    /// The time that the subnet goes by, since 1970.
+    #[must_use]
+    pub fn now(&self) -> Duration {
         let clock: &dyn paigham_subnet::Clock = match &self.clock {
             Some(clock) => clock,
             None => &paigham_subnet::SystemClock,
@@ -149,6 +151,23 @@ impl BareAgent {
         Ok(reply::<_, DirectoryError>(&answer).unwrap())
     }
 
+    /// Makes a queue in epoch 0.
+    ///
+    /// # Panics
+    /// If the relay refuses.
+    pub async fn create_queue(
+        &self,
+        relay: &CanisterId,
+        first_control_key: &SigningKey,
+        nonce: [u8; 32],
+    ) -> QueueId {
+        let (queue, request) = CreateQueue::sign(first_control_key, relay, nonce);
+        let answer = self.update(relay, "create_queue", &encode(&request)).await;
+        let created: QueueCreated = reply::<_, RelayError>(&answer.unwrap()).unwrap();
+        assert_eq!(created.queue, queue);
+        queue
+    }
+
     /// Makes a queue and starts its epoch 1.
     ///
     /// # Panics
@@ -156,10 +175,7 @@ impl BareAgent {
     pub async fn make_queue(&self) -> BareQueue {
         let relay = self.network.relay().unwrap();
         let first = SigningKey::from_bytes(&[3; 32]);
-        let (queue, request) = CreateQueue::sign(&first, &relay, [4; 32]);
-        let answer = self.update(&relay, "create_queue", &encode(&request)).await;
-        let created: QueueCreated = reply::<_, RelayError>(&answer.unwrap()).unwrap();
-        assert_eq!(created.queue, queue);
+        let queue = self.create_queue(&relay, &first, [4; 32]).await;
         let queue = BareQueue {
             agent: self.clone(),
             relay,
@@ -262,7 +278,7 @@ impl BareQueue {
             items: vec![FetchItem {
                 queue: self.queue,
                 token: self.token.clone(),
-                from_seq,
+                from: from_seq,
                 what: FetchWhat::Entries,
             }],
         };

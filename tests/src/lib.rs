@@ -16,6 +16,7 @@
 pub mod bare;
 pub mod flaky;
 pub mod kill;
+pub mod model;
 pub mod node;
 pub mod person;
 pub mod story;

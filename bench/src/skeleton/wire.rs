@@ -110,7 +110,7 @@ async fn fetch<S: HttpService + 'static>(
     let item = FetchItem {
         queue: group.queue(),
         token: group.token()?,
-        from_seq: group.seq,
+        from: group.seq,
         what: FetchWhat::Entries,
     };
     let request = encode(&FetchRequest { items: vec![item] });

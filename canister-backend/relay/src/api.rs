@@ -14,8 +14,8 @@ use crate::blob;
 use crate::limits::{argument_limit, is_query};
 use crate::relay::Relay;
 
-/// 8 MiB: with 32,768 buckets a canister's stable memory fits.
-const BUCKET_PAGES: u16 = 128;
+/// 16 MiB: with 32,768 buckets a canister's whole stable memory can be used.
+const BUCKET_PAGES: u16 = 256;
 
 thread_local! {
     static RELAY: RefCell<Option<Relay<DefaultMemoryImpl>>> = const { RefCell::new(None) };
@@ -45,7 +45,7 @@ fn update<T: Serialize>(
 ) -> ByteBuf {
     with(|relay| {
         let reply = encode_result(&action(relay, api::time()));
-        api::certified_data_set(relay.root());
+        api::certified_data_set(relay.seal());
         ByteBuf::from(reply)
     })
 }
@@ -63,12 +63,12 @@ fn query<T: Serialize>(
 
 #[ic_cdk::init]
 fn init() {
-    with(|relay| api::certified_data_set(relay.root()));
+    with(|relay| api::certified_data_set(relay.seal()));
 }
 
 #[ic_cdk::post_upgrade]
 fn post_upgrade() {
-    with(|relay| api::certified_data_set(relay.root()));
+    with(|relay| api::certified_data_set(relay.seal()));
 }
 
 /// Sheds what will fail anyway; every check is made again by the method.

@@ -1,24 +1,21 @@
-//! Appending posts: each has its own outcome, and a batch costs each queue one look-up and one store.
-
-use std::collections::BTreeMap;
+//! Appending posts: each has its own outcome.
 
 use ic_stable_structures::Memory;
 use paigham_wire::chain::EntryDigest;
 use paigham_wire::frame::{FrameError, PostKind, PostRef, verify_post_tag};
 use paigham_wire::hash::Hash;
 use paigham_wire::ids::QueueId;
-use paigham_wire::leaf::QueueLeaf;
 use paigham_wire::relay::{
     BATCH_MAX_POSTS, BatchReply, Position, PostOutcome, PostRefusal, RelayError,
 };
 
-use crate::posts::{check_after_seq, check_epoch, check_time};
+use crate::entries::{Entries, Range};
+use crate::posts::{check_after_seq, check_epoch, check_room, check_time};
 use crate::records::QueueRecord;
 use crate::relay::Relay;
 
 impl<M: Memory> Relay<M> {
-    /// Takes posts one by one. Their queues are stored at the end: whatever stops the call before
-    /// undoes all of it.
+    /// Takes posts one by one.
     pub(crate) fn append_batch(
         &mut self,
         posts: &[u8],
@@ -26,27 +23,22 @@ impl<M: Memory> Relay<M> {
     ) -> Result<BatchReply, RelayError> {
         // Before anything is stored: a refused request leaves nothing behind.
         let posts = frames(posts)?;
-        let mut batch = Batch::default();
-        let outcomes = posts
-            .iter()
-            .map(|post| match post {
-                Ok(post) => self
-                    .append(&mut batch, post, now)
-                    .unwrap_or_else(PostOutcome::Refused),
-                Err(_) => PostOutcome::Refused(PostRefusal::Malformed),
-            })
-            .collect();
-        for (queue, open) in batch.queues {
-            if open.changed {
-                self.put_queue(&queue, &open.record);
-            }
+        let mut open = None;
+        let mut outcomes = Vec::with_capacity(posts.len());
+        for post in &posts {
+            let outcome = match post {
+                Ok(post) => self.append(&mut open, post, now),
+                Err(_) => Err(PostRefusal::Malformed),
+            };
+            outcomes.push(outcome.unwrap_or_else(PostOutcome::Refused));
         }
+        self.close(open);
         Ok(BatchReply { outcomes })
     }
 
     fn append(
         &mut self,
-        batch: &mut Batch,
+        slot: &mut Option<OpenQueue>,
         post: &PostRef<'_>,
         now: u64,
     ) -> Result<PostOutcome, PostRefusal> {
@@ -54,27 +46,53 @@ impl<M: Memory> Relay<M> {
         if header.kind == PostKind::Commit {
             return Err(PostRefusal::WrongKind);
         }
-        let (open, recent) = batch.open(self, &header.queue)?;
-        let leaf = &open.record.leaf;
-        check_after_seq(header, leaf)?;
+        let open = self.open_queue(slot, &header.queue)?;
+        check_after_seq(header, &open.record.leaf)?;
         let hash = post.hash();
-        recent.reach_back(self, &header.queue, leaf, header.after_seq + 1);
-        if let Some(position) = recent.find(header.after_seq + 1, &hash) {
+        open.recent
+            .reach_back(&self.posts, &open.record.entries(), header.after_seq + 1);
+        if let Some(position) = open.recent.find(header.after_seq + 1, &hash) {
             return Ok(PostOutcome::Repeat(position));
         }
         check_time(header.not_after, now)?;
-        check_epoch(header.epoch, leaf.epoch)?;
+        check_epoch(header.epoch, open.record.leaf.epoch)?;
         let keys = open.record.keys.as_ref().ok_or(PostRefusal::WrongMac)?;
         if !verify_post_tag(&keys.mac_key, &hash, post.tag) {
             return Err(PostRefusal::WrongMac);
         }
-        let position = self.store_entry(&mut open.record, post, hash, None, now)?;
+        check_room(&open.record, header.kind)?;
+        let position = self.store_entry(&mut open.record, post, hash, &[post.envelope], now)?;
         open.changed = true;
-        recent.push(EntryDigest {
+        open.recent.push(EntryDigest {
             accepted_at: now,
             post_hash: hash,
         });
         Ok(PostOutcome::Accepted(position))
+    }
+
+    /// The queue of the next post. Posts of one queue in a row cost one look-up and one store.
+    fn open_queue<'a>(
+        &mut self,
+        slot: &'a mut Option<OpenQueue>,
+        queue: &QueueId,
+    ) -> Result<&'a mut OpenQueue, PostRefusal> {
+        if slot.as_ref().is_none_or(|open| open.queue != *queue) {
+            self.close(slot.take());
+            let record = self.load_queue(queue).ok_or(PostRefusal::NoSuchQueue)?;
+            *slot = Some(OpenQueue {
+                queue: *queue,
+                recent: Recent::behind(record.leaf.seq),
+                record,
+                changed: false,
+            });
+        }
+        slot.as_mut().ok_or(PostRefusal::NoSuchQueue)
+    }
+
+    fn close(&mut self, open: Option<OpenQueue>) {
+        if let Some(open) = open.filter(|open| open.changed) {
+            self.put_queue(&open.queue, &open.record);
+        }
     }
 }
 
@@ -97,42 +115,12 @@ fn frames(mut rest: &[u8]) -> Result<Vec<Result<PostRef<'_>, FrameError>>, Relay
     Ok(posts)
 }
 
-/// The queues that a batch has come across.
-#[derive(Default)]
-struct Batch {
-    queues: BTreeMap<QueueId, OpenQueue>,
-    /// Of the queue of the last post only: strangers could fill the heap with all of them.
-    recent: Option<(QueueId, Recent)>,
-}
-
+/// The queue that a batch is at.
 struct OpenQueue {
+    queue: QueueId,
     record: QueueRecord,
     changed: bool,
-}
-
-impl Batch {
-    fn open<M: Memory>(
-        &mut self,
-        relay: &Relay<M>,
-        queue: &QueueId,
-    ) -> Result<(&mut OpenQueue, &mut Recent), PostRefusal> {
-        use std::collections::btree_map::Entry;
-        let open = match self.queues.entry(*queue) {
-            Entry::Occupied(open) => open.into_mut(),
-            Entry::Vacant(place) => place.insert(OpenQueue {
-                record: relay.queue(queue).ok_or(PostRefusal::NoSuchQueue)?,
-                changed: false,
-            }),
-        };
-        if self.recent.as_ref().is_none_or(|(of, _)| of != queue) {
-            self.recent = None;
-        }
-        let seq = open.record.leaf.seq;
-        let recent = self
-            .recent
-            .get_or_insert_with(|| (*queue, Recent::behind(seq)));
-        Ok((open, &mut recent.1))
-    }
+    recent: Recent,
 }
 
 /// Digests of the newest entries of a queue, up to its end.
@@ -151,18 +139,12 @@ impl Recent {
     }
 
     /// Reads what is missing from `from` on.
-    fn reach_back<M: Memory>(
-        &mut self,
-        relay: &Relay<M>,
-        queue: &QueueId,
-        leaf: &QueueLeaf,
-        from: u32,
-    ) {
-        let from = from.max(leaf.first_seq);
-        let missing = self.first_seq.saturating_sub(from) as usize;
-        if missing > 0 {
-            let older = relay.digests_from(queue, leaf, from).take(missing);
-            self.entries.splice(..0, older.map(|(_, digest)| digest));
+    fn reach_back<M: Memory>(&mut self, posts: &Entries<M>, range: &Range, from: u32) {
+        let from = from.max(range.first);
+        if from < self.first_seq {
+            let older = posts.between(range, from, self.first_seq - 1);
+            self.entries
+                .splice(..0, older.into_iter().map(|link| link.digest));
             self.first_seq = from;
         }
     }

@@ -14,7 +14,7 @@ use paigham_wire::relay::{
 };
 
 use crate::limits::{INBOX_MAX_DEPOSITS, READ_MAX_DEPOSITS};
-use crate::records::{InboxRecord, StoredDeposit};
+use crate::records::{InboxRecord, PoolRecord, StoredDeposit};
 use crate::relay::{Relay, get, numbered, put};
 
 const NS_PER_SECOND: u64 = 1_000_000_000;
@@ -38,7 +38,7 @@ impl<M: Memory> Relay<M> {
             return Err(RelayError::WrongSignature);
         }
         if let Some(record) = self.inbox(&inbox) {
-            let same = record.xwing_key == request.xwing_key;
+            let same = self.pool_record(&inbox)?.xwing_key == request.xwing_key;
             return if same {
                 Ok(record.state())
             } else {
@@ -60,14 +60,17 @@ impl<M: Memory> Relay<M> {
         let record = InboxRecord {
             leaf,
             inbox_key: request.inbox_key,
-            xwing_key: request.xwing_key,
-            last_resort: Vec::new().into(),
             first_package: 0,
             next_package: 0,
-            claims: Vec::new(),
             last_signature: [0; 64],
         };
-        self.put_inbox(&inbox, &record);
+        self.add_inbox(&inbox, &record)?;
+        let pool = PoolRecord {
+            xwing_key: request.xwing_key,
+            last_resort: Vec::new().into(),
+            claims: Vec::new(),
+        };
+        put(&mut self.pools, inbox.0, &pool);
         Ok(record.state())
     }
 

@@ -6,11 +6,29 @@ pub(crate) const QUEUE_MAX_ENTRIES: u32 = 1_000_000;
 pub(crate) const ENTRIES_KEPT_FOR_COMMITS: u32 = 10_000;
 /// Deposits that an inbox retains until it is drained.
 pub(crate) const INBOX_MAX_DEPOSITS: u32 = 1_000;
+/// How long entries are kept at most. Their bucket goes as a whole when its first one is this old.
+pub(crate) const POSTS_KEPT_NS: u64 = 30 * 24 * 3_600 * 1_000_000_000;
+/// How long commits and Welcomes are kept at most, so that a device that was away can follow.
+pub(crate) const COMMITS_KEPT_NS: u64 = 90 * 24 * 3_600 * 1_000_000_000;
+/// Time that one bucket of posts takes in: how much earlier than the others its last one may go.
+pub(crate) const POSTS_SPAN_NS: u64 = 6 * 3_600 * 1_000_000_000;
+/// The same of commits: fewer, so that an idle shard's buckets take less room.
+pub(crate) const COMMITS_SPAN_NS: u64 = 24 * 3_600 * 1_000_000_000;
+/// How long entries are kept however full a shard is.
+pub(crate) const KEPT_AT_LEAST_NS: u64 = 24 * 3_600 * 1_000_000_000;
+/// Bytes that posts and commits may take together; from half of it on the oldest go earlier.
+pub(crate) const LOGS_MAX_BYTES: u64 = 400 << 30;
+/// Entries that one step of expiry looks at, and entries and joiners that it forgets: a bound on
+/// the work of one message.
+pub(crate) const EXPIRY_STEP_ENTRIES: u32 = 4_096;
 /// Largest sealed Welcome wrapper and tree of one commit in bytes: with the commit they must fit
 /// an ingress message of 2 MiB.
 pub(crate) const BUNDLE_MAX_BYTES: usize = 1_500_000;
 /// Largest envelope of a commit in bytes, for the same reason.
 pub(crate) const COMMIT_MAX_BYTES: usize = 1_500_000;
+/// Entries of one fetch: as many of 1 KiB as its bytes hold, and a bound on what is looked at
+/// for large ones.
+pub(crate) const FETCH_MAX_ENTRIES: usize = 2_048;
 /// Digests of one fetch: 40 bytes each.
 pub(crate) const FETCH_MAX_DIGESTS: usize = 40_000;
 /// Deposits of one `read_inbox`.

@@ -11,15 +11,15 @@ use paigham_wire::ids::QueueId;
 use paigham_wire::keys::EPOCH_ZERO_KEYS_HASH;
 use paigham_wire::leaf::QueueLeaf;
 use paigham_wire::relay::{
-    COMMIT_MAX_JOINERS, CommitAccepted, CreateQueue, Position, PostRefusal, QueueCreated,
-    RelayError, SubmitCommit,
+    COMMIT_MAX_JOINERS, CommitAccepted, CommitBundle, CreateQueue, Position, PostRefusal,
+    QueueCreated, RelayError, SubmitCommit,
 };
 
 use crate::limits::{
     BUNDLE_MAX_BYTES, COMMIT_MAX_BYTES, ENTRIES_KEPT_FOR_COMMITS, QUEUE_MAX_ENTRIES,
 };
-use crate::records::{CommitRecord, Payload, QueueRecord, TokenRecord};
-use crate::relay::{Relay, get, numbered, paired, put};
+use crate::records::{CommitBody, QUOTA_BYTES, QueueRecord, TokenRecord};
+use crate::relay::{Relay, paired, put};
 
 const NS_PER_SECOND: u64 = 1_000_000_000;
 
@@ -48,52 +48,40 @@ impl<M: Memory> Relay<M> {
                 leaf,
                 control_key: request.control_key,
                 keys: None,
+                newest_entry: 0,
+                newest_commit: 0,
+                quota: [0; QUOTA_BYTES],
             };
-            self.put_queue(&queue, &record);
+            self.add_queue(&queue, &record)?;
         }
         Ok(QueueCreated { queue })
     }
 
-    /// Stores an entry and extends the chain; the caller stores the record.
+    /// Stores an entry and extends the chain; the caller stores the record. Of a commit the body
+    /// says where it lies among the commits, of others it is the envelope.
     pub(crate) fn store_entry(
         &mut self,
         record: &mut QueueRecord,
         post: &PostRef<'_>,
         post_hash: Hash,
-        keys_hash: Option<Hash>,
+        body: &[&[u8]],
         now: u64,
     ) -> Result<Position, PostRefusal> {
-        let leaf = &mut record.leaf;
-        let room = match post.header.kind {
-            PostKind::Commit => QUEUE_MAX_ENTRIES,
-            PostKind::Application | PostKind::Proposal => {
-                QUEUE_MAX_ENTRIES - ENTRIES_KEPT_FOR_COMMITS
-            }
-        };
-        if leaf.seq >= room {
-            return Err(PostRefusal::Full);
-        }
-        let seq = leaf.seq + 1;
         let digest = EntryDigest {
             accepted_at: now,
             post_hash,
         };
-        leaf.head = queue_next(&leaf.head, seq, &digest);
-        leaf.seq = seq;
-        let key = numbered(&post.header.queue.0, seq);
-        put(&mut self.digests, key, &digest);
-        let envelope = post.envelope.to_vec().into();
-        put(
-            &mut self.payloads,
-            key,
-            &Payload {
-                header: *post.header_bytes,
-                keys_hash,
-                envelope,
-            },
-        );
+        let (owner, header) = (&post.header.queue.0, post.header_bytes);
+        let range = record.entries();
+        record.newest_entry = self
+            .posts
+            .append(owner, &range, &digest, header, body, now)
+            .map_err(|_| PostRefusal::Full)?;
+        let leaf = &mut record.leaf;
+        leaf.seq += 1;
+        leaf.head = queue_next(&leaf.head, leaf.seq, &digest);
         Ok(Position {
-            seq,
+            seq: leaf.seq,
             accepted_at: now,
         })
     }
@@ -123,10 +111,14 @@ impl<M: Memory> Relay<M> {
             .queue(&header.queue)
             .ok_or(RelayError::Post(PostRefusal::NoSuchQueue))?;
         let started = header.epoch.checked_add(1).ok_or(RelayError::Malformed)?;
-        if let Some(accepted) = self.find_commit(&header.queue, started, &hash) {
+        if let Some(accepted) = self.find_commit(&record, started, &hash) {
             return Ok(accepted);
         }
-        check_after_seq(&header, &record.leaf).map_err(RelayError::Post)?;
+        // However far behind: a commit's repeat is known by its epoch, and who floods a queue must
+        // not keep it from being told apart.
+        if header.after_seq > record.leaf.seq {
+            return Err(PostRefusal::AfterSeqAhead.into());
+        }
         check_time(header.not_after, now).map_err(RelayError::Post)?;
         check_epoch(header.epoch, record.leaf.epoch).map_err(RelayError::Post)?;
         let signed = request.verify(
@@ -142,8 +134,20 @@ impl<M: Memory> Relay<M> {
         check_generation(&record, &request)?;
         self.check_token(&record, &header.queue, &request)?;
         self.check_locators(&bundle.locators)?;
-        self.store_commit(&mut record, &post, hash, &request, now)
+        check_room(&record, header.kind).map_err(RelayError::Post)?;
+        self.announce_bundle(&header.queue, started, bundle)?;
+        let accepted = self.store_commit(&mut record, &post, hash, &request, now);
+        if accepted.is_err() {
+            self.forget_locators(&header.queue, started, &bundle.locators);
+        }
+        accepted
     }
+
+    /// Stores a commit, or nothing.
+    ///
+    /// # Panics
+    /// If there is room for the commit and none for where it lies: half of the call is stored by
+    /// then, and the trap undoes it.
 
     fn store_commit(
         &mut self,
@@ -156,10 +160,49 @@ impl<M: Memory> Relay<M> {
         let queue = post.header.queue;
         let keys = &request.next_keys;
         let keys_hash = keys.hash();
+        let digest = EntryDigest {
+            accepted_at: now,
+            post_hash,
+        };
+        let seq = record.leaf.seq + 1;
+        let CommitBundle {
+            wrapper,
+            tree,
+            locators,
+        } = &request.bundle;
+        let length = |bytes: usize| u32::try_from(bytes).map_err(|_| RelayError::TooLarge);
+        let body = CommitBody {
+            seq,
+            keys_hash,
+            joiners: length(locators.len())?,
+            wrapper: length(wrapper.as_slice().len())?,
+            tree: length(tree.as_slice().len())?,
+        };
+        let locators: Vec<_> = locators.iter().map(|locator| locator.0).collect();
+        let range = record.commits();
+        let header = post.header_bytes;
+        let commit = self
+            .commits
+            .append(
+                &queue.0,
+                &range,
+                &digest,
+                header,
+                &[
+                    &body.to_bytes(),
+                    locators.as_flattened(),
+                    wrapper.as_slice(),
+                    tree.as_slice(),
+                    post.envelope,
+                ],
+                now,
+            )
+            .map_err(|_| RelayError::Full)?;
+        record.newest_commit = commit;
+        let stub = commit.to_le_bytes();
         let position = self
-            .store_entry(record, post, post_hash, Some(keys_hash), now)
-            .map_err(RelayError::Post)?;
-        let Position { seq, accepted_at } = position;
+            .store_entry(record, post, post_hash, &[&stub], now)
+            .expect("no stable memory left; the whole call is undone");
         let epoch = record.leaf.epoch + 1;
         if keys.generation != record.leaf.generation {
             if let Some(ended) = &record.keys {
@@ -184,23 +227,12 @@ impl<M: Memory> Relay<M> {
             );
         }
         let leaf = &mut record.leaf;
-        let digest = EntryDigest {
-            accepted_at,
-            post_hash,
-        };
         leaf.commit_head = commit_next(&leaf.commit_head, epoch, seq, &digest, &keys_hash);
         leaf.epoch = epoch;
         leaf.keys_hash = keys_hash;
         leaf.generation = keys.generation;
         record.control_key = keys.control_key;
         record.keys = Some(keys.clone());
-        let stored = CommitRecord {
-            seq,
-            accepted_at,
-            post_hash,
-        };
-        put(&mut self.commits, numbered(&queue.0, epoch), &stored);
-        self.store_bundle(&queue, epoch, &request.bundle);
         self.put_queue(&queue, record);
         Ok(CommitAccepted { epoch, position })
     }
@@ -221,13 +253,15 @@ impl<M: Memory> Relay<M> {
         Ok(())
     }
 
-    fn find_commit(&self, queue: &QueueId, epoch: u32, hash: &Hash) -> Option<CommitAccepted> {
-        let commit: CommitRecord = get(&self.commits, &numbered(&queue.0, epoch))?;
+    /// The commit that started an epoch, if it is this one.
+    fn find_commit(&self, record: &QueueRecord, epoch: u32, hash: &Hash) -> Option<CommitAccepted> {
+        let commit = self.commits.find(&record.commits(), epoch)?;
+        let body = CommitBody::from_bytes(&self.commits.read_body(&commit));
         let position = Position {
-            seq: commit.seq,
-            accepted_at: commit.accepted_at,
+            seq: body.seq,
+            accepted_at: commit.digest.accepted_at,
         };
-        (commit.post_hash == *hash).then_some(CommitAccepted { epoch, position })
+        (commit.digest.post_hash == *hash).then_some(CommitAccepted { epoch, position })
     }
 }
 
@@ -248,6 +282,21 @@ pub(crate) fn check_after_seq(header: &PostHeader, leaf: &QueueLeaf) -> Result<(
         Some(behind) if behind > REPEAT_WINDOW => Err(PostRefusal::CatchUpFirst),
         Some(_) => Ok(()),
     }
+}
+
+/// Whether the queue takes one more entry.
+pub(crate) fn check_room(record: &QueueRecord, kind: PostKind) -> Result<(), PostRefusal> {
+    let leaf = &record.leaf;
+    let room = match kind {
+        PostKind::Commit => QUEUE_MAX_ENTRIES,
+        PostKind::Application | PostKind::Proposal => QUEUE_MAX_ENTRIES - ENTRIES_KEPT_FOR_COMMITS,
+    };
+    // The number after the newest must exist as well: it is the first retained one where all
+    // others have expired.
+    if leaf.seq + 1 - leaf.first_seq >= room || leaf.seq >= u32::MAX - 1 {
+        return Err(PostRefusal::Full);
+    }
+    Ok(())
 }
 
 pub(crate) fn check_time(not_after: u32, now: u64) -> Result<(), PostRefusal> {

@@ -21,6 +21,10 @@ use proptest::prelude::*;
 
 use crate::Relay;
 
+mod expiry;
+mod log;
+mod map;
+
 const NOW: u64 = 1_700_000_000 * 1_000_000_000;
 const SOON: u32 = 1_700_000_000 + 300;
 
@@ -158,7 +162,7 @@ fn position(seq: u32) -> Position {
 }
 
 fn leaf(relay: &mut Relay<VectorMemory>, queue: &QueueId) -> QueueLeaf {
-    let root = relay.root();
+    let root = relay.seal();
     let witness = Witness::decode(&relay.witness(&[queue.0])).unwrap();
     assert_eq!(witness.root(), root);
     match witness.get(&queue.0).unwrap() {
@@ -180,7 +184,7 @@ fn fetch(
     let item = FetchItem {
         queue,
         token: token.clone(),
-        from_seq,
+        from: from_seq,
         what,
     };
     let mut reply = relay
@@ -201,9 +205,9 @@ fn seqs(item: FetchedItem) -> Vec<u32> {
 fn a_queue_belongs_to_its_first_control_key() {
     let mut relay = relay();
     let group = Group::create(&mut relay);
-    let root = relay.root();
+    let root = relay.seal();
     Group::create(&mut relay);
-    assert_eq!(relay.root(), root);
+    assert_eq!(relay.seal(), root);
     let (_, mut forged) = CreateQueue::sign(&control(9), &canister(), [5; 32]);
     forged.control_key = control(0).verifying_key().to_bytes();
     assert_eq!(
@@ -309,7 +313,7 @@ fn wrong_posts_are_refused() {
     );
     let mut group = fresh;
     group.advance(&mut relay, false);
-    let root = relay.root();
+    let root = relay.seal();
     let change = |change: Change| {
         let mut header = group.header(PostKind::Application, b"x");
         change(&mut header);
@@ -343,7 +347,7 @@ fn wrong_posts_are_refused() {
     let header = group.header(PostKind::Commit, b"x");
     let commit = encode_post(&header, None, b"x");
     assert_eq!(refused(&mut relay, &commit), PostRefusal::WrongKind);
-    assert_eq!(relay.root(), root);
+    assert_eq!(relay.seal(), root);
     let good = group.post(b"good");
     let torn = [&good[..], &good[..60]].concat();
     let outcomes = append(&mut relay, &torn);
@@ -498,7 +502,7 @@ fn welcomes_wait_for_their_joiners() {
     };
     let commit = group.commit(b"add", keys(1, 1), bundle.clone());
     relay.submit_commit(&encode(&commit), NOW).unwrap();
-    relay.root();
+    relay.seal();
     let read = |relay: &Relay<VectorMemory>, id: WelcomeId| {
         relay
             .welcome(&encode(&WelcomeRequest { welcome_id: id }), vec![1])
@@ -509,7 +513,7 @@ fn welcomes_wait_for_their_joiners() {
         assert_eq!(reply.wrapper.as_slice(), b"wrapper");
         let witness = Witness::decode(reply.witness.as_slice()).unwrap();
         assert!(matches!(
-            witness.get(&id.locator().0),
+            witness.get(&id.locator().map_key()),
             Ok(Found::Present(_))
         ));
     }
@@ -525,7 +529,7 @@ fn welcomes_wait_for_their_joiners() {
         relay
             .ack_welcome(&encode(&WelcomeRequest { welcome_id: id }))
             .unwrap();
-        relay.root();
+        relay.seal();
     };
     ack(&mut relay, ids[0]);
     assert!(read(&relay, ids[0]).wrapper.as_slice().is_empty());
@@ -534,8 +538,8 @@ fn welcomes_wait_for_their_joiners() {
     ack(&mut relay, ids[1]);
     let reply = read(&relay, ids[1]);
     let witness = Witness::decode(reply.witness.as_slice()).unwrap();
-    assert_eq!(witness.get(&ids[1].locator().0), Ok(Found::Absent));
-    assert_eq!(witness.root(), relay.root());
+    assert_eq!(witness.get(&ids[1].locator().map_key()), Ok(Found::Absent));
+    assert_eq!(witness.root(), relay.seal());
 }
 
 /// The owner of an inbox.
@@ -776,7 +780,7 @@ fn garbage_changes_nothing() {
     let mut relay = relay();
     Group::create(&mut relay);
     Owner::create(&mut relay);
-    let root = relay.root();
+    let root = relay.seal();
     let mut bytes = [0u8; 200];
     for seed in 0..500u32 {
         let hash = paigham_wire::hash::blake3(&seed.to_be_bytes());
@@ -798,7 +802,7 @@ fn garbage_changes_nothing() {
                 .all(|outcome| matches!(outcome, PostOutcome::Refused(_)))
         );
     }
-    assert_eq!(relay.root(), root);
+    assert_eq!(relay.seal(), root);
 }
 
 /// An upgrade finds everything where it was.
@@ -809,10 +813,10 @@ fn a_relay_outlives_its_code() {
     let mut group = Group::create(&mut relay);
     group.advance(&mut relay, false);
     append(&mut relay, &group.post(b"stays"));
-    let root = relay.root();
+    let root = relay.seal();
     drop(relay);
     let mut relay = Relay::open(memory, canister(), 1).unwrap();
-    assert_eq!(relay.root(), root);
+    assert_eq!(relay.seal(), root);
     assert_eq!(
         seqs(fetch(
             &relay,
@@ -906,7 +910,7 @@ fn entries_and_digests_share_a_reply() {
     let item = |from_seq, what| FetchItem {
         queue: group.queue,
         token: group.token.clone(),
-        from_seq,
+        from: from_seq,
         what,
     };
     let ask = |items| {
@@ -931,12 +935,12 @@ fn a_batch_beyond_the_limit_stores_nothing() {
     let mut relay = relay();
     let mut group = Group::create(&mut relay);
     group.advance(&mut relay, false);
-    let root = relay.root();
+    let root = relay.seal();
     let posts: Vec<u8> = (0..=BATCH_MAX_POSTS as u32)
         .flat_map(|number| group.post(&number.to_be_bytes()))
         .collect();
     assert_eq!(relay.append_batch(&posts, NOW), Err(RelayError::TooLarge));
-    assert_eq!(relay.root(), root);
+    assert_eq!(relay.seal(), root);
     let within = &posts[..posts.len() - group.post(&[0; 4]).len()];
     assert_eq!(append(&mut relay, within).len(), BATCH_MAX_POSTS);
 }

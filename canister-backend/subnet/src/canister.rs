@@ -1,5 +1,6 @@
 //! One canister: its settings, its status, its code if there is any, and the calls under way.
 
+mod compare;
 mod run;
 mod stored;
 
@@ -8,6 +9,7 @@ use std::sync::Arc;
 
 use candid::Principal;
 
+pub(crate) use compare::Part;
 pub(crate) use run::{PreUpgrade, Step};
 pub(crate) use stored::CanisterState;
 
@@ -201,7 +203,7 @@ impl From<InstallError> for Reject {
             InstallError::Module(_) | InstallError::Engine(_) => Self::failed("IC0505", text),
             InstallError::Hook { code, .. } => Self::failed(code, text),
             InstallError::Id(_) => Self::failed("IC0514", text),
-            InstallError::StoredState | InstallError::Journal(_) => Self::failed("IC0521", text),
+            InstallError::StoredState | InstallError::Stopped(_) => Self::failed("IC0521", text),
         }
     }
 }

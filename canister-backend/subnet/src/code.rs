@@ -12,6 +12,7 @@ use serde_bytes::ByteBuf;
 use sha2::{Digest, Sha256};
 use wasmtime::{Engine, Func, Instance, InstancePre, Linker, Ref, Store, Val};
 
+use crate::canister::Part;
 use crate::engine::{charge, compile};
 use crate::execution::{Execution, Outcome, limit};
 use crate::ic0::{
@@ -100,9 +101,9 @@ pub enum InstallError {
     /// A checkpoint that does not fit its module.
     #[error("the stored state does not fit its module")]
     StoredState,
-    /// The journal did not take it.
-    #[error("the journal failed: {0}")]
-    Journal(String),
+    /// The subnet has stopped, before or over this.
+    #[error("{0}")]
+    Stopped(String),
 }
 
 fn engine_error(error: impl std::fmt::Display) -> InstallError {
@@ -210,6 +211,29 @@ impl Code {
     /// Takes over the stable memory of the code before.
     pub fn inherit_stable(&mut self, before: &mut Self) {
         self.store.data_mut().stable = std::mem::take(&mut before.store.data_mut().stable);
+    }
+
+    /// The first part of memory in which another replica differs.
+    pub fn difference(&self, other: &Self) -> Option<Part> {
+        let globals = |it: &Self| it.globals.iter().map(from_val).collect::<Vec<_>>();
+        let (stable, theirs) = (&self.store.data().stable, &other.store.data().stable);
+        let parts = [
+            (Part::Module, self.module_hash == other.module_hash),
+            (Part::Heap, self.heap == other.heap),
+            (Part::Globals, globals(self) == globals(other)),
+            (Part::StableMemory, stable.is_committed_as(theirs)),
+        ];
+        let differs = parts.into_iter().find(|(_, same)| !same);
+        differs.map(|(part, _)| part)
+    }
+
+    /// Turns over one bit of the committed heap.
+    #[cfg(feature = "testkit")]
+    pub fn flip_heap_bit(&mut self, byte: usize) {
+        if let Some(byte) = self.heap.get_mut(byte) {
+            *byte ^= 1;
+        }
+        self.clean = false;
     }
 
     pub fn exports(&self, name: &str) -> bool {

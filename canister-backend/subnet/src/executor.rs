@@ -4,20 +4,23 @@ mod reads;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use candid::Principal;
 use ic_transport_types::{RejectCode, RejectResponse, RequestId};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
+use crate::clock::Clock;
 use crate::code::InstallError;
+use crate::config::Config;
 use crate::execution::{Execution, Outcome, Reject, reject_code};
 use crate::journal::Journal;
 use crate::keys::to_cbor;
 use crate::management::Admission;
+use crate::replicas::{Divergence, Followers};
 use crate::state::{Ingress, LAYOUT, Round, State};
+use crate::topology::{RangesForm, Signed};
 
 /// How often an idle subnet signs its state again.
 const HEARTBEAT: Duration = Duration::from_nanos(HEARTBEAT_NS);
@@ -37,53 +40,6 @@ const LOG_MAX_BYTES: u64 = 16 * 1024 * 1024;
 /// Pause before a round that no call from outside asked for, so that canisters which keep calling
 /// themselves leave time for others.
 const QUEUE_PAUSE: Duration = Duration::from_millis(10);
-/// How long a caller is kept waiting for an answer that takes several rounds, as on a replica; then
-/// it asks for the status.
-const ANSWER_WAIT: Duration = Duration::from_secs(10);
-
-/// Where time comes from, in nanoseconds since 1970.
-pub trait Clock: Send + Sync + std::fmt::Debug {
-    /// Now.
-    fn now_ns(&self) -> u64;
-}
-
-/// The clock of this machine.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now_ns(&self) -> u64 {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        since
-            .ok()
-            .and_then(|since| u64::try_from(since.as_nanos()).ok())
-            .unwrap_or(0)
-    }
-}
-
-/// A clock that a test moves.
-#[derive(Debug, Clone, Default)]
-pub struct ManualClock(Arc<AtomicU64>);
-
-impl ManualClock {
-    /// Starts at a time.
-    #[must_use]
-    pub fn at(now_ns: u64) -> Self {
-        Self(Arc::new(AtomicU64::new(now_ns)))
-    }
-
-    /// Moves forward.
-    pub fn advance(&self, by: Duration) {
-        let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
-        self.0.fetch_add(by, Ordering::SeqCst);
-    }
-}
-
-impl Clock for ManualClock {
-    fn now_ns(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
-    }
-}
 
 /// A query, authenticated.
 #[derive(Debug, Clone)]
@@ -93,6 +49,8 @@ pub(crate) struct Query {
     pub sender: Principal,
     pub method: String,
     pub argument: Vec<u8>,
+    /// Of the certificate that the canister sees.
+    pub form: RangesForm,
 }
 
 /// A read of the state tree, authenticated.
@@ -107,9 +65,7 @@ pub(crate) struct Read {
 /// What an update call is answered with.
 #[derive(Debug, Clone)]
 pub(crate) enum CallAnswer {
-    Certificate(Vec<u8>),
-    /// It runs, and its status tells when it is done.
-    Processing,
+    Certificate(Signed),
     Rejected(RejectResponse),
     Refused(String),
 }
@@ -117,7 +73,7 @@ pub(crate) enum CallAnswer {
 pub(crate) enum Command {
     Call(Ingress, oneshot::Sender<CallAnswer>),
     Query(Query, oneshot::Sender<Vec<u8>>),
-    ReadState(Read, oneshot::Sender<Result<Vec<u8>, String>>),
+    ReadState(Read, oneshot::Sender<Result<Signed, String>>),
     Admin(Box<dyn FnOnce(&mut Executor) + Send>),
     Stop,
 }
@@ -153,47 +109,74 @@ impl std::fmt::Debug for Command {
 /// An update call and who waits for its answer.
 type Call = (Ingress, oneshot::Sender<CallAnswer>);
 
-/// Who waits for an answer that takes several rounds, and since when.
-#[derive(Debug)]
-struct Waiting {
-    since: Instant,
-    reply: oneshot::Sender<CallAnswer>,
+/// Why a subnet stopped by itself. What was not answered by then is not certified.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StopReason {
+    /// The disk does not take what must be on it, or there is no randomness.
+    #[error("the journal failed: {0}")]
+    Journal(String),
+    /// Replicas that ran the same rounds are not in the same state.
+    #[error(transparent)]
+    Diverged(#[from] Divergence),
 }
 
 /// The owner of state and journal.
 #[derive(Debug)]
 pub(crate) struct Executor {
     state: State,
+    followers: Followers,
     journal: Box<dyn Journal>,
     clock: Arc<dyn Clock>,
     log_bytes: u64,
     checkpoint_bytes: u64,
-    waiting: HashMap<Vec<u8>, Vec<Waiting>>,
-    /// Set when the journal failed: nothing is answered any more.
+    /// Who waits for the answers of requests under way.
+    waiting: HashMap<Vec<u8>, Vec<oneshot::Sender<CallAnswer>>>,
+    /// Set when the journal failed or replicas differ: nothing is answered any more.
     broken: bool,
+    stopped: watch::Sender<Option<StopReason>>,
+}
+
+/// The executor's thread and how to reach it.
+pub(crate) struct Spawned {
+    pub commands: SyncSender<Queued>,
+    pub thread: std::thread::JoinHandle<()>,
+    pub stopped: watch::Receiver<Option<StopReason>>,
 }
 
 /// Starts the thread.
 pub(crate) fn spawn(
     state: State,
+    followers: Followers,
     journal: Box<dyn Journal>,
     clock: Arc<dyn Clock>,
-) -> std::io::Result<(SyncSender<Queued>, std::thread::JoinHandle<()>)> {
-    let (sender, receiver) = sync_channel(QUEUE_COMMANDS);
+    config: &Config,
+) -> std::io::Result<Spawned> {
+    let (commands, receiver) = sync_channel(QUEUE_COMMANDS);
+    let (sender, stopped) = watch::channel(None);
     let mut executor = Executor {
         state,
+        followers,
         journal,
         clock,
         log_bytes: 0,
         checkpoint_bytes: 0,
         waiting: HashMap::new(),
         broken: false,
+        stopped: sender,
     };
+    let config = config.clone();
     let thread = std::thread::Builder::new()
         .name("subnet".into())
         .stack_size(16 * 1024 * 1024)
-        .spawn(move || executor.run(&receiver))?;
-    Ok((sender, thread))
+        .spawn(move || {
+            config.enter_thread();
+            executor.run(&receiver);
+        })?;
+    Ok(Spawned {
+        commands,
+        thread,
+        stopped,
+    })
 }
 
 impl Executor {
@@ -247,7 +230,7 @@ impl Executor {
         }
         self.updates(calls);
         self.refresh();
-        self.end_waiting();
+        self.forget_who_left();
         for read in reads {
             if self.broken {
                 return;
@@ -273,7 +256,26 @@ impl Executor {
     fn refresh(&mut self) {
         let now = self.now();
         if !self.broken && now - self.state.time >= HEARTBEAT_NS {
-            self.state.advance(now);
+            self.advance(now);
+        }
+    }
+
+    fn advance(&mut self, now: u64) {
+        self.state.advance(now);
+        self.followers.each(|state| state.advance(now));
+    }
+
+    /// Stops for good.
+    fn stop(&mut self, reason: StopReason) {
+        tracing::error!(%reason, "the subnet stops");
+        self.broken = true;
+        self.stopped.send_replace(Some(reason));
+    }
+
+    /// Compares the replicas after each did the same; stops if they differ.
+    fn compare(&mut self) {
+        if let Err(divergence) = self.followers.compare(&self.state) {
+            self.stop(divergence.into());
         }
     }
 
@@ -330,14 +332,13 @@ impl Executor {
                 self.refresh();
             }
         } else if let Err(error) = self.run_round(time, ingress) {
-            tracing::error!(%error, "the journal failed; the subnet stops");
-            self.broken = true;
+            self.stop(StopReason::Journal(error.to_string()));
+        }
+        if self.broken {
             return;
         }
         for (id, reply) in repeats {
-            let since = Instant::now();
-            let waiting = self.waiting.entry(id).or_default();
-            waiting.push(Waiting { since, reply });
+            self.waiting.entry(id).or_default().push(reply);
         }
         self.answer();
         if self.log_bytes > LOG_MAX_BYTES.max(self.checkpoint_bytes) {
@@ -357,6 +358,8 @@ impl Executor {
         };
         self.log(&round)?;
         self.state.execute(&round);
+        self.followers.each(|state| state.execute(&round));
+        self.compare();
         Ok(())
     }
 
@@ -366,21 +369,17 @@ impl Executor {
         let done = self.waiting.extract_if(|id, _| !state.is_processing(id));
         for (id, waiting) in done {
             let path = vec![b"request_status".to_vec(), id];
-            let certificate = state.certify(&[path]);
-            for waiting in waiting {
-                let answer = CallAnswer::Certificate(certificate.clone());
-                drop(waiting.reply.send(answer));
+            let signed = state.certify(&[path]);
+            for reply in waiting {
+                drop(reply.send(CallAnswer::Certificate(signed.clone())));
             }
         }
     }
 
-    /// Tells who has waited long enough to ask for the status.
-    fn end_waiting(&mut self) {
+    /// Forgets callers who wait no longer; they ask for the status.
+    fn forget_who_left(&mut self) {
         self.waiting.retain(|_, waiting| {
-            let patient = |waiting: &mut Waiting| waiting.since.elapsed() < ANSWER_WAIT;
-            for waiting in waiting.extract_if(.., |waiting| !patient(waiting)) {
-                drop(waiting.reply.send(CallAnswer::Processing));
-            }
+            waiting.retain(|reply| !reply.is_closed());
             !waiting.is_empty()
         });
     }
@@ -437,8 +436,7 @@ impl Executor {
         self.checkpoint_bytes = state.len() as u64;
         self.log_bytes = 0;
         if let Err(error) = self.journal.checkpoint(&state) {
-            tracing::error!(%error, "the checkpoint failed; the subnet stops");
-            self.broken = true;
+            self.stop(StopReason::Journal(error.to_string()));
         }
     }
 
@@ -449,13 +447,11 @@ impl Executor {
         argument: Vec<u8>,
         controllers: &[Principal],
     ) -> Result<Principal, InstallError> {
-        let id = self.state.install(module, argument, controllers)?;
-        self.make_checkpoint();
-        if self.broken {
-            Err(InstallError::Journal("see the log".into()))
-        } else {
-            Ok(id)
-        }
+        let id = self.state.install(module, argument.clone(), controllers)?;
+        self.followers
+            .each(|state| drop(state.install(module, argument.clone(), controllers)));
+        self.keep()?;
+        Ok(id)
     }
 
     /// Upgrades a canister and makes that durable.
@@ -465,12 +461,34 @@ impl Executor {
         module: &[u8],
         argument: Vec<u8>,
     ) -> Result<(), InstallError> {
-        self.state.upgrade(id, module, argument)?;
-        self.make_checkpoint();
-        if self.broken {
-            Err(InstallError::Journal("see the log".into()))
-        } else {
-            Ok(())
+        self.state.upgrade(id, module, argument.clone())?;
+        self.followers
+            .each(|state| drop(state.upgrade(id, module, argument.clone())));
+        self.keep()
+    }
+
+    /// Makes an administrator's change durable, if the replicas agree on it.
+    fn keep(&mut self) -> Result<(), InstallError> {
+        self.compare();
+        if !self.broken {
+            self.make_checkpoint();
+        }
+        let stopped = self.stopped.borrow().clone();
+        stopped.map_or(Ok(()), |reason| {
+            Err(InstallError::Stopped(reason.to_string()))
+        })
+    }
+
+    /// Turns over one bit of a canister's heap in one replica; 1 is the first.
+    #[cfg(feature = "testkit")]
+    pub fn flip_heap_bit(&mut self, replica: usize, canister: &Principal, byte: usize) {
+        let state = match replica.checked_sub(2) {
+            Some(index) => self.followers.get_mut(index),
+            None => Some(&mut self.state),
+        };
+        let canister = state.and_then(|state| state.canister_mut(canister));
+        if let Some(code) = canister.and_then(|canister| canister.code.as_mut()) {
+            code.flip_heap_bit(byte);
         }
     }
 
@@ -483,14 +501,19 @@ impl Executor {
         argument: Vec<u8>,
     ) -> Option<Execution> {
         let time = self.now().max(self.state.time + 1);
-        self.state.measure(canister, method, argument, time)
+        let execution = self.state.measure(canister, method, argument, time);
+        self.followers.each(|state| state.advance(time));
+        execution
     }
 
     /// Sets who may create canisters through the network, and makes that durable; `false` if they
     /// are too many.
     pub fn set_creators(&mut self, creators: Vec<Principal>) -> bool {
-        let set = self.state.set_creators(creators);
+        let set = self.state.set_creators(creators.clone());
         if set {
+            self.followers.each(|state| {
+                state.set_creators(creators.clone());
+            });
             self.make_checkpoint();
         }
         set

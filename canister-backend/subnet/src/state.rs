@@ -19,6 +19,7 @@ use crate::code::InstallError;
 use crate::execution::Execution;
 use crate::keys::{Keys, to_cbor};
 use crate::management::install::InstallMode;
+use crate::topology::canister_id;
 use requests::{Requests, Status};
 use sealed::Sealed;
 
@@ -151,9 +152,9 @@ impl State {
         let creators = vec![keys.node_id];
         let mut state = Self {
             engine,
+            next_canister: keys.range.first(),
             keys,
             canisters: BTreeMap::new(),
-            next_canister: 0,
             creators,
             management: VecDeque::new(),
             requests: Requests::default(),
@@ -182,7 +183,7 @@ impl State {
         state.management = stored.management.into();
         for canister in stored.canisters {
             let id = canister.id;
-            if id >= canister_id(state.next_canister) {
+            if id >= canister_id(state.next_canister) || !state.keys.range.contains(&id) {
                 return Err(RestoreError::Checkpoint);
             }
             let canister = Canister::restore(&state.engine, canister, state.home())?;
@@ -277,12 +278,21 @@ impl State {
     }
 
     /// An empty canister under the next id.
-    pub(crate) fn add_canister(&mut self, controllers: Vec<Principal>) -> Principal {
+    ///
+    /// # Errors
+    /// [`InstallError::Id`] if there is none left.
+    pub(crate) fn add_canister(
+        &mut self,
+        controllers: Vec<Principal>,
+    ) -> Result<Principal, InstallError> {
+        if !self.keys.range.has_number(self.next_canister) {
+            return Err(InstallError::Id("the subnet's canister ids are used up"));
+        }
         let id = canister_id(self.next_canister);
         self.next_canister += 1;
         let canister = Canister::new(id, self.home(), controllers);
         self.canisters.insert(id, canister);
-        id
+        Ok(id)
     }
 
     pub(crate) fn remove_canister(&mut self, id: &Principal) {
@@ -298,7 +308,7 @@ impl State {
         argument: Vec<u8>,
         controllers: &[Principal],
     ) -> Result<Principal, InstallError> {
-        let id = self.add_canister(controllers.to_vec());
+        let id = self.add_canister(controllers.to_vec())?;
         let (mode, caller) = (InstallMode::Install, self.keys.node_id);
         let installed = self.change_code(&id, mode, module, argument, &caller);
         if let Err(error) = installed {
@@ -345,11 +355,4 @@ impl State {
         self.seal();
         Some(execution)
     }
-}
-
-/// Canister ids are a number and the bytes 1, 1.
-fn canister_id(number: u64) -> Principal {
-    let mut bytes = [1; 10];
-    bytes[..8].copy_from_slice(&number.to_be_bytes());
-    Principal::from_slice(&bytes)
 }

@@ -278,13 +278,13 @@ pub struct FetchItem {
     pub queue: QueueId,
     /// Token of a generation.
     pub token: ReadToken,
-    /// First entry wanted.
-    pub from_seq: u32,
-    /// Entries or digests.
+    /// First entry wanted; for commits the epoch that the first one wanted started.
+    pub from: u32,
+    /// What of them.
     pub what: FetchWhat,
 }
 
-/// Entries or digests.
+/// What to fetch of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
 #[repr(u8)]
 pub enum FetchWhat {
@@ -292,6 +292,11 @@ pub enum FetchWhat {
     Entries = 1,
     /// 40 bytes an entry: enough to follow the chain to the certified head.
     Digests = 2,
+    /// Whole commits: they are kept longer than other entries, and whoever was away for long goes
+    /// on from them.
+    Commits = 3,
+    /// 76 bytes a commit: enough to follow the commit chain to its certified head.
+    CommitDigests = 4,
 }
 
 /// Reply of `fetch`: items in the order asked for, as many as fit.
@@ -309,7 +314,7 @@ pub struct FetchReply {
 #[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
 #[repr(u8)]
 pub enum FetchedItem {
-    /// Consecutive entries from `from_seq` (or the first retained one, if later). Fewer than there
+    /// Consecutive entries from `from` (or the first retained one, if later). Fewer than there
     /// are where the reply is full or where the token's generation ended.
     #[tls_codec(discriminant = 1)]
     Entries(Vec<Entry>),
@@ -319,6 +324,24 @@ pub enum FetchedItem {
     /// Not given.
     #[tls_codec(discriminant = 3)]
     Refused(FetchRefusal),
+    /// Commits of consecutive epochs from `from` (or the first retained one, if later); `seq` is
+    /// their number among all entries. Fewer than there are as with entries.
+    #[tls_codec(discriminant = 4)]
+    Commits(Vec<Entry>),
+    /// Digests of commits of consecutive epochs.
+    #[tls_codec(discriminant = 5)]
+    CommitDigests(Vec<CommitDigest>),
+}
+
+/// What one commit adds to the commit chain of its queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub struct CommitDigest {
+    /// Its number among the queue's entries.
+    pub seq: u32,
+    /// accepted_at and H(post).
+    pub digest: EntryDigest,
+    /// H(keys) of the epoch that it started.
+    pub keys_hash: Hash,
 }
 
 /// Why nothing of a queue was given.
@@ -333,7 +356,7 @@ pub enum FetchRefusal {
     /// The token is of no generation of this queue.
     #[error("unknown read token")]
     UnknownToken = 2,
-    /// The token's generation ended before `from_seq`.
+    /// The token's generation ended before `from`.
     #[error("the token's generation ended earlier")]
     GenerationOver = 3,
 }
@@ -676,7 +699,7 @@ pub enum RelayError {
     #[error("credential refused")]
     #[tls_codec(discriminant = 8)]
     Credential,
-    /// Inbox or pool are full.
+    /// Inbox or pool are full, or a new id has no room: another one would lie elsewhere.
     #[error("full")]
     #[tls_codec(discriminant = 9)]
     Full,

@@ -225,13 +225,13 @@ proptest! {
                 (key, vec![*last; usize::from(first % 8)])
             })
             .collect();
-        let mut map = MerkleMap::open(Vec::new()).unwrap();
+        let mut map = MerkleMap::open(Vec::new(), Vec::new(), Vec::new()).unwrap();
         for (key, value) in &pairs {
-            map.insert(key, value).unwrap();
+            map.insert(key, value, &[]).unwrap();
         }
         let root = map.root();
         let shown: Vec<_> = pairs.keys().copied().step_by(3).chain([[0x55; 32]]).collect();
-        let sent = map.witness(&shown, |key| pairs.get(key).cloned()).encode();
+        let sent = map.witness(&shown).encode();
         let received = damaged(&sent, &damages);
         if let Ok(witness) = Witness::decode(&received) {
             prop_assert_eq!(witness.encode(), &received[..]);

@@ -9,11 +9,12 @@ use super::{Executor, Query, Read};
 use crate::execution::{Outcome, Reject, reject_code};
 use crate::keys::to_cbor;
 use crate::status::{CanisterStatus, SubnetStatus};
+use crate::topology::Signed;
 
 impl Executor {
     pub(super) fn query(&mut self, query: Query) -> Vec<u8> {
         let time = self.state.time;
-        let certificate = self.state.data_certificate(&query.canister);
+        let certificate = self.state.data_certificate(&query.canister, query.form);
         let asked = match self.state.canister_mut(&query.canister) {
             Some(canister) => canister.query(
                 &query.method,
@@ -64,7 +65,7 @@ impl Executor {
         to_cbor(&response)
     }
 
-    pub(super) fn read_state(&self, read: &Read) -> Result<Vec<u8>, String> {
+    pub(super) fn read_state(&self, read: &Read) -> Result<Signed, String> {
         let mut requests = BTreeSet::new();
         for path in &read.paths {
             let labels: Vec<_> = path.iter().map(Vec::as_slice).collect();

@@ -99,6 +99,8 @@ pub(crate) struct Message {
     pub call: Option<OutgoingCall>,
     pub calls: Vec<OutgoingCall>,
     pub limit: u64,
+    #[cfg(feature = "testkit")]
+    pub fuse: crate::testkit::Fuse,
 }
 
 impl Message {

@@ -63,6 +63,9 @@ pub(crate) enum SystemTrap {
     OutOfInstructions,
     #[error("more pages of stable memory than the embedded subnet keeps")]
     OutOfMemory,
+    #[cfg(feature = "testkit")]
+    #[error("trapped on purpose")]
+    OnPurpose,
 }
 
 impl SystemTrap {
@@ -73,6 +76,8 @@ impl SystemTrap {
             Self::Bounds | Self::NoCallback => "IC0502",
             Self::OutOfInstructions => "IC0522",
             Self::OutOfMemory => "IC0507",
+            #[cfg(feature = "testkit")]
+            Self::OnPurpose => "IC0502",
             Self::Mode(_)
             | Self::AnsweredTwice
             | Self::TooLarge
@@ -188,6 +193,10 @@ fn stop<T>(trap: SystemTrap) -> Outcome<T> {
 /// Charges for a system call that may be made in some modes.
 fn enter(c: &mut Call<'_>, name: &'static str, allowed: u16) -> Outcome<()> {
     pay(c, charge::SYSTEM_CALL)?;
+    #[cfg(feature = "testkit")]
+    if crate::testkit::Fuse::burns(&mut c.data_mut().message) {
+        return stop(SystemTrap::OnPurpose);
+    }
     check_mode(c, name, allowed)
 }
 

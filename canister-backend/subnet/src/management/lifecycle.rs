@@ -49,7 +49,7 @@ impl State {
         let settings = settings.unwrap_or_default();
         settings.check()?;
         let controllers = settings.controllers.unwrap_or_else(|| vec![*caller]);
-        let canister_id = self.add_canister(controllers);
+        let canister_id = self.add_canister(controllers)?;
         encode((CanisterArgument { canister_id },))
     }
 

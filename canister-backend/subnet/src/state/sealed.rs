@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use candid::Principal;
 
+use super::State;
 use super::requests::{Answer, Status};
-use super::{State, canister_id};
 use crate::canister::Canister;
-use crate::keys::{certificate, to_cbor};
-use crate::tree::{Tree, Trie};
+use crate::keys::to_cbor;
+use crate::topology::{RangesForm, Signed};
+use crate::tree::{Tree, Trie, leb128};
 
 /// Tree, root and signature; execution changes them only through [`State::seal`].
 #[derive(Debug)]
@@ -58,6 +59,9 @@ impl State {
         self.sealed.tree = Tree::Map(top);
         self.sealed.root = self.sealed.tree.digest();
         self.sealed.signature = self.keys.sign_root(&self.sealed.root);
+        if let Some(delegator) = &self.keys.delegator {
+            delegator.renew(self.time);
+        }
     }
 
     fn canister_tree(&self) -> Tree {
@@ -67,8 +71,8 @@ impl State {
     }
 
     fn ranges_tree(&self) -> Tree {
-        let (low, _) = range();
-        let shard = Tree::map([(low.as_slice(), Tree::Leaf(ranges()))]);
+        let range = self.keys.range;
+        let shard = Tree::map([(range.label().as_slice(), Tree::Leaf(range.leaf()))]);
         Tree::map([(self.keys.subnet.as_slice(), shard)])
     }
 
@@ -76,29 +80,33 @@ impl State {
         let keys = &self.keys;
         let node = Tree::map([(b"public_key", Tree::Leaf(keys.node_der.clone()))]);
         let subnet = Tree::map([
-            (b"canister_ranges", Tree::Leaf(ranges())),
+            (b"canister_ranges", Tree::Leaf(keys.range.leaf())),
             (b"node", Tree::map([(keys.node_id.as_slice(), node)])),
-            (b"public_key", Tree::Leaf(keys.root_der.clone())),
+            (b"public_key", Tree::Leaf(keys.subnet_der.clone())),
             (b"type", Tree::Leaf(b"application".to_vec())),
         ]);
         Tree::map([(keys.subnet.as_slice(), subnet)])
     }
 
-    /// A certificate over some paths; time is always shown.
-    pub fn certify(&self, paths: &[Vec<Vec<u8>>]) -> Vec<u8> {
+    /// What the subnet signed of some paths; time is always shown.
+    pub fn certify(&self, paths: &[Vec<Vec<u8>>]) -> Signed {
         let time = vec![b"time".to_vec()];
         let all: Vec<_> = paths.iter().chain([&time]).map(Vec::as_slice).collect();
-        let signature = self.sealed.signature.clone();
-        certificate(self.sealed.tree.witness(&all), signature)
+        Signed {
+            tree: self.sealed.tree.witness(&all),
+            signature: self.sealed.signature.clone(),
+        }
     }
 
     /// The certificate that a canister's query sees.
-    pub fn data_certificate(&self, canister: &Principal) -> Vec<u8> {
-        self.certify(&[vec![
+    pub fn data_certificate(&self, canister: &Principal, form: RangesForm) -> Vec<u8> {
+        let path = vec![
             b"canister".to_vec(),
             canister.as_slice().to_vec(),
             b"certified_data".to_vec(),
-        ]])
+        ];
+        self.certify(&[path])
+            .certificate(self.keys.delegator.as_deref(), form)
     }
 
     /// Whether a request is known.
@@ -169,27 +177,5 @@ fn status_tree(status: &Status) -> BTreeMap<Vec<u8>, Tree> {
             leaf(b"reject_message", reject.message.clone().into_bytes()),
             leaf(b"status", b"rejected".to_vec()),
         ]),
-    }
-}
-
-fn range() -> (Principal, Principal) {
-    (canister_id(0), canister_id(u64::MAX))
-}
-
-fn ranges() -> Vec<u8> {
-    to_cbor(&vec![range()])
-}
-
-/// Unsigned LEB128.
-fn leb128(mut value: u64) -> Vec<u8> {
-    let mut out = Vec::new();
-    loop {
-        let low = (value & 0x7f) as u8;
-        value >>= 7;
-        if value == 0 {
-            out.push(low);
-            return out;
-        }
-        out.push(low | 0x80);
     }
 }

@@ -20,11 +20,11 @@ use paigham_wire::ids::{
 use paigham_wire::keys::{EpochKeys, MacKey, ReadToken, WrapperKey};
 use paigham_wire::leaf::{InboxLeaf, Leaf, QueueLeaf, RecordsLeaf, WelcomeLeaf};
 use paigham_wire::relay::{
-    BatchReply, Capability, Claim, Claimed, CommitAccepted, CommitBundle, CreateInbox, CreateQueue,
-    Credential, Deposit, DepositEntry, Drain, Entry, FetchItem, FetchRefusal, FetchReply,
-    FetchRequest, FetchWhat, FetchedItem, InboxReply, InboxState, PoolReply, PoolRequest, Position,
-    PostOutcome, PostRefusal, QueueCreated, ReadInbox, Refill, RelayError, SubmitCommit,
-    WelcomeReply, WelcomeRequest,
+    BatchReply, Capability, Claim, Claimed, CommitAccepted, CommitBundle, CommitDigest,
+    CreateInbox, CreateQueue, Credential, Deposit, DepositEntry, Drain, Entry, FetchItem,
+    FetchRefusal, FetchReply, FetchRequest, FetchWhat, FetchedItem, InboxReply, InboxState,
+    PoolReply, PoolRequest, Position, PostOutcome, PostRefusal, QueueCreated, ReadInbox, Refill,
+    RelayError, SubmitCommit, WelcomeReply, WelcomeRequest,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -143,9 +143,9 @@ impl Sample for RecordKind {
 choices! {
     Role [Identity, NewIdentity, Recovery]
     GroupForm [Direct, Group]
-    FetchWhat [Entries, Digests]
+    FetchWhat [Entries, Digests, Commits, CommitDigests]
     FetchRefusal [NoSuchQueue, UnknownToken, GenerationOver]
-    FetchedItem [Entries(Vec<Entry>), Digests(Vec<EntryDigest>), Refused(FetchRefusal)]
+    FetchedItem [Entries(Vec<Entry>), Digests(Vec<EntryDigest>), Refused(FetchRefusal), Commits(Vec<Entry>), CommitDigests(Vec<CommitDigest>)]
     PostOutcome [Accepted(Position), Repeat(Position), Refused(PostRefusal)]
     PostRefusal [
         Malformed, NoSuchQueue, AfterSeqAhead, CatchUpFirst, Expired, NotAfterTooFar, StaleEpoch,
@@ -215,9 +215,10 @@ structures! {
     SubmitCommit { post, next_keys, bundle, signature }
     CommitAccepted { epoch, position }
     FetchRequest { items }
-    FetchItem { queue, token, from_seq, what }
+    FetchItem { queue, token, from, what }
     FetchReply { certificate, witness, items }
     Entry { seq, accepted_at, header, keys_hash, envelope }
+    CommitDigest { seq, digest, keys_hash }
     WelcomeRequest { welcome_id }
     WelcomeReply { certificate, witness, wrapper, tree }
     CreateInbox { inbox_key, xwing_key, signature }

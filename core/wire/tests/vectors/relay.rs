@@ -7,11 +7,12 @@ use paigham_wire::frame::{PostHeader, PostKind, encode_post, post_hash};
 use paigham_wire::ids::{InboxId, QueueId, WelcomeId, WelcomeLocator};
 use paigham_wire::keys::{EpochKeys, MacKey, ReadToken};
 use paigham_wire::relay::{
-    BatchReply, Capability, Claim, Claimed, CommitAccepted, CommitBundle, CreateInbox, CreateQueue,
-    Credential, Deposit, DepositEntry, Drain, Entry, FetchItem, FetchRefusal, FetchReply,
-    FetchRequest, FetchWhat, FetchedItem, InboxOperation, InboxReply, InboxState, PoolReply,
-    PoolRequest, Position, PostOutcome, PostRefusal, QueueCreated, ReadInbox, Refill, RelayError,
-    SubmitCommit, WelcomeReply, WelcomeRequest, XWING_KEY_BYTES, credential,
+    BatchReply, Capability, Claim, Claimed, CommitAccepted, CommitBundle, CommitDigest,
+    CreateInbox, CreateQueue, Credential, Deposit, DepositEntry, Drain, Entry, FetchItem,
+    FetchRefusal, FetchReply, FetchRequest, FetchWhat, FetchedItem, InboxOperation, InboxReply,
+    InboxState, PoolReply, PoolRequest, Position, PostOutcome, PostRefusal, QueueCreated,
+    ReadInbox, Refill, RelayError, SubmitCommit, WelcomeReply, WelcomeRequest, XWING_KEY_BYTES,
+    credential,
 };
 use serde_json::{Value, json};
 
@@ -36,14 +37,19 @@ fn queues() -> Value {
     let (queue, create) = CreateQueue::sign(&key, &canister(), [2; 32]);
     assert_eq!(create.verify(&canister()), Some(queue));
     let fetch = FetchRequest {
-        items: [FetchWhat::Entries, FetchWhat::Digests]
-            .map(|what| FetchItem {
-                queue,
-                token: ReadToken::new([3; 32]),
-                from_seq: 4,
-                what,
-            })
-            .to_vec(),
+        items: [
+            FetchWhat::Entries,
+            FetchWhat::Digests,
+            FetchWhat::Commits,
+            FetchWhat::CommitDigests,
+        ]
+        .map(|what| FetchItem {
+            queue,
+            token: ReadToken::new([3; 32]),
+            from: 4,
+            what,
+        })
+        .to_vec(),
     };
     let welcome_id = WelcomeId([6; 32]);
     json!({
@@ -234,6 +240,12 @@ fn replies() -> Value {
             FetchedItem::Refused(FetchRefusal::NoSuchQueue),
             FetchedItem::Refused(FetchRefusal::UnknownToken),
             FetchedItem::Refused(FetchRefusal::GenerationOver),
+            FetchedItem::Commits(vec![entry(Some([4; 32]))]),
+            FetchedItem::CommitDigests(vec![CommitDigest {
+                seq: POSITION.seq,
+                digest,
+                keys_hash: [4; 32],
+            }]),
         ],
     };
     let welcome = WelcomeReply {

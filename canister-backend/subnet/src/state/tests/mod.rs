@@ -12,11 +12,8 @@ const WAT: &str = r#"(module
     (func (export "canister_update ten") (call $append (i32.const 0) (i32.const 10)) (call $reply)))"#;
 
 fn keys() -> Keys {
-    let seeds = crate::keys::Seeds {
-        root: vec![1; 32],
-        node: vec![2; 32],
-    };
-    Keys::new(&seeds).unwrap()
+    let seeds = crate::keys::Seeds::of_test(&[1; 32]);
+    Keys::new(&seeds, &crate::Topology::SelfRoot, 1).unwrap()
 }
 
 fn state() -> (State, Principal) {
@@ -48,10 +45,9 @@ fn round(state: &State, canister: Principal, number: u8, expiry: u64) -> Round {
 fn shown(state: &State, number: u8) -> String {
     use ic_certification::LookupResult;
     let path = vec![b"request_status".to_vec(), vec![number; 32]];
-    let certificate = state.certify(&[path]);
-    let certificate: ic_certification::Certificate = serde_cbor::from_slice(&certificate).unwrap();
+    let signed = state.certify(&[path]);
     let path = [&b"request_status"[..], &[number; 32], b"status"];
-    match certificate.tree.lookup_path(path) {
+    match signed.tree.lookup_path(path) {
         LookupResult::Found(status) => String::from_utf8(status.to_vec()).unwrap(),
         LookupResult::Absent => "absent".into(),
         other => panic!("{other:?}"),

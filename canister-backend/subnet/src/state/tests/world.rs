@@ -110,7 +110,9 @@ impl World {
 
     pub fn query(&mut self, method: &str) -> Result<Vec<u8>, String> {
         let (time, id) = (self.state.time, self.id);
-        let certificate = self.state.data_certificate(&id);
+        let certificate = self
+            .state
+            .data_certificate(&id, crate::topology::RangesForm::Flat);
         let anonymous = Principal::anonymous();
         let canister = self.state.canister_mut(&id).unwrap();
         let asked = canister.query(method, Vec::new(), &anonymous, time, certificate);
