@@ -16,6 +16,7 @@ mod queue;
 mod report;
 mod sample;
 mod skeleton;
+mod ticket;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -14,6 +14,7 @@ use tls_codec::Serialize;
 use crate::blob;
 use crate::limits::{argument_limit, is_query};
 use crate::relay::Relay;
+use crate::tend;
 
 /// 16 MiB: with 32,768 buckets a canister's whole stable memory can be used.
 const BUCKET_PAGES: u16 = 256;
@@ -23,7 +24,7 @@ thread_local! {
 }
 
 /// Runs on the relay, opening it at the first use after an install or upgrade.
-fn with<T>(action: impl FnOnce(&mut Relay<DefaultMemoryImpl>) -> T) -> T {
+pub(crate) fn with<T>(action: impl FnOnce(&mut Relay<DefaultMemoryImpl>) -> T) -> T {
     RELAY.with_borrow_mut(|slot| {
         let relay = slot.get_or_insert_with(|| {
             let canister = CanisterId::new(api::canister_self().as_slice());
@@ -82,6 +83,7 @@ fn init(argument: Option<ByteBuf>) {
         }
         api::certified_data_set(relay.seal());
     });
+    tend::begin();
 }
 
 #[ic_cdk::post_upgrade]
@@ -90,6 +92,7 @@ fn post_upgrade() {
         relay.certify_shard();
         api::certified_data_set(relay.seal());
     });
+    tend::begin();
 }
 
 /// Sheds what will fail anyway; every check is made again by the method.
@@ -104,7 +107,7 @@ fn inspect_message() {
 
 #[ic_cdk::update(decode_with = "blob::decode", encode_with = "blob::encode")]
 fn create_queue(request: ByteBuf) -> ByteBuf {
-    update(|relay, _| relay.create_queue(&request))
+    update(|relay, now| relay.create_queue(&request, now))
 }
 
 #[ic_cdk::update(decode_with = "blob::decode", encode_with = "blob::encode")]
@@ -134,7 +137,7 @@ fn ack_welcome(request: ByteBuf) -> ByteBuf {
 
 #[ic_cdk::update(decode_with = "blob::decode", encode_with = "blob::encode")]
 fn create_inbox(request: ByteBuf) -> ByteBuf {
-    update(|relay, _| relay.create_inbox(&request))
+    update(|relay, now| relay.create_inbox(&request, now))
 }
 
 #[ic_cdk::update(decode_with = "blob::decode", encode_with = "blob::encode")]

@@ -54,6 +54,7 @@ mod quota;
 mod records;
 mod relay;
 mod tail;
+mod tend;
 mod tickets;
 mod welcomes;
 

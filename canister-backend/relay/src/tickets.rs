@@ -265,6 +265,29 @@ impl<M: Memory> Relay<M> {
         }
     }
 
+    /// As [`Relay::check_ticket`], of a call that makes what is not there: a ticket that made it
+    /// once made what is gone.
+    pub(crate) fn check_new<R: Paid>(
+        &self,
+        request: &R,
+        offered: &Credential,
+        now: u64,
+    ) -> Result<Receipt, RelayError> {
+        match self.check_ticket(request, offered, now)? {
+            Checked::Fresh(receipt) => Ok(receipt),
+            Checked::Repeat(_) => Err(TicketRefusal::Spent.into()),
+        }
+    }
+
+    /// Remembers a ticket whose call made what is known by its own id.
+    pub(crate) fn spend_new(&mut self, receipt: &Receipt, now: u64) {
+        let nothing = Position {
+            seq: 0,
+            accepted_at: now,
+        };
+        self.spend(receipt, &nothing);
+    }
+
     /// Remembers a ticket, and what its call made.
     pub(crate) fn spend(&mut self, receipt: &Receipt, made: &Position) {
         let before = self.tickets.raise();
