@@ -5,7 +5,6 @@ use paigham_group::device::CheckedKeyPackage;
 use paigham_group::pointer::seal_pointer;
 use paigham_group::proof::{LeafClaim, check_device};
 use paigham_group::{GroupError, Member};
-use paigham_wire::codec::encode;
 use paigham_wire::hash::{blake3, sha256};
 use paigham_wire::identity::DeviceEntry;
 use paigham_wire::ids::{AccountId, CanisterId, DeviceId, InboxId, QueueId};
