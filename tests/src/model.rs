@@ -125,7 +125,8 @@ impl Queue {
         if header.after_seq > self.seq() {
             return Err(PostRefusal::AfterSeqAhead);
         }
-        if self.seq() - header.after_seq > REPEAT_WINDOW {
+        let behind = self.seq() - header.after_seq;
+        if behind > REPEAT_WINDOW && header.kind != PostKind::Commit {
             return Err(PostRefusal::CatchUpFirst);
         }
         let retained = header.after_seq.max(self.first_seq - 1) as usize;
@@ -321,11 +322,8 @@ impl Model {
     ) -> Result<CommitAccepted, RelayError> {
         let post = PostRef::decode(post).unwrap();
         let id = post.header.queue;
-        let taken = bundle.locators.iter().any(|locator| {
-            self.welcomes.contains_key(locator)
-                || self.queues.contains_key(&QueueId(locator.0))
-                || self.inboxes.contains_key(&InboxId(locator.0))
-        });
+        let taken = |locator| self.welcomes.contains_key(locator);
+        let taken = bundle.locators.iter().any(taken);
         let queue = self
             .queues
             .get_mut(&id)
@@ -591,7 +589,8 @@ impl Model {
         if let Some(inbox) = self.inboxes.get(&InboxId(*key)) {
             return Some(Leaf::Inbox(inbox.leaf()));
         }
-        let (wrapper, tree) = self.welcome(WelcomeLocator(*key))?;
+        let locator = self.welcomes.keys().find(|one| one.map_key() == *key)?;
+        let (wrapper, tree) = self.welcome(*locator)?;
         Some(Leaf::Welcome(WelcomeLeaf {
             wrapper_hash: blake3(&wrapper),
             tree_hash: blake3(&tree),

@@ -415,7 +415,8 @@ impl Play {
                 assert_eq!(reply.tree.as_slice(), tree);
                 self.tell("welcome", &!tree.is_empty());
                 let (certificate, witness) = (reply.certificate, reply.witness);
-                self.check_leaf(certificate.as_slice(), witness.as_slice(), &locator.0);
+                let key = locator.map_key();
+                self.check_leaf(certificate.as_slice(), witness.as_slice(), &key);
             }
             Step::AckWelcome { id } => {
                 let welcome_id = welcome_id(id);
