@@ -43,8 +43,8 @@ const MAGIC: &[u8; 4] = b"PLOG";
 const LAYOUT: u8 = 1;
 const HEADER_BYTES: usize = 40;
 const BUCKETS_AT: u64 = 4_096;
-const BUCKET_BYTES: u64 = 32;
-const PLACES_AT: u64 = BUCKETS_AT + BUCKETS_MAX * BUCKET_BYTES;
+const BUCKET_BYTES: usize = 32;
+const PLACES_AT: u64 = BUCKETS_AT + BUCKETS_MAX * BUCKET_BYTES as u64;
 const FREE_AT: u64 = PLACES_AT + SEGMENTS_MAX * 4;
 const DATA_AT: u64 = (FREE_AT + SEGMENTS_MAX * 4).next_multiple_of(64 * 1024);
 const WASM_PAGE: u64 = 64 * 1024;
@@ -355,8 +355,8 @@ impl<M: Memory> SegmentLog<M> {
     }
 
     fn bucket(&self, number: u64) -> Bucket {
-        let mut bytes = [0; BUCKET_BYTES as usize];
-        let at = BUCKETS_AT + number % BUCKETS_MAX * BUCKET_BYTES;
+        let mut bytes = [0; BUCKET_BYTES];
+        let at = BUCKETS_AT + number % BUCKETS_MAX * BUCKET_BYTES as u64;
         self.memory.read(at, &mut bytes);
         Bucket {
             start: le_u64(&bytes, 0),
@@ -366,11 +366,11 @@ impl<M: Memory> SegmentLog<M> {
     }
 
     fn put_bucket(&self, number: u64, bucket: &Bucket) {
-        let mut bytes = [0; BUCKET_BYTES as usize];
+        let mut bytes = [0; BUCKET_BYTES];
         bytes[..8].copy_from_slice(&bucket.start.to_le_bytes());
         bytes[8..16].copy_from_slice(&bucket.end.to_le_bytes());
         bytes[16..24].copy_from_slice(&bucket.opened_at.to_le_bytes());
-        let at = BUCKETS_AT + number % BUCKETS_MAX * BUCKET_BYTES;
+        let at = BUCKETS_AT + number % BUCKETS_MAX * BUCKET_BYTES as u64;
         self.memory.write(at, &bytes);
     }
 

@@ -148,7 +148,6 @@ impl<M: Memory> Relay<M> {
     /// # Panics
     /// If there is room for the commit and none for where it lies: half of the call is stored by
     /// then, and the trap undoes it.
-
     fn store_commit(
         &mut self,
         record: &mut QueueRecord,
