@@ -80,3 +80,40 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
         }
     });
 }
+
+/// A canister that counts how often its timer rang; the update sets it to ten seconds from now.
+const ALARM: &str = r#"(module
+    (import "ic0" "time" (func $time (result i64)))
+    (import "ic0" "global_timer_set" (func $timer (param i64) (result i64)))
+    (import "ic0" "msg_reply" (func $reply))
+    (import "ic0" "msg_reply_data_append" (func $append (param i32 i32)))
+    (memory (export "memory") 1)
+    (func (export "canister_global_timer")
+        (i32.store (i32.const 0) (i32.add (i32.load (i32.const 0)) (i32.const 1))))
+    (func (export "canister_update set")
+        (drop (call $timer (i64.add (call $time) (i64.const 10000000000)))) (call $reply))
+    (func (export "canister_query rang")
+        (call $append (i32.const 0) (i32.const 4)) (call $reply)))"#;
+
+/// A timer rings when its time has come and not before, once, also if the subnet was restarted in
+/// between.
+#[test]
+fn a_timer_rings_once_in_time() {
+    story(async || {
+        for ic in all().await {
+            let alarm = ic.install(&wat::parse_str(ALARM).unwrap()).await;
+            let rang = async || {
+                let told = ic.query(alarm, "rang", Vec::new()).await.unwrap();
+                u32::from_le_bytes(told.try_into().unwrap())
+            };
+            ic.update(alarm, "set", Vec::new()).await.unwrap();
+            ic.pass(Duration::from_secs(3)).await;
+            assert_eq!(rang().await, 0);
+            ic.restart().await;
+            ic.pass(Duration::from_secs(8)).await;
+            assert_eq!(rang().await, 1);
+            ic.pass(Duration::from_secs(60)).await;
+            assert_eq!(rang().await, 1);
+        }
+    });
+}
