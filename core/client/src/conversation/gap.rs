@@ -298,6 +298,8 @@ impl Client {
         let end = cursor.seq.saturating_add(1);
         tell_lost(&set, &one, (end, before_ns), stretch.certified)?;
         one.gap = None;
+        // Its keys are as old as its absence.
+        one.renew_at = stretch.certified.0;
         one.cursor = cursor;
         one.seen = Seen::from(&stretch.leaf);
         one.save(&set)?;
