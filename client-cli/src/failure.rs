@@ -135,9 +135,20 @@ impl From<NetworkUpError> for Failure {
             | NetworkUpError::File(_)
             | NetworkUpError::OtherSubnet
             | NetworkUpError::OtherReleaseKey
-            | NetworkUpError::ReleaseKey => (
+            | NetworkUpError::ReleaseKey
+            | NetworkUpError::RootKey => (
                 Kind::Storage,
                 "the data folder is damaged or mixed up; nothing in it was changed",
+            ),
+            NetworkUpError::Layout(_)
+            | NetworkUpError::NoNetwork
+            | NetworkUpError::NoSubnet(_)
+            | NetworkUpError::Subnet(OpenError::Replicas(_)) => {
+                (Kind::User, "see `paigham help network`")
+            }
+            NetworkUpError::Subnet(OpenError::Diverged(_)) => (
+                Kind::Internal,
+                "this machine's memory may be faulty; nothing in the data folder was changed",
             ),
             NetworkUpError::Subnet(OpenError::Start(_))
             | NetworkUpError::Stopped(_)

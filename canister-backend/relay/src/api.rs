@@ -14,8 +14,8 @@ use crate::blob;
 use crate::limits::{argument_limit, is_query};
 use crate::relay::Relay;
 
-/// 8 MiB: with 32,768 buckets a canister's stable memory fits.
-const BUCKET_PAGES: u16 = 128;
+/// 16 MiB: with 32,768 buckets a canister's whole stable memory can be used.
+const BUCKET_PAGES: u16 = 256;
 
 thread_local! {
     static RELAY: RefCell<Option<Relay<DefaultMemoryImpl>>> = const { RefCell::new(None) };
