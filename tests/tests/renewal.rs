@@ -1,5 +1,4 @@
 //! Whoever joins renews its keys within a bounded time, without being asked.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::time::Duration;
 
