@@ -99,8 +99,16 @@ fn post_upgrade() {
 #[ic_cdk::inspect_message]
 fn inspect_message() {
     let method = api::msg_method_name();
+    // The size before anything is copied or decoded.
     let fits = argument_limit(&method).is_some_and(|limit| api::msg_arg_data().len() <= limit);
-    if fits && !is_query(&method) {
+    if !fits || is_query(&method) {
+        return;
+    }
+    let Ok(caller) = caller() else {
+        return;
+    };
+    let request = blob::decode(api::msg_arg_data());
+    if with(|relay| relay.admits(&method, &request, &caller)) {
         api::accept_message();
     }
 }

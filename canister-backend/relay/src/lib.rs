@@ -46,6 +46,7 @@ mod entries;
 mod expiry;
 mod fetch;
 mod inboxes;
+mod inspect;
 mod limits;
 mod log;
 mod pool;

@@ -320,3 +320,31 @@ fn an_upgrade_forgets_no_ticket() {
     assert_eq!(relay.deposit(&request, NOW), Ok(position(1)));
     assert_eq!(relay.inbox(&owner.inbox).unwrap().leaf.seq, 1);
 }
+
+/// Before they cost a place in a block, calls without a credential, with work for another call or
+/// with bytes that are no request are shed; honest ones are let in, also with a beacon that this
+/// node does not know yet.
+#[test]
+fn hopeless_calls_are_shed() {
+    let (relay, owner) = ready();
+    let anybody = paigham_wire::ids::PrincipalId::new(&[4]).unwrap();
+    let admits = |method: &str, request: &[u8]| relay.admits(method, request, &anybody);
+    let good = paid(&owner, b"hello", BEACON);
+    assert!(admits("deposit", &encode(&good)));
+    let unknown = Beacon {
+        issued_at: NOW + 1,
+        value: [7; 32],
+    };
+    assert!(admits("deposit", &encode(&paid(&owner, b"hello", unknown))));
+    assert!(!admits("deposit", &encode(&strangers(&owner, b"hello"))));
+    let other = Deposit {
+        sealed: b"other".to_vec().into(),
+        ..good
+    };
+    assert!(!admits("deposit", &encode(&other)));
+    for method in ["create_queue", "append_batch", "submit_commit", "put_chunk"] {
+        assert!(!admits(method, b"garbage"), "{method}");
+    }
+    assert!(!admits("admin_approve", &[0; 32]));
+    assert!(!admits("no_such_method", b""));
+}
