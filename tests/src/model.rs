@@ -131,13 +131,13 @@ impl Queue {
         }
         let retained = header.after_seq.max(self.first_seq - 1) as usize;
         let same = |entry: &&Entry| digest(entry).post_hash == post.hash();
-        if let Some(entry) = self.entries[retained..].iter().find(same) {
-            if header.kind != PostKind::Commit {
-                return Ok(Some(Position {
-                    seq: entry.seq,
-                    accepted_at: entry.accepted_at,
-                }));
-            }
+        if header.kind != PostKind::Commit
+            && let Some(entry) = self.entries[retained..].iter().find(same)
+        {
+            return Ok(Some(Position {
+                seq: entry.seq,
+                accepted_at: entry.accepted_at,
+            }));
         }
         let now = now / 1_000_000_000;
         if u64::from(header.not_after) < now {
@@ -230,9 +230,9 @@ impl Inbox {
         }
     }
 
-    const fn state(&self) -> InboxState {
+    fn state(&self) -> InboxState {
         InboxState {
-            one_time_left: self.packages.len() as u32,
+            one_time_left: number(self.packages.len()),
             first_seq: self.first_seq,
         }
     }
@@ -363,11 +363,11 @@ impl Model {
         }
         let position = queue.store(&post, Some(next.hash()), at);
         queue.commits.push(position.seq as usize - 1);
-        if let Some(keys) = &queue.keys {
-            if keys.generation != next.generation {
-                let ended = (keys.generation, Some(position.seq));
-                queue.tokens.insert(keys.read_token_hash, ended);
-            }
+        if let Some(keys) = &queue.keys
+            && keys.generation != next.generation
+        {
+            let ended = (keys.generation, Some(position.seq));
+            queue.tokens.insert(keys.read_token_hash, ended);
         }
         queue
             .tokens
@@ -620,6 +620,14 @@ impl Model {
                     self.welcomes.remove(&locator);
                 }
             }
+        }
+        if leaf.first_epoch > queue.first_epoch {
+            // A token goes with the commit that ended its generation.
+            let last = queue.commits[leaf.first_epoch as usize - 2];
+            let seq = queue.entries[last].seq;
+            queue
+                .tokens
+                .retain(|_, (_, end)| end.is_none_or(|end| end > seq));
         }
         queue.first_seq = leaf.first_seq;
         queue.first_epoch = leaf.first_epoch;

@@ -3,6 +3,7 @@
 //!
 //! `PAIGHAM_MODEL_OPERATIONS` sets how many operations are played (default: a few thousand);
 //! `PAIGHAM_MODEL_SEED` where they start, so that a long run can be gone on with.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

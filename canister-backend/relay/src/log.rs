@@ -43,8 +43,8 @@ const MAGIC: &[u8; 4] = b"PLOG";
 const LAYOUT: u8 = 1;
 const HEADER_BYTES: usize = 40;
 const BUCKETS_AT: u64 = 4_096;
-const BUCKET_BYTES: u64 = 32;
-const PLACES_AT: u64 = BUCKETS_AT + BUCKETS_MAX * BUCKET_BYTES;
+const BUCKET_BYTES: usize = 32;
+const PLACES_AT: u64 = BUCKETS_AT + BUCKETS_MAX * BUCKET_BYTES as u64;
 const FREE_AT: u64 = PLACES_AT + SEGMENTS_MAX * 4;
 const DATA_AT: u64 = (FREE_AT + SEGMENTS_MAX * 4).next_multiple_of(64 * 1024);
 const WASM_PAGE: u64 = 64 * 1024;
@@ -204,6 +204,39 @@ impl<M: Memory> SegmentLog<M> {
         self.current.start
     }
 
+    /// The retained bucket that an offset lies in.
+    pub(crate) fn bucket_of(&self, offset: u64) -> Option<Bucket> {
+        // The last that starts at or before it, by halving.
+        let (mut low, mut high) = (self.first_bucket, self.next_bucket);
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.bucket(middle).start <= offset {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let found = low.checked_sub(1).filter(|n| *n >= self.first_bucket)?;
+        let bucket = self.bucket(found);
+        let end = if found + 1 == self.next_bucket {
+            self.tail
+        } else {
+            bucket.end
+        };
+        (offset < end).then_some(Bucket { end, ..bucket })
+    }
+
+    /// Where the first entry at or behind an offset begins, for one that begins or ends an entry:
+    /// between buckets nothing lies. `None` if there is none.
+    pub(crate) fn entry_from(&self, offset: u64) -> Option<u64> {
+        if self.bucket_of(offset).is_some() {
+            return Some(offset);
+        }
+        (self.first_bucket..self.next_bucket)
+            .map(|number| self.bucket(number).start)
+            .find(|start| *start >= offset && *start < self.tail)
+    }
+
     /// Opens a new bucket if the newest one has had its time.
     pub(crate) fn turn_bucket(&mut self, now: u64) {
         let live = self.next_bucket - self.first_bucket;
@@ -355,8 +388,8 @@ impl<M: Memory> SegmentLog<M> {
     }
 
     fn bucket(&self, number: u64) -> Bucket {
-        let mut bytes = [0; BUCKET_BYTES as usize];
-        let at = BUCKETS_AT + number % BUCKETS_MAX * BUCKET_BYTES;
+        let mut bytes = [0; BUCKET_BYTES];
+        let at = BUCKETS_AT + number % BUCKETS_MAX * BUCKET_BYTES as u64;
         self.memory.read(at, &mut bytes);
         Bucket {
             start: le_u64(&bytes, 0),
@@ -366,11 +399,11 @@ impl<M: Memory> SegmentLog<M> {
     }
 
     fn put_bucket(&self, number: u64, bucket: &Bucket) {
-        let mut bytes = [0; BUCKET_BYTES as usize];
+        let mut bytes = [0; BUCKET_BYTES];
         bytes[..8].copy_from_slice(&bucket.start.to_le_bytes());
         bytes[8..16].copy_from_slice(&bucket.end.to_le_bytes());
         bytes[16..24].copy_from_slice(&bucket.opened_at.to_le_bytes());
-        let at = BUCKETS_AT + number % BUCKETS_MAX * BUCKET_BYTES;
+        let at = BUCKETS_AT + number % BUCKETS_MAX * BUCKET_BYTES as u64;
         self.memory.write(at, &bytes);
     }
 
