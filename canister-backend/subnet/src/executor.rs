@@ -210,7 +210,7 @@ impl Executor {
 
     /// How long to wait for commands.
     fn pause(&self) -> Duration {
-        let now = self.clock.now_ns();
+        let now = self.now();
         if self.state.has_work(now) {
             return QUEUE_PAUSE;
         }
