@@ -11,11 +11,8 @@ use serde_bytes::ByteBuf;
 use tls_codec::Serialize;
 
 use crate::blob;
-use crate::limits::{argument_limit, is_query};
+use crate::limits::{BUCKET_PAGES, argument_limit, is_query};
 use crate::relay::Relay;
-
-/// 8 MiB: with 32,768 buckets a canister's stable memory fits.
-const BUCKET_PAGES: u16 = 128;
 
 thread_local! {
     static RELAY: RefCell<Option<Relay<DefaultMemoryImpl>>> = const { RefCell::new(None) };

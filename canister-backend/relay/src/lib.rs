@@ -42,6 +42,8 @@ mod pool;
 mod posts;
 mod records;
 mod relay;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 mod welcomes;
 
 pub use api::candid_interface;

@@ -367,17 +367,52 @@ impl Canister {
         caller: &[u8],
         time: u64,
     ) -> Result<(), InstallError> {
-        if !self.exports(name) {
-            return Ok(());
-        }
-        let message = Message::new(mode, name, argument, caller.to_vec(), time);
-        match self.run(name, message, limit::INSTALL).outcome {
-            Outcome::Failed { message, .. } => Err(InstallError::Hook {
+        let hooked = self.run_hook(name, mode, argument, caller, time);
+        match hooked.map(|execution| execution.outcome) {
+            Some(Outcome::Failed { message, .. }) => Err(InstallError::Hook {
                 hook: name,
                 message,
             }),
             _ => Ok(()),
         }
+    }
+
+    /// `None` for a module that has no such hook.
+    fn run_hook(
+        &mut self,
+        name: &'static str,
+        mode: Mode,
+        argument: Vec<u8>,
+        caller: &[u8],
+        time: u64,
+    ) -> Option<Execution> {
+        if !self.exports(name) {
+            return None;
+        }
+        let message = Message::new(mode, name, argument, caller.to_vec(), time);
+        Some(self.run(name, message, limit::INSTALL))
+    }
+
+    /// Takes a stable memory in place of its own and runs `canister_post_upgrade` on it, as the end
+    /// of an upgrade does; `None` for a module without that hook.
+    #[cfg(feature = "testkit")]
+    pub fn resume_on(&mut self, stable: StableMemory, time: u64) -> Option<Execution> {
+        self.store.data_mut().stable = stable;
+        self.run_hook("canister_post_upgrade", Mode::Init, Vec::new(), &[], time)
+    }
+
+    /// Bytes of stable memory; `None` beyond its end.
+    #[cfg(feature = "testkit")]
+    pub fn stable_bytes(&self, offset: u64, length: usize) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; length];
+        let read = self.store.data().stable.read(offset, &mut bytes);
+        read.ok().map(|()| bytes)
+    }
+
+    /// Numbers of the pages of stable memory that the message before wrote to.
+    #[cfg(feature = "testkit")]
+    pub fn written_pages(&self) -> &[u64] {
+        self.store.data().stable.written()
     }
 
     /// Runs an update, or a query as an update.

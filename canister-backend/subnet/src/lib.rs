@@ -19,6 +19,8 @@ mod ic0;
 mod in_process;
 mod journal;
 mod keys;
+#[cfg(feature = "testkit")]
+mod lone;
 mod prep;
 mod stable;
 mod state;
@@ -41,6 +43,8 @@ pub use in_process::InProcess;
 #[cfg(feature = "testkit")]
 pub use journal::testkit;
 pub use journal::{FileJournal, Journal, MemoryJournal, Stored};
+#[cfg(feature = "testkit")]
+pub use lone::LoneCanister;
 pub use prep::ModuleError;
 pub use status::{CanisterStatus, MethodUse, SubnetStatus};
 
