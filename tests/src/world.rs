@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use ed25519_dalek::SigningKey;
 use paigham_network::Network;
 use paigham_subnet::testkit::FaultJournal;
 use paigham_subnet::{Clock, InProcess, ManualClock, Subnet, SystemClock};
-use paigham_wire::network::VerifiedNetwork;
+use paigham_wire::network::{NetworkFile, VerifiedNetwork};
 use tempfile::TempDir;
 
 use crate::bare::BareAgent;
@@ -44,7 +45,13 @@ impl World {
 
     /// A network in memory, under a clock that [`World::pass`] moves.
     pub async fn with_manual_clock() -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        Self::long_ago(Duration::ZERO).await
+    }
+
+    /// As [`World::with_manual_clock`], beginning so long ago. A long story must end before this
+    /// machine's present: OpenMLS takes no key package that is made after it.
+    pub async fn long_ago(ago: Duration) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() - ago;
         let clock = ManualClock::at(u64::try_from(now.as_nanos()).unwrap());
         Self::made(Ground::Memory(FaultJournal::default()), Some(clock)).await
     }
@@ -179,6 +186,21 @@ impl World {
     #[must_use]
     pub fn file(&self) -> VerifiedNetwork {
         VerifiedNetwork::pinned(&self.file).unwrap()
+    }
+
+    /// The operator publishes a signed successor of the network file.
+    ///
+    /// # Panics
+    /// If it does not verify, and for a network in a folder, whose release key is its own.
+    pub fn announces(&mut self, change: impl FnOnce(&mut NetworkFile)) {
+        assert!(matches!(self.ground, Ground::Memory(_)));
+        let old = self.file();
+        let mut next = old.file().clone();
+        next.sequence += 1;
+        change(&mut next);
+        let bytes = next.sign(&[&SigningKey::from_bytes(&SEED)]).unwrap();
+        old.successor(&bytes, next.issued_at).unwrap();
+        self.file = bytes;
     }
 
     /// The running network.

@@ -4,6 +4,8 @@
 //! an upgrade falls back to, together with every mutable global (a trap leaves the stack pointer
 //! wherever it was).
 
+mod compare;
+
 use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
@@ -15,6 +17,8 @@ use crate::ic0::{
 };
 use crate::prep::{GLOBAL_PREFIX, ModuleError, Prepared, prepare};
 use crate::stable::{PAGE, StableMemory};
+
+pub(crate) use compare::Part;
 
 /// Instructions that one message may use, by what it is: the replica's limits, but for queries.
 pub(crate) mod limit {
@@ -137,9 +141,9 @@ pub enum InstallError {
     /// A checkpoint that does not fit its module.
     #[error("the stored state does not fit its module")]
     StoredState,
-    /// The journal did not take it.
-    #[error("the journal failed: {0}")]
-    Journal(String),
+    /// The subnet has stopped, before or over this.
+    #[error("{0}")]
+    Stopped(String),
 }
 
 fn engine_error(error: impl std::fmt::Display) -> InstallError {

@@ -8,13 +8,16 @@ use std::time::Duration;
 
 use candid::Principal;
 use ic_transport_types::{RejectCode, RejectResponse, RequestId};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use crate::canister::{Execution, InstallError, Outcome};
+use crate::config::Config;
 use crate::journal::Journal;
 use crate::keys::to_cbor;
+use crate::replicas::{Divergence, Followers};
 use crate::state::{Ingress, Round, State};
 use crate::status::{CanisterStatus, SubnetStatus};
+use crate::topology::{RangesForm, Signed};
 
 /// How often an idle subnet signs its state again.
 const HEARTBEAT: Duration = Duration::from_nanos(HEARTBEAT_NS);
@@ -84,6 +87,8 @@ pub(crate) struct Query {
     pub sender: Principal,
     pub method: String,
     pub argument: Vec<u8>,
+    /// Of the certificate that the canister sees.
+    pub form: RangesForm,
 }
 
 /// A read of the state tree, authenticated.
@@ -98,7 +103,7 @@ pub(crate) struct Read {
 /// What an update call is answered with.
 #[derive(Debug, Clone)]
 pub(crate) enum CallAnswer {
-    Certificate(Vec<u8>),
+    Certificate(Signed),
     Rejected(RejectResponse),
     Refused(String),
 }
@@ -106,7 +111,7 @@ pub(crate) enum CallAnswer {
 pub(crate) enum Command {
     Call(Ingress, oneshot::Sender<CallAnswer>),
     Query(Query, oneshot::Sender<Vec<u8>>),
-    ReadState(Read, oneshot::Sender<Result<Vec<u8>, String>>),
+    ReadState(Read, oneshot::Sender<Result<Signed, String>>),
     Admin(Box<dyn FnOnce(&mut Executor) + Send>),
     Stop,
 }
@@ -142,38 +147,71 @@ impl std::fmt::Debug for Command {
 /// An update call and who waits for its answer.
 type Call = (Ingress, oneshot::Sender<CallAnswer>);
 
+/// Why a subnet stopped by itself. What was not answered by then is not certified.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StopReason {
+    /// The disk does not take what must be on it.
+    #[error("the journal failed: {0}")]
+    Journal(String),
+    /// Replicas that ran the same rounds are not in the same state.
+    #[error(transparent)]
+    Diverged(#[from] Divergence),
+}
+
 /// The owner of state and journal.
 #[derive(Debug)]
 pub(crate) struct Executor {
     state: State,
+    followers: Followers,
     journal: Box<dyn Journal>,
     clock: Arc<dyn Clock>,
     log_bytes: u64,
     checkpoint_bytes: u64,
-    /// Set when the journal failed: nothing is answered any more.
+    /// Set when the journal failed or replicas differ: nothing is answered any more.
     broken: bool,
+    stopped: watch::Sender<Option<StopReason>>,
+}
+
+/// The executor's thread and how to reach it.
+pub(crate) struct Spawned {
+    pub commands: SyncSender<Queued>,
+    pub thread: std::thread::JoinHandle<()>,
+    pub stopped: watch::Receiver<Option<StopReason>>,
 }
 
 /// Starts the thread.
 pub(crate) fn spawn(
     state: State,
+    followers: Followers,
     journal: Box<dyn Journal>,
     clock: Arc<dyn Clock>,
-) -> std::io::Result<(SyncSender<Queued>, std::thread::JoinHandle<()>)> {
-    let (sender, receiver) = sync_channel(QUEUE_COMMANDS);
+    config: &Config,
+) -> std::io::Result<Spawned> {
+    let (commands, receiver) = sync_channel(QUEUE_COMMANDS);
+    let (sender, stopped) = watch::channel(None);
     let mut executor = Executor {
         state,
+        followers,
         journal,
         clock,
         log_bytes: 0,
         checkpoint_bytes: 0,
         broken: false,
+        stopped: sender,
     };
+    let config = config.clone();
     let thread = std::thread::Builder::new()
         .name("subnet".into())
         .stack_size(16 * 1024 * 1024)
-        .spawn(move || executor.run(&receiver))?;
-    Ok((sender, thread))
+        .spawn(move || {
+            config.enter_thread();
+            executor.run(&receiver);
+        })?;
+    Ok(Spawned {
+        commands,
+        thread,
+        stopped,
+    })
 }
 
 impl Executor {
@@ -241,7 +279,26 @@ impl Executor {
     fn refresh(&mut self) {
         let now = self.now();
         if !self.broken && now - self.state.time >= HEARTBEAT_NS {
-            self.state.advance(now);
+            self.advance(now);
+        }
+    }
+
+    fn advance(&mut self, now: u64) {
+        self.state.advance(now);
+        self.followers.each(|state| state.advance(now));
+    }
+
+    /// Stops for good.
+    fn stop(&mut self, reason: StopReason) {
+        tracing::error!(%reason, "the subnet stops");
+        self.broken = true;
+        self.stopped.send_replace(Some(reason));
+    }
+
+    /// Compares the replicas after each did the same; stops if they differ.
+    fn compare(&mut self) {
+        if let Err(divergence) = self.followers.compare(&self.state) {
+            self.stop(divergence.into());
         }
     }
 
@@ -298,11 +355,15 @@ impl Executor {
         }
         if !round.ingress.is_empty() {
             if let Err(error) = self.log(&round) {
-                tracing::error!(%error, "the journal failed; the subnet stops");
-                self.broken = true;
+                self.stop(StopReason::Journal(error.to_string()));
                 return;
             }
             self.state.execute(&round);
+            self.followers.each(|state| state.execute(&round));
+            self.compare();
+            if self.broken {
+                return;
+            }
         } else {
             self.refresh();
         }
@@ -364,15 +425,14 @@ impl Executor {
         self.checkpoint_bytes = state.len() as u64;
         self.log_bytes = 0;
         if let Err(error) = self.journal.checkpoint(&state) {
-            tracing::error!(%error, "the checkpoint failed; the subnet stops");
-            self.broken = true;
+            self.stop(StopReason::Journal(error.to_string()));
         }
     }
 
     fn query(&mut self, query: Query) -> Vec<u8> {
         use ic_transport_types::{NodeSignature, QueryResponse, ReplyResponse};
         let time = self.state.time;
-        let certificate = self.state.data_certificate(&query.canister);
+        let certificate = self.state.data_certificate(&query.canister, query.form);
         let execution = match self.state.canister_mut(&query.canister) {
             Some(canister) if canister.has_method(&query.method, false) => {
                 let sender = query.sender.as_slice();
@@ -417,7 +477,7 @@ impl Executor {
         to_cbor(&response)
     }
 
-    fn read_state(&self, read: &Read) -> Result<Vec<u8>, String> {
+    fn read_state(&self, read: &Read) -> Result<Signed, String> {
         let mut requests = BTreeSet::new();
         for path in &read.paths {
             let labels: Vec<_> = path.iter().map(Vec::as_slice).collect();
@@ -451,13 +511,11 @@ impl Executor {
         argument: Vec<u8>,
         controllers: &[Principal],
     ) -> Result<Principal, InstallError> {
-        let id = self.state.install(module, argument, controllers)?;
-        self.make_checkpoint();
-        if self.broken {
-            Err(InstallError::Journal("see the log".into()))
-        } else {
-            Ok(id)
-        }
+        let id = self.state.install(module, argument.clone(), controllers)?;
+        self.followers
+            .each(|state| drop(state.install(module, argument.clone(), controllers)));
+        self.keep()?;
+        Ok(id)
     }
 
     /// Upgrades a canister and makes that durable.
@@ -467,12 +525,33 @@ impl Executor {
         module: &[u8],
         argument: Vec<u8>,
     ) -> Result<(), InstallError> {
-        self.state.upgrade(id, module, argument)?;
-        self.make_checkpoint();
-        if self.broken {
-            Err(InstallError::Journal("see the log".into()))
-        } else {
-            Ok(())
+        self.state.upgrade(id, module, argument.clone())?;
+        self.followers
+            .each(|state| drop(state.upgrade(id, module, argument.clone())));
+        self.keep()
+    }
+
+    /// Makes an administrator's change durable, if the replicas agree on it.
+    fn keep(&mut self) -> Result<(), InstallError> {
+        self.compare();
+        if !self.broken {
+            self.make_checkpoint();
+        }
+        let stopped = self.stopped.borrow().clone();
+        stopped.map_or(Ok(()), |reason| {
+            Err(InstallError::Stopped(reason.to_string()))
+        })
+    }
+
+    /// Turns over one bit of a canister's heap in one replica; 1 is the first.
+    #[cfg(feature = "testkit")]
+    pub fn flip_heap_bit(&mut self, replica: usize, canister: &Principal, byte: usize) {
+        let state = match replica.checked_sub(2) {
+            Some(index) => self.followers.get_mut(index),
+            None => Some(&mut self.state),
+        };
+        if let Some(canister) = state.and_then(|state| state.canister_mut(canister)) {
+            canister.flip_heap_bit(byte);
         }
     }
 
@@ -489,7 +568,7 @@ impl Executor {
         let measured = self.state.canister_mut(canister)?;
         let execution = measured.update(method, argument, anonymous.as_slice(), time);
         // What it certified is signed before anybody asks.
-        self.state.advance(time);
+        self.advance(time);
         Some(execution)
     }
 

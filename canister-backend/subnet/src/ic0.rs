@@ -65,6 +65,9 @@ pub(crate) enum SystemTrap {
     NotUtf8,
     #[error("out of instructions")]
     OutOfInstructions,
+    #[cfg(feature = "testkit")]
+    #[error("trapped on purpose")]
+    OnPurpose,
 }
 
 /// One message and what it has done so far.
@@ -81,6 +84,8 @@ pub(crate) struct Message {
     pub accepted: bool,
     pub certified_data: Option<Vec<u8>>,
     pub limit: u64,
+    #[cfg(feature = "testkit")]
+    pub fuse: crate::testkit::Fuse,
 }
 
 impl Message {
@@ -97,6 +102,8 @@ impl Message {
             accepted: false,
             certified_data: None,
             limit: 0,
+            #[cfg(feature = "testkit")]
+            fuse: crate::testkit::Fuse::default(),
         }
     }
 }
@@ -555,6 +562,10 @@ fn stop<T>(trap: SystemTrap) -> Outcome<T> {
 
 fn enter(c: &mut Call<'_>, name: &'static str, allowed: impl Fn(Mode) -> bool) -> Outcome<()> {
     pay(c, charge::SYSTEM_CALL)?;
+    #[cfg(feature = "testkit")]
+    if crate::testkit::Fuse::burns(&mut c.data_mut().message) {
+        return stop(SystemTrap::OnPurpose);
+    }
     if allowed(c.data().message.mode) {
         Ok(())
     } else {

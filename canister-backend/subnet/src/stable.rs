@@ -71,6 +71,11 @@ impl StableMemory {
             .collect()
     }
 
+    /// Whether another memory holds the same.
+    pub fn is_committed_as(&self, other: &Self) -> bool {
+        self.committed_size == other.committed_size && self.pages == other.pages
+    }
+
     pub const fn size(&self) -> u64 {
         self.size
     }

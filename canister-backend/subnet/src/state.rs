@@ -8,8 +8,9 @@ use serde_bytes::ByteBuf;
 use wasmtime::Engine;
 
 use crate::canister::{Canister, CanisterState, Execution, InstallError, Outcome};
-use crate::keys::{Keys, certificate, to_cbor};
-use crate::tree::{Tree, Trie};
+use crate::keys::{Keys, to_cbor};
+use crate::topology::{RangesForm, Signed, canister_id};
+use crate::tree::{Tree, Trie, leb128};
 
 /// Bytes of answers that are kept for who asks again. Beyond, the oldest are dropped; that they were
 /// given, and so the protection against replays, stays until the request expires.
@@ -128,9 +129,9 @@ impl State {
         let tree = Tree::map([(b"request_status", Tree::Statuses(Trie::default()))]);
         let mut state = Self {
             engine,
+            next_canister: keys.range.first(),
             keys,
             canisters: BTreeMap::new(),
-            next_canister: 0,
             statuses: BTreeMap::new(),
             expiries: BTreeSet::new(),
             answered: VecDeque::new(),
@@ -156,7 +157,7 @@ impl State {
         state.next_canister = stored.next_canister;
         for canister in stored.canisters {
             let id = principal(&canister.id)?;
-            if id >= canister_id(state.next_canister) {
+            if id >= canister_id(state.next_canister) || !state.keys.range.contains(&id) {
                 return Err(RestoreError::Checkpoint);
             }
             let canister = Canister::restore(&state.engine, canister, &state.keys.root_der)?;
@@ -335,6 +336,9 @@ impl State {
         self.tree = Tree::Map(top);
         self.root = self.tree.digest();
         self.signature = self.keys.sign_root(&self.root);
+        if let Some(delegator) = &self.keys.delegator {
+            delegator.renew(self.time);
+        }
     }
 
     fn canister_tree(&self) -> Tree {
@@ -358,8 +362,8 @@ impl State {
     }
 
     fn ranges_tree(&self) -> Tree {
-        let (low, _) = range();
-        let shard = Tree::map([(low.as_slice(), Tree::Leaf(ranges()))]);
+        let range = self.keys.range;
+        let shard = Tree::map([(range.label().as_slice(), Tree::Leaf(range.leaf()))]);
         Tree::map([(self.keys.subnet.as_slice(), shard)])
     }
 
@@ -367,28 +371,33 @@ impl State {
         let keys = &self.keys;
         let node = Tree::map([(b"public_key", Tree::Leaf(keys.node_der.clone()))]);
         let subnet = Tree::map([
-            (b"canister_ranges", Tree::Leaf(ranges())),
+            (b"canister_ranges", Tree::Leaf(keys.range.leaf())),
             (b"node", Tree::map([(keys.node_id.as_slice(), node)])),
-            (b"public_key", Tree::Leaf(keys.root_der.clone())),
+            (b"public_key", Tree::Leaf(keys.subnet_der.clone())),
             (b"type", Tree::Leaf(b"application".to_vec())),
         ]);
         Tree::map([(keys.subnet.as_slice(), subnet)])
     }
 
-    /// A certificate over some paths; time is always shown.
-    pub fn certify(&self, paths: &[Vec<Vec<u8>>]) -> Vec<u8> {
+    /// What the subnet signed of some paths; time is always shown.
+    pub fn certify(&self, paths: &[Vec<Vec<u8>>]) -> Signed {
         let time = vec![b"time".to_vec()];
         let all: Vec<_> = paths.iter().chain([&time]).map(Vec::as_slice).collect();
-        certificate(self.tree.witness(&all), self.signature.clone())
+        Signed {
+            tree: self.tree.witness(&all),
+            signature: self.signature.clone(),
+        }
     }
 
     /// The certificate that a canister's query sees.
-    pub fn data_certificate(&self, canister: &Principal) -> Vec<u8> {
-        self.certify(&[vec![
+    pub fn data_certificate(&self, canister: &Principal, form: RangesForm) -> Vec<u8> {
+        let path = vec![
             b"canister".to_vec(),
             canister.as_slice().to_vec(),
             b"certified_data".to_vec(),
-        ]])
+        ];
+        self.certify(&[path])
+            .certificate(self.keys.delegator.as_deref(), form)
     }
 
     /// Whether a request is known.
@@ -417,6 +426,9 @@ impl State {
         argument: Vec<u8>,
         controllers: &[Principal],
     ) -> Result<Principal, InstallError> {
+        if !self.keys.range.has_number(self.next_canister) {
+            return Err(InstallError::Id("the subnet's canister ids are used up"));
+        }
         let id = canister_id(self.next_canister);
         let controllers = controllers
             .iter()
@@ -475,35 +487,6 @@ fn principal(bytes: &[u8]) -> Result<Principal, RestoreError> {
     Principal::try_from_slice(bytes).map_err(|_| RestoreError::Checkpoint)
 }
 
-/// Canister ids are a number and the bytes 1, 1.
-fn canister_id(number: u64) -> Principal {
-    let mut bytes = [1; 10];
-    bytes[..8].copy_from_slice(&number.to_be_bytes());
-    Principal::from_slice(&bytes)
-}
-
-fn range() -> (Principal, Principal) {
-    (canister_id(0), canister_id(u64::MAX))
-}
-
-fn ranges() -> Vec<u8> {
-    to_cbor(&vec![range()])
-}
-
-/// Unsigned LEB128.
-fn leb128(mut value: u64) -> Vec<u8> {
-    let mut out = Vec::new();
-    loop {
-        let low = (value & 0x7f) as u8;
-        value >>= 7;
-        if value == 0 {
-            out.push(low);
-            return out;
-        }
-        out.push(low | 0x80);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -516,11 +499,8 @@ mod tests {
         (func (export "canister_update ten") (call $append (i32.const 0) (i32.const 10)) (call $reply)))"#;
 
     fn keys() -> Keys {
-        let seeds = crate::keys::Seeds {
-            root: vec![1; 32],
-            node: vec![2; 32],
-        };
-        Keys::new(&seeds).unwrap()
+        let seeds = crate::keys::Seeds::of_test(&[1; 32]);
+        Keys::new(&seeds, &crate::Topology::SelfRoot, 1).unwrap()
     }
 
     fn state() -> (State, Principal) {
@@ -549,11 +529,9 @@ mod tests {
     fn shown(state: &State, number: u8) -> String {
         use ic_certification::LookupResult;
         let path = vec![b"request_status".to_vec(), vec![number; 32]];
-        let certificate = state.certify(&[path]);
-        let certificate: ic_certification::Certificate =
-            serde_cbor::from_slice(&certificate).unwrap();
+        let signed = state.certify(&[path]);
         let path = [&b"request_status"[..], &[number; 32], b"status"];
-        match certificate.tree.lookup_path(path) {
+        match signed.tree.lookup_path(path) {
             LookupResult::Found(status) => String::from_utf8(status.to_vec()).unwrap(),
             LookupResult::Absent => "absent".into(),
             other => panic!("{other:?}"),

@@ -325,6 +325,20 @@ fn show(shown: &mut BTreeMap<Hash, HashTree>, label: &[u8], below: HashTree) {
     }
 }
 
+/// Unsigned LEB128.
+pub(crate) fn leb128(mut value: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    loop {
+        let low = (value & 0x7f) as u8;
+        value >>= 7;
+        if value == 0 {
+            out.push(low);
+            return out;
+        }
+        out.push(low | 0x80);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use ic_certification::LookupResult;

@@ -70,7 +70,9 @@ async fn an_agent_is_served_over_http() {
         let subnet = Arc::clone(&subnet);
         async move {
             let stop = async { drop(stopped.await) };
-            subnet.serve(listener, axum::Router::new(), stop).await
+            axum::serve(listener, subnet.router())
+                .with_graceful_shutdown(stop)
+                .await
         }
     });
     let agent = Agent::builder().with_url(&url).build().unwrap();

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::header::{Header, MapError, PENDING_AT};
 use super::memory::MapMemory;
 use super::nodes::{self, PAGE_BYTES};
-use super::page::{self, Page, RECORD_MAX_BYTES, Record};
+use super::page::{self, Page, RECORD_MAX_BYTES};
+use super::record::Record;
 use super::shape::{Place, Shape};
 use super::{EMPTY, Key, inner_hash};
 use crate::hash::Hash;
@@ -93,7 +94,10 @@ impl<M: MapMemory> MerkleMap<M> {
     pub fn get(&self, key: &Key) -> Option<Record> {
         let place = self.header.shape.page_of(key);
         match &self.open {
-            Some(page) if page.place() == place => page.find(key).map(|slot| page.record(slot)),
+            Some(page) if page.place() == place => {
+                let slot = page.find(key)?;
+                Some(page.record(slot, &self.pages, &self.overflow))
+            }
             _ => {
                 let made = self.header.overflow_made;
                 page::look_up((place, key), &self.pages, &self.overflow, made)
@@ -104,8 +108,8 @@ impl<M: MapMemory> MerkleMap<M> {
     /// As [`MerkleMap::get`], and keeps the page at hand: [`MerkleMap::insert`] or
     /// [`MerkleMap::remove`] of the same key right after it reads nothing.
     pub fn load(&mut self, key: &Key) -> Option<Record> {
-        let page = self.open_page(key);
-        page.find(key).map(|slot| page.record(slot))
+        self.open_page(key);
+        self.get(key)
     }
 
     /// Sets the record of a key: its leaf, which the root stands for, and what lies beside it.
@@ -151,7 +155,7 @@ impl<M: MapMemory> MerkleMap<M> {
         else {
             return false;
         };
-        page.remove(slot, &mut self.overflow, &mut self.header);
+        page.remove(slot, &self.pages, &mut self.overflow, &mut self.header);
         self.header.keys = self.header.keys.saturating_sub(1);
         self.mark();
         true
@@ -255,9 +259,9 @@ impl<M: MapMemory> MerkleMap<M> {
         }
     }
 
-    fn read_page(&self, place: Place, bytes: Vec<u8>) -> Page {
+    fn read_page(&self, place: Place, heads: Vec<u8>) -> Page {
         let made = self.header.overflow_made;
-        Page::read(place, &self.pages, &self.overflow, made, bytes)
+        Page::read(place, &self.pages, &self.overflow, made, heads)
     }
 
     /// The page of a key; the one in use before is written.
@@ -267,7 +271,7 @@ impl<M: MapMemory> MerkleMap<M> {
             Some(page) if page.place() == place => page,
             Some(mut other) => {
                 self.write(&mut other);
-                self.read_page(place, other.into_bytes())
+                self.read_page(place, other.into_heads())
             }
             None => self.read_page(place, Vec::new()),
         };
@@ -292,7 +296,7 @@ impl<M: MapMemory> MerkleMap<M> {
     fn split(&mut self) {
         self.flush();
         let page = self.read_page(self.header.shape.next_to_split(), Vec::new());
-        let mut children = page.split(&mut self.overflow, &mut self.header);
+        let mut children = page.split(&self.pages, &mut self.overflow, &mut self.header);
         self.header.shape = self.header.shape.grown();
         for page in &mut children {
             self.write(page);

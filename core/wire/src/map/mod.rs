@@ -39,14 +39,10 @@
 //! 40      24     zero
 //! 64      64     hashes of its halves, the first bit behind its own being 0 and 1 · zero
 //! 128     128    hashes of its quarters · zero
-//! 256     …      10 slots of 384 bytes, in no order, filled without gaps, then zeros
-//!
-//! offset  bytes  slot
-//! 0       32     key
-//! 32      32     leaf hash
-//! 64      2      length of the leaf
-//! 66      2      length of the extra bytes
-//! 68      316    leaf, extra bytes, zeros
+//! 256     320    10 keys, in no order, filled without gaps, then zeros
+//! 576     320    their leaf hashes
+//! 896     40     lengths of their leaves and extra bytes, 2 + 2 each
+//! 936     …      their records, 316 bytes each: leaf, extra bytes, zeros
 //! ```
 //! Numbers are little-endian. Nothing is rebuilt when the memories are opened again.
 //!
@@ -60,6 +56,7 @@ mod memory;
 mod nodes;
 mod overflow;
 mod page;
+mod record;
 mod shape;
 mod show;
 mod witness;
@@ -69,7 +66,8 @@ pub use header::MapError;
 pub use memory::MapMemory;
 #[cfg(feature = "stable")]
 pub use memory::StableMemory;
-pub use page::{RECORD_MAX_BYTES, Record};
+pub use page::RECORD_MAX_BYTES;
+pub use record::Record;
 pub use witness::{Found, WITNESS_MAX_BYTES, Witness, WitnessError};
 
 use std::sync::OnceLock;

@@ -1,19 +1,18 @@
 //! A page of records, with its overflow pages, as it lies in memory and on the heap.
 //!
 //! Keys lie in no order and without gaps: the n-th in slot n mod 10 of page or overflow page
-//! n div 10. A page also keeps the hashes of its two halves and four quarters: with those an update
+//! n div 10. What hashing needs lies in front of the records, so that an update reads and writes
+//! a quarter of the page and one record. A page also keeps the hashes of its two halves and four quarters: with those an update
 //! hashes five nodes of its page instead of a dozen, for a tenth of the room.
 
 use super::header::{Header, MapError};
 use super::memory::MapMemory;
 use super::nodes::PAGE_BYTES;
 use super::overflow::{self, NEXT_AT};
+use super::record::{Lengths, Record};
 use super::shape::Place;
 use super::{EMPTY, Key, bit, inner_hash, leaf_hash, subtree};
 use crate::hash::{Hash, blake3};
-
-/// Longest record in bytes, leaf and extra together: what ten slots leave of a page.
-pub const RECORD_MAX_BYTES: usize = SLOT_BYTES - RECORD_AT;
 
 /// Records of a page.
 pub(super) const SLOTS: usize = 10;
@@ -26,64 +25,50 @@ pub(super) const PAGE_MAX_KEYS: usize = SLOTS * (1 + OVERFLOW_MAX);
 
 const HASH_BYTES: usize = size_of::<Hash>();
 /// Parts of a page.
-const KEYS_AT: usize = 32;
+const COUNT_AT: usize = 32;
 const HALVES_AT: usize = 64;
 const QUARTERS_AT: usize = 128;
-const SLOTS_AT: usize = 256;
-/// Parts of a slot.
-const SLOT_BYTES: usize = 384;
-const LEAF_HASH_AT: usize = 32;
-const LENGTHS_AT: usize = 64;
-const RECORD_AT: usize = 68;
+const KEYS_AT: usize = 256;
+const LEAF_HASHES_AT: usize = KEYS_AT + SLOTS * HASH_BYTES;
+const LENGTHS_AT: usize = LEAF_HASHES_AT + SLOTS * HASH_BYTES;
+const RECORDS_AT: usize = LENGTHS_AT + SLOTS * Lengths::BYTES;
 
-const _: () = assert!(SLOTS_AT + SLOTS * SLOT_BYTES == PAGE_BYTES);
-// A bit for each slot, and two behind those of the deepest place among the first 32.
-const _: () = assert!(PAGE_MAX_KEYS <= u64::BITS as usize);
+/// Longest record in bytes, leaf and extra together: what ten slots leave of a page.
+pub const RECORD_MAX_BYTES: usize = (PAGE_BYTES - RECORDS_AT) / SLOTS;
 
-/// What the map holds under a key.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Record {
-    /// The value that the root stands for.
-    pub leaf: Vec<u8>,
-    /// What lies beside it and nobody outside sees or needs.
-    pub extra: Vec<u8>,
-}
+const _: () = assert!(RECORDS_AT + SLOTS * RECORD_MAX_BYTES == PAGE_BYTES);
 
-impl Record {
-    fn new((leaf, extra): (&[u8], &[u8])) -> Self {
-        Self {
-            leaf: leaf.to_vec(),
-            extra: extra.to_vec(),
-        }
-    }
-}
-
-/// Lengths only: what lies beside a leaf may be secret.
-impl std::fmt::Debug for Record {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Record")
-            .field("leaf_bytes", &self.leaf.len())
-            .field("extra_bytes", &self.extra.len())
-            .finish()
-    }
-}
-
-/// A page and its overflow pages on the heap, with changes that are not written yet.
+/// A page and its overflow pages on the heap, without the records that are not changed.
 pub(super) struct Page {
     place: Place,
-    /// The page, then its overflow pages.
-    bytes: Vec<u8>,
+    /// What lies in front of the records of the page, then of its overflow pages.
+    heads: Vec<u8>,
     /// Numbers of the overflow pages, from 1.
     overflow: Vec<u32>,
     keys: usize,
-    /// Slots to write.
-    changed: u64,
-    /// Slots whose leaf hash is out of date.
-    stale: u64,
-    /// Quarters whose hash is, and with them the page.
+    /// Records to write, at most one of a slot.
+    changed: Vec<Change>,
+    /// Quarters whose hash is out of date, and with them the page's.
     quarters: u8,
-    /// Whether all bytes are to be written.
-    whole: bool,
+    /// Whether the list of overflow pages has changed.
+    relinked: bool,
+}
+
+struct Change {
+    slot: usize,
+    bytes: [u8; RECORD_MAX_BYTES],
+    /// Whether the leaf hash is out of date.
+    stale: bool,
+}
+
+impl Change {
+    const fn cleared(slot: usize) -> Self {
+        Self {
+            slot,
+            bytes: [0; RECORD_MAX_BYTES],
+            stale: false,
+        }
+    }
 }
 
 impl Page {
@@ -93,32 +78,28 @@ impl Page {
         pages: &M,
         overflow: &M,
         made: u32,
-        mut bytes: Vec<u8>,
+        mut heads: Vec<u8>,
     ) -> Self {
-        bytes.resize(PAGE_BYTES, 0);
-        pages.read(page_offset(place), &mut bytes);
-        let keys = usize::from(u16::from_le_bytes([bytes[KEYS_AT], bytes[KEYS_AT + 1]]));
+        heads.resize(RECORDS_AT, 0);
+        pages.read(page_offset(place), &mut heads);
+        let keys = count(&heads);
         let mut numbers = Vec::new();
-        let mut next = overflow::next(&bytes);
-        while bytes.len() / PAGE_BYTES * SLOTS < keys.min(PAGE_MAX_KEYS)
-            && (1..=made).contains(&next)
-        {
-            let at = bytes.len();
-            bytes.resize(at + PAGE_BYTES, 0);
-            overflow.read(overflow::offset(next), &mut bytes[at..]);
+        let mut next = overflow::next(&heads);
+        while room(&heads) < keys && (1..=made).contains(&next) {
+            let at = heads.len();
+            heads.resize(at + RECORDS_AT, 0);
+            overflow.read(overflow::offset(next), &mut heads[at..]);
             numbers.push(next);
-            next = overflow::next(&bytes[at..]);
+            next = overflow::next(&heads[at..]);
         }
-        let keys = keys.min(bytes.len() / PAGE_BYTES * SLOTS);
         Self {
             place,
-            bytes,
+            keys: keys.min(room(&heads)),
+            heads,
             overflow: numbers,
-            keys,
-            changed: 0,
-            stale: 0,
+            changed: Vec::new(),
             quarters: 0,
-            whole: false,
+            relinked: false,
         }
     }
 
@@ -127,9 +108,9 @@ impl Page {
     }
 
     /// Takes the bytes to read another page into.
-    pub(super) fn into_bytes(mut self) -> Vec<u8> {
-        self.bytes.truncate(PAGE_BYTES);
-        self.bytes
+    pub(super) fn into_heads(mut self) -> Vec<u8> {
+        self.heads.truncate(RECORDS_AT);
+        self.heads
     }
 
     pub(super) fn find(&self, key: &Key) -> Option<usize> {
@@ -137,15 +118,30 @@ impl Page {
     }
 
     pub(super) fn key(&self, slot: usize) -> &Key {
-        self.chunk(slot, 0)
+        self.hash_at(in_heads(slot, KEYS_AT, HASH_BYTES))
     }
 
-    pub(super) fn leaf(&self, slot: usize) -> &[u8] {
-        self.parts(slot).0
+    /// The record of a slot, from the heap or from memory.
+    pub(super) fn record<M: MapMemory>(&self, slot: usize, pages: &M, overflow: &M) -> Record {
+        self.lengths(slot)
+            .record(|bytes| self.read_record(slot, bytes, pages, overflow))
     }
 
-    pub(super) fn record(&self, slot: usize) -> Record {
-        Record::new(self.parts(slot))
+    fn lengths(&self, slot: usize) -> Lengths {
+        let at = in_heads(slot, LENGTHS_AT, Lengths::BYTES);
+        let mut lengths = [0; Lengths::BYTES];
+        lengths.copy_from_slice(&self.heads[at..at + Lengths::BYTES]);
+        Lengths::from_bytes(lengths)
+    }
+
+    fn read_record<M: MapMemory>(&self, slot: usize, into: &mut [u8], pages: &M, overflow: &M) {
+        if let Some(change) = self.changed.iter().find(|change| change.slot == slot) {
+            into.copy_from_slice(&change.bytes[..into.len()]);
+            return;
+        }
+        let offset = self.offset(slot / SLOTS) + in_page(slot);
+        let memory = if slot < SLOTS { pages } else { overflow };
+        memory.read(offset, into);
     }
 
     /// All keys and their leaf hashes in order.
@@ -154,21 +150,23 @@ impl Page {
     }
 
     fn sort(&self, slots: impl Iterator<Item = usize>) -> Vec<(&Key, &Hash)> {
+        let leaf_hash = |slot| self.hash_at(in_heads(slot, LEAF_HASHES_AT, HASH_BYTES));
         let mut sorted: Vec<_> = slots
-            .map(|slot| (self.key(slot), self.chunk(slot, LEAF_HASH_AT)))
+            .map(|slot| (self.key(slot), leaf_hash(slot)))
             .collect();
         sorted.sort_unstable_by_key(|(key, _)| *key);
         sorted
     }
 
-    /// Changes the record of a slot, which fits.
+    /// Changes the record of a slot.
     pub(super) fn set(&mut self, slot: usize, leaf: &[u8], extra: &[u8]) {
-        if self.leaf(slot) != leaf {
-            self.stale |= 1 << slot;
-            self.quarters |= 1 << self.quarter(slot);
-        }
-        self.changed |= 1 << slot;
-        self.fill(slot, leaf, extra);
+        self.put_row(slot, LENGTHS_AT, &Lengths::of(leaf, extra).to_bytes());
+        self.quarters |= 1 << self.quarter(slot);
+        let mut bytes = [0; RECORD_MAX_BYTES];
+        bytes[..leaf.len()].copy_from_slice(leaf);
+        bytes[leaf.len()..leaf.len() + extra.len()].copy_from_slice(extra);
+        let stale = true;
+        self.change(Change { slot, bytes, stale });
     }
 
     /// Adds a key; there is a slot for it, or there is `Full` or `Crowded`.
@@ -178,23 +176,18 @@ impl Page {
         overflow: &mut M,
         header: &mut Header,
     ) -> Result<(), MapError> {
-        let slot = self.keys;
-        if slot == PAGE_MAX_KEYS {
+        if self.keys == PAGE_MAX_KEYS {
             return Err(MapError::Crowded);
         }
-        if slot == self.bytes.len() / PAGE_BYTES * SLOTS {
+        if self.keys == room(&self.heads) {
             let number = overflow::make(overflow, header).ok_or(MapError::Full)?;
             self.overflow.push(number);
-            self.bytes.resize(self.bytes.len() + PAGE_BYTES, 0);
-            self.whole = true;
+            self.heads.resize(self.heads.len() + RECORDS_AT, 0);
+            self.relinked = true;
         }
+        self.put_row(self.keys, KEYS_AT, key);
         self.keys += 1;
-        let at = slot_offset(slot);
-        self.bytes[at..at + LEAF_HASH_AT].copy_from_slice(key);
-        self.fill(slot, leaf, extra);
-        self.changed |= 1 << slot;
-        self.stale |= 1 << slot;
-        self.quarters |= 1 << self.quarter(slot);
+        self.set(self.keys - 1, leaf, extra);
         Ok(())
     }
 
@@ -202,38 +195,45 @@ impl Page {
     pub(super) fn remove<M: MapMemory>(
         &mut self,
         slot: usize,
+        pages: &M,
         overflow: &mut M,
         header: &mut Header,
     ) {
         self.quarters |= 1 << self.quarter(slot);
-        self.keys -= 1;
-        let last = self.keys;
-        let from = slot_offset(last);
-        self.bytes
-            .copy_within(from..from + SLOT_BYTES, slot_offset(slot));
-        self.bytes[from..from + SLOT_BYTES].fill(0);
-        self.stale &= !(1 << slot);
-        self.stale |= (self.stale >> last & 1) << slot;
-        self.stale &= !(1 << last);
-        self.changed |= 1 << slot | 1 << last;
+        let last = self.keys - 1;
+        let mut bytes = [0; RECORD_MAX_BYTES];
+        self.read_record(last, &mut bytes, pages, overflow);
+        let moved = self.changed.iter().find(|change| change.slot == last);
+        let stale = moved.is_some_and(|change| change.stale);
+        self.change(Change { slot, bytes, stale });
+        for (row, width) in ROWS {
+            let (from, to) = (in_heads(last, row, width), in_heads(slot, row, width));
+            self.heads.copy_within(from..from + width, to);
+            self.heads[from..from + width].fill(0);
+        }
+        self.change(Change::cleared(last));
+        self.keys = last;
         if self.keys.is_multiple_of(SLOTS)
             && let Some(number) = self.overflow.pop()
         {
-            self.bytes.truncate(self.bytes.len() - PAGE_BYTES);
-            self.whole = true;
+            self.heads.truncate(self.heads.len() - RECORDS_AT);
+            self.changed.retain(|change| change.slot < last);
+            self.relinked = true;
             overflow::free(number, overflow, header);
         }
     }
 
     /// Shares a page, which is written, out to its two children.
-    pub(super) fn split<M: MapMemory>(self, overflow: &mut M, header: &mut Header) -> [Self; 2] {
+    pub(super) fn split<M: MapMemory>(
+        self,
+        pages: &M,
+        overflow: &mut M,
+        header: &mut Header,
+    ) -> [Self; 2] {
         let mut spare = self.overflow.clone();
         let children = [false, true].map(|ones| {
-            let slots = (0..self.keys)
-                .filter(|slot| bit(self.key(*slot), self.place.depth) == ones)
-                .map(|slot| &self.bytes[slot_offset(slot)..slot_offset(slot) + SLOT_BYTES]);
-            let mut child = Self::of_slots(self.place.child(ones), slots);
-            let wanted = child.bytes.len() / PAGE_BYTES - 1;
+            let mut child = self.child(ones, pages, overflow);
+            let wanted = child.heads.len() / RECORDS_AT - 1;
             // Two children never need more overflow pages than their parent has.
             child.overflow = spare.split_off(spare.len().saturating_sub(wanted));
             child
@@ -244,72 +244,81 @@ impl Page {
         children
     }
 
-    fn of_slots<'a>(place: Place, slots: impl Iterator<Item = &'a [u8]>) -> Self {
-        let mut page = Self {
-            place,
-            bytes: vec![0; PAGE_BYTES],
+    fn child<M: MapMemory>(&self, ones: bool, pages: &M, overflow: &M) -> Self {
+        let mut child = Self {
+            place: self.place.child(ones),
+            heads: vec![0; RECORDS_AT],
             overflow: Vec::new(),
             keys: 0,
-            changed: 0,
-            stale: 0,
+            changed: Vec::new(),
             quarters: 0b1111,
-            whole: true,
+            relinked: true,
         };
-        for bytes in slots {
-            if page.keys == page.bytes.len() / PAGE_BYTES * SLOTS {
-                page.bytes.resize(page.bytes.len() + PAGE_BYTES, 0);
+        let depth = self.place.depth;
+        for slot in (0..self.keys).filter(|slot| bit(self.key(*slot), depth) == ones) {
+            if child.keys == room(&child.heads) {
+                child.heads.resize(child.heads.len() + RECORDS_AT, 0);
             }
-            let at = slot_offset(page.keys);
-            page.bytes[at..at + SLOT_BYTES].copy_from_slice(bytes);
-            page.keys += 1;
+            for (row, width) in ROWS {
+                let at = in_heads(slot, row, width);
+                child.put_row(child.keys, row, &self.heads[at..at + width]);
+            }
+            let mut change = Change::cleared(child.keys);
+            self.read_record(slot, &mut change.bytes, pages, overflow);
+            child.changed.push(change);
+            child.keys += 1;
         }
-        page
+        let left = (child.keys..room(&child.heads)).map(Change::cleared);
+        child.changed.extend(left);
+        child
     }
 
     /// Writes what changed; the hash of the page if that did.
     pub(super) fn write<M: MapMemory>(&mut self, pages: &mut M, overflow: &mut M) -> Option<Hash> {
         let hash = (self.quarters != 0).then(|| self.hash());
-        if self.whole {
+        if self.relinked {
             self.link();
         }
-        if self.whole || hash.is_some() {
-            let length = if self.whole { PAGE_BYTES } else { SLOTS_AT };
-            pages.write(page_offset(self.place), &self.bytes[..length]);
-        }
-        if self.whole {
-            let bytes = self.bytes[PAGE_BYTES..].chunks(PAGE_BYTES);
-            for (number, bytes) in self.overflow.iter().zip(bytes) {
-                overflow.write(overflow::offset(*number), bytes);
+        for number in 0..self.heads.len() / RECORDS_AT {
+            let changed = || {
+                self.changed
+                    .iter()
+                    .any(|change| change.slot / SLOTS == number)
+            };
+            if self.relinked || number == 0 && hash.is_some() || changed() {
+                let memory = if number == 0 {
+                    &mut *pages
+                } else {
+                    &mut *overflow
+                };
+                let head = &self.heads[number * RECORDS_AT..(number + 1) * RECORDS_AT];
+                memory.write(self.offset(number), head);
             }
-        } else {
-            self.write_slots(pages, overflow);
         }
-        (self.changed, self.stale) = (0, 0);
-        (self.quarters, self.whole) = (0, false);
+        for change in &self.changed {
+            let memory = if change.slot < SLOTS {
+                &mut *pages
+            } else {
+                &mut *overflow
+            };
+            let offset = self.offset(change.slot / SLOTS) + in_page(change.slot);
+            memory.write(offset, &change.bytes);
+        }
+        self.changed.clear();
+        (self.quarters, self.relinked) = (0, false);
         hash
-    }
-
-    fn write_slots<M: MapMemory>(&self, pages: &mut M, overflow: &mut M) {
-        let mut left = self.changed;
-        while left != 0 {
-            let slot = left.trailing_zeros() as usize;
-            left &= left - 1;
-            let at = slot_offset(slot);
-            let bytes = &self.bytes[at..at + SLOT_BYTES];
-            let within = (at % PAGE_BYTES) as u64;
-            match (at / PAGE_BYTES)
-                .checked_sub(1)
-                .and_then(|page| self.overflow.get(page))
-            {
-                Some(number) => overflow.write(overflow::offset(*number) + within, bytes),
-                None => pages.write(page_offset(self.place) + within, bytes),
-            }
-        }
     }
 
     /// Brings hashes and number of keys up to date.
     fn hash(&mut self) -> Hash {
-        self.hash_leaves();
+        for n in 0..self.changed.len() {
+            let Change { slot, bytes, stale } = &self.changed[n];
+            if *stale {
+                let leaf = self.lengths(*slot).leaf_of(bytes);
+                let hash = leaf_hash(self.key(*slot), &blake3(leaf));
+                self.put_row(*slot, LEAF_HASHES_AT, &hash);
+            }
+        }
         let mut keys = [0; 4];
         for slot in 0..self.keys {
             keys[self.quarter(slot)] += 1;
@@ -327,24 +336,14 @@ impl Page {
         let hash = self.join(HALVES_AT, 0, self.keys);
         self.put_hash(0, 0, &hash);
         let keys = u16::try_from(self.keys).unwrap_or(u16::MAX);
-        self.bytes[KEYS_AT..KEYS_AT + 2].copy_from_slice(&keys.to_le_bytes());
+        self.heads[COUNT_AT..COUNT_AT + 2].copy_from_slice(&keys.to_le_bytes());
         hash
-    }
-
-    fn hash_leaves(&mut self) {
-        let mut left = self.stale;
-        while left != 0 {
-            let slot = left.trailing_zeros() as usize;
-            left &= left - 1;
-            let hash = leaf_hash(self.key(slot), &blake3(self.leaf(slot)));
-            self.put_hash(slot_offset(slot) + LEAF_HASH_AT, 0, &hash);
-        }
     }
 
     /// The hash above the n-th pair of a row, below which so many keys lie; a leaf that is alone
     /// is lifted.
     fn join(&self, row: usize, pair: usize, keys: usize) -> Hash {
-        let at = |n: usize| self.bytes[row + HASH_BYTES * n..].first_chunk();
+        let at = |n: usize| self.heads[row + HASH_BYTES * n..].first_chunk();
         match (at(2 * pair), at(2 * pair + 1)) {
             (Some(left), Some(right)) if keys > 1 => inner_hash(left, right),
             (Some(&EMPTY), Some(alone)) | (Some(alone), _) => *alone,
@@ -354,7 +353,7 @@ impl Page {
 
     fn put_hash(&mut self, row: usize, n: usize, hash: &Hash) {
         let at = row + HASH_BYTES * n;
-        self.bytes[at..at + HASH_BYTES].copy_from_slice(hash);
+        self.heads[at..at + HASH_BYTES].copy_from_slice(hash);
     }
 
     /// In which quarter of the page's subtree a key lies.
@@ -367,97 +366,110 @@ impl Page {
     /// Names to each page the next.
     fn link(&mut self) {
         let next = self.overflow.iter().copied().chain([0]);
-        for (bytes, next) in self.bytes.chunks_mut(PAGE_BYTES).zip(next) {
-            bytes[NEXT_AT..NEXT_AT + 4].copy_from_slice(&next.to_le_bytes());
+        for (head, next) in self.heads.chunks_mut(RECORDS_AT).zip(next) {
+            head[NEXT_AT..NEXT_AT + 4].copy_from_slice(&next.to_le_bytes());
         }
     }
 
-    fn fill(&mut self, slot: usize, leaf: &[u8], extra: &[u8]) {
-        let at = slot_offset(slot);
-        let bytes = &mut self.bytes[at + LENGTHS_AT..at + SLOT_BYTES];
-        // Both are at most RECORD_MAX_BYTES.
-        let length = |part: &[u8]| u16::try_from(part.len()).unwrap_or(u16::MAX).to_le_bytes();
-        bytes[..2].copy_from_slice(&length(leaf));
-        bytes[2..4].copy_from_slice(&length(extra));
-        let (record, rest) = bytes[4..].split_at_mut(leaf.len() + extra.len());
-        record[..leaf.len()].copy_from_slice(leaf);
-        record[leaf.len()..].copy_from_slice(extra);
-        rest.fill(0);
+    fn change(&mut self, new: Change) {
+        match self.changed.iter_mut().find(|old| old.slot == new.slot) {
+            Some(old) => *old = new,
+            None => self.changed.push(new),
+        }
     }
 
-    fn parts(&self, slot: usize) -> (&[u8], &[u8]) {
-        let at = slot_offset(slot);
-        parts(&self.bytes[at + LENGTHS_AT..at + SLOT_BYTES])
+    /// Where the page, or the n-th overflow page, lies in its memory.
+    fn offset(&self, n: usize) -> u64 {
+        match n.checked_sub(1).and_then(|n| self.overflow.get(n)) {
+            Some(number) => overflow::offset(*number),
+            None => page_offset(self.place),
+        }
     }
 
-    fn chunk(&self, slot: usize, at: usize) -> &[u8; 32] {
-        self.bytes[slot_offset(slot) + at..]
+    fn put_row(&mut self, slot: usize, row: usize, bytes: &[u8]) {
+        let at = in_heads(slot, row, bytes.len());
+        self.heads[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+
+    fn hash_at(&self, at: usize) -> &Hash {
+        self.heads[at..]
             .first_chunk()
-            .expect("a slot has more bytes")
+            .expect("no row ends with half a hash")
     }
 }
 
-/// The record of a key without the rest of its page: who only looks reads a few keys and one
-/// record, a sixth of the work.
+/// What of a slot lies in front of the records: where its row begins, and bytes of each slot.
+const ROWS: [(usize, usize); 3] = [
+    (KEYS_AT, HASH_BYTES),
+    (LEAF_HASHES_AT, HASH_BYTES),
+    (LENGTHS_AT, Lengths::BYTES),
+];
+
+/// The record of a key without the rest of its page, for who only looks.
 pub(super) fn look_up<M: MapMemory>(
     (place, key): (Place, &Key),
     pages: &M,
     overflow: &M,
     made: u32,
 ) -> Option<Record> {
-    let mut front = [0; NEXT_AT + 4];
+    let mut front = [0; LEAF_HASHES_AT];
     let (mut memory, mut start) = (pages, page_offset(place));
     memory.read(start, &mut front);
-    let keys = usize::from(u16::from_le_bytes([front[KEYS_AT], front[KEYS_AT + 1]]));
-    for slot in 0..keys.min(PAGE_MAX_KEYS) {
-        if slot > 0 && slot.is_multiple_of(SLOTS) {
-            let next = overflow::next(&front);
-            if !(1..=made).contains(&next) {
-                break;
-            }
-            (memory, start) = (overflow, overflow::offset(next));
-            memory.read(start, &mut front);
+    let mut keys = count(&front);
+    loop {
+        let there = front[KEYS_AT..].chunks_exact(HASH_BYTES).take(keys);
+        if let Some(slot) = there.into_iter().position(|there| there == key) {
+            let mut lengths = [0; Lengths::BYTES];
+            memory.read(
+                start + (LENGTHS_AT + slot * Lengths::BYTES) as u64,
+                &mut lengths,
+            );
+            let read = |bytes: &mut [u8]| memory.read(start + in_page(slot), bytes);
+            return Some(Lengths::from_bytes(lengths).record(read));
         }
-        let at = start + slot_offset(slot % SLOTS) as u64;
-        let mut there = [0; LEAF_HASH_AT];
-        memory.read(at, &mut there);
-        if there == *key {
-            let mut bytes = [0; SLOT_BYTES - LENGTHS_AT];
-            memory.read(at + LENGTHS_AT as u64, &mut bytes);
-            return Some(Record::new(parts(&bytes)));
+        let next = overflow::next(&front);
+        keys = keys.checked_sub(SLOTS).filter(|left| *left > 0)?;
+        if !(1..=made).contains(&next) {
+            return None;
         }
+        (memory, start) = (overflow, overflow::offset(next));
+        memory.read(start, &mut front);
     }
-    None
-}
-
-/// Leaf and extra bytes of a slot from its lengths on; within it, whatever they say.
-fn parts(bytes: &[u8]) -> (&[u8], &[u8]) {
-    let length = |at: usize| usize::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
-    let record = &bytes[RECORD_AT - LENGTHS_AT..];
-    let (leaf, rest) = record.split_at(length(0).min(record.len()));
-    (leaf, &rest[..length(2).min(rest.len())])
 }
 
 /// The hash and the number of keys of a page, without its slots.
-pub(super) fn summary(place: Place, pages: &impl MapMemory) -> (Hash, u16) {
-    let mut bytes = [0; KEYS_AT + 2];
+pub(super) fn summary(place: Place, pages: &impl MapMemory) -> (Hash, usize) {
+    let mut bytes = [0; COUNT_AT + 2];
     pages.read(page_offset(place), &mut bytes);
-    let mut hash = [0; KEYS_AT];
-    hash.copy_from_slice(&bytes[..KEYS_AT]);
-    (
-        hash,
-        u16::from_le_bytes([bytes[KEYS_AT], bytes[KEYS_AT + 1]]),
-    )
+    let mut hash = EMPTY;
+    hash.copy_from_slice(&bytes[..COUNT_AT]);
+    (hash, count(&bytes))
+}
+
+/// How many keys a page says it has, and no more than it can have.
+fn count(page: &[u8]) -> usize {
+    usize::from(u16::from_le_bytes([page[COUNT_AT], page[COUNT_AT + 1]])).min(PAGE_MAX_KEYS)
+}
+
+/// Slots of a page with so many heads.
+const fn room(heads: &[u8]) -> usize {
+    heads.len() / RECORDS_AT * SLOTS
 }
 
 fn page_offset(place: Place) -> u64 {
     u64::from(place.number) * PAGE_BYTES as u64
 }
 
-const fn slot_offset(slot: usize) -> usize {
+/// Where the record of a slot lies in its page or overflow page.
+const fn in_page(slot: usize) -> u64 {
+    (RECORDS_AT + slot % SLOTS * RECORD_MAX_BYTES) as u64
+}
+
+/// Where the part of a slot in a row lies on the heap.
+const fn in_heads(slot: usize, row: usize, width: usize) -> usize {
     if slot < SLOTS {
         // Nearly always, and without a division.
-        return SLOTS_AT + slot * SLOT_BYTES;
+        return row + slot * width;
     }
-    slot / SLOTS * PAGE_BYTES + SLOTS_AT + slot % SLOTS * SLOT_BYTES
+    slot / SLOTS * RECORDS_AT + row + slot % SLOTS * width
 }

@@ -29,7 +29,10 @@ impl<M: MapMemory> MerkleMap<M> {
             return Node::Pruned(hash);
         }
         if self.header.shape.is_page(place) {
-            return self.with_page(place, |page| show_page(page, keys));
+            return self.with_page(place, |page| {
+                let leaf = |key: &Key| self.leaf(page, key);
+                show_slots(&page.sorted(), place.depth, keys, &leaf)
+            });
         }
         let children = [place.child(false), place.child(true)];
         let hashes = children.map(|child| self.hash_at(child));
@@ -46,27 +49,33 @@ impl<M: MapMemory> MerkleMap<M> {
             self.show(children[1], hashes[1], ones),
         )
     }
+
+    fn leaf(&self, page: &Page, key: &Key) -> Vec<u8> {
+        page.find(key).map_or_else(Vec::new, |slot| {
+            page.record(slot, &self.pages, &self.overflow).leaf
+        })
+    }
 }
 
-fn show_page(page: &Page, keys: &[Key]) -> Node {
-    show_slots(page, &page.sorted(), page.place().depth, keys)
-}
-
-fn show_slots(page: &Page, sorted: &[(&Key, &Hash)], depth: usize, keys: &[Key]) -> Node {
+fn show_slots(
+    sorted: &[(&Key, &Hash)],
+    depth: usize,
+    keys: &[Key],
+    leaf: &impl Fn(&Key) -> Vec<u8>,
+) -> Node {
     match (sorted, keys) {
         ([], _) => Node::Empty,
         (_, []) => Node::Pruned(subtree(sorted, depth)),
         ([(key, _), rest @ ..], _) if rest.is_empty() || depth == MAX_DEPTH => {
-            let leaf = page.find(key).map_or(&[][..], |slot| page.leaf(slot));
             if keys.binary_search(key).is_ok() {
                 Node::Leaf {
                     key: **key,
-                    value: leaf.to_vec(),
+                    value: leaf(key),
                 }
             } else {
                 Node::OtherLeaf {
                     key: **key,
-                    value_hash: blake3(leaf),
+                    value_hash: blake3(&leaf(key)),
                 }
             }
         }
@@ -76,8 +85,8 @@ fn show_slots(page: &Page, sorted: &[(&Key, &Hash)], depth: usize, keys: &[Key])
             let middle = keys.partition_point(|key| !bit(key, depth));
             let (zeros, ones) = keys.split_at(middle);
             Node::inner(
-                show_slots(page, left, depth + 1, zeros),
-                show_slots(page, right, depth + 1, ones),
+                show_slots(left, depth + 1, zeros, leaf),
+                show_slots(right, depth + 1, ones, leaf),
             )
         }
     }

@@ -116,8 +116,8 @@ fn a_batch_of_updates_dirties_a_page_each_and_shares_the_blocks() {
     let costs = per_update(200_000, 1_000);
     let within = costs.pages < 1.2
         && costs.blocks < 0.7
-        // The page, the hash of its sibling, and of some an overflow page.
-        && costs.reads < 2.4
+        // The page, the record, the hash of its sibling, and of some an overflow page.
+        && costs.reads < 3.5
         && costs.above < 8.0
         && costs.within < 7.5;
     assert!(within, "{costs:?}");
@@ -156,14 +156,15 @@ fn a_page_in_use_is_not_read_again() {
         map.insert(&random_key(7), &[step; 181], &[]).unwrap();
     }
     let [pages, ..] = memories(&mut map);
-    assert_eq!((pages.reads.get(), pages.writes), (1, 0));
+    // What lies in front of the records, and the record.
+    assert_eq!((pages.reads.get(), pages.writes), (2, 0));
     map.root();
     let [pages, ..] = memories(&mut map);
-    // Header and slot.
+    // The same two.
     assert_eq!(pages.writes, 2);
 }
 
-/// A query that looks one record up reads keys and one record, not whole pages.
+/// A query that looks one record up reads keys and one record, no hashes.
 #[test]
 fn looking_a_record_up_reads_little() {
     let mut map = map_of(20_000);
@@ -176,6 +177,6 @@ fn looking_a_record_up_reads_little() {
     }
     let [pages, nodes, overflow] = memories(&mut map);
     let bytes = (pages.bytes_read.get() + overflow.bytes_read.get()) / 2_000;
-    assert!(bytes < 600, "{bytes} bytes");
+    assert!(bytes < 900, "{bytes} bytes");
     assert_eq!(nodes.reads.get(), 0);
 }

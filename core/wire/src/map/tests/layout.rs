@@ -89,13 +89,6 @@ fn the_layout_is_as_drawn() {
     let root = map.root();
     let [pages, nodes, overflow] = memories(map);
 
-    let slot = |key: &Key, leaf: &[u8], extra: &[u8]| {
-        let lengths = [leaf.len() as u8, 0, extra.len() as u8, 0];
-        let hash = leaf_hash(key, &blake3(leaf));
-        let mut slot = [&key[..], &hash, &lengths, leaf, extra].concat();
-        slot.resize(384, 0);
-        slot
-    };
     let mut page = root.to_vec();
     page.extend([2, 0, 0, 0, 0, 0, 0, 0]);
     page.resize(64, 0);
@@ -106,8 +99,15 @@ fn the_layout_is_as_drawn() {
     ];
     page.extend(leaves.concat());
     page.extend([leaves[0], EMPTY, leaves[1], EMPTY].concat());
-    page.extend(slot(&low, b"low", b"beside"));
-    page.extend(slot(&high, b"high", b""));
+    page.extend([low, high].concat());
+    page.resize(576, 0);
+    page.extend(leaves.concat());
+    page.resize(896, 0);
+    page.extend([3, 0, 6, 0, 4, 0, 0, 0]);
+    page.resize(936, 0);
+    page.extend(b"lowbeside");
+    page.resize(936 + 316, 0);
+    page.extend(b"high");
     page.resize(4096, 0);
     assert_eq!(hex::encode(pages), hex::encode(page));
 
@@ -144,7 +144,7 @@ fn the_layout_of_a_larger_map_stays() {
     let expected = [
         (
             134,
-            "e3062cb47d53dfa287db9b7e293179ce223f2344113ef39b116b960e4238a5d8",
+            "6b42b80dd15b78731c8d9969831226814c4744de2aa990a0b2a401d4573c7648",
         ),
         (
             9,
@@ -152,7 +152,7 @@ fn the_layout_of_a_larger_map_stays() {
         ),
         (
             23,
-            "3a762b897eeef44ced04bb0e81eac9290ffb39d67fd79227ee8e35bf0b480ed1",
+            "5ee96625a12c99f3f713d05d932920085e20c7aad52c7bd0b3e6e62fdd9059cd",
         ),
     ];
     assert_eq!(
@@ -219,10 +219,12 @@ fn damaged_pages_do_not_stop_the_map() {
         (0, 32),
         (0, 33),
         (0, 36),
-        (0, 320),
+        (0, 896),
+        (0, 897),
+        (0, 899),
         (2, 36),
         (2, 39),
-        (2, 321),
+        (2, 899),
     ] {
         for value in [1, 2, 40, 0xff] {
             let mut damaged = good.clone();
