@@ -317,9 +317,7 @@ struct PerPost {
 
 /// The median of some calls, each divided by its posts.
 fn median_per_post(costs: &[Cost], of: impl Fn(&Cost) -> u64) -> f64 {
-    let values = costs
-        .iter()
-        .map(|cost| exact(of(cost)) / cost.posts as f64);
+    let values = costs.iter().map(|cost| exact(of(cost)) / cost.posts as f64);
     Sample::new(values.collect()).median()
 }
 

@@ -104,11 +104,7 @@ impl Shard {
         Ok(cost)
     }
 
-    fn append(
-        &mut self,
-        count: usize,
-        posts: &[u8],
-    ) -> Result<(Cost, Vec<PostOutcome>), Failure> {
+    fn append(&mut self, count: usize, posts: &[u8]) -> Result<(Cost, Vec<PostOutcome>), Failure> {
         let argument = candid::encode_one(Bytes::new(posts))?;
         let bytes = argument.len();
         let execution = self.canister.update("append_batch", argument);

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 
 use ic_cdk::api;
 use ic_stable_structures::DefaultMemoryImpl;
-use paigham_wire::codec::encode_result;
 use paigham_wire::ids::CanisterId;
 use paigham_wire::relay::RelayError;
 use serde_bytes::ByteBuf;
@@ -36,26 +35,26 @@ fn with<T>(action: impl FnOnce(&mut Relay<DefaultMemoryImpl>) -> T) -> T {
     })
 }
 
-/// Runs an update and certifies the new root, once.
+/// Runs an update and certifies the new root, once. The reply is given as Candid has it.
 fn update<T: Serialize>(
     action: impl FnOnce(&mut Relay<DefaultMemoryImpl>, u64) -> Result<T, RelayError>,
 ) -> ByteBuf {
     with(|relay| {
-        let reply = encode_result(&action(relay, api::time()));
+        let reply = blob::encode(&action(relay, api::time()));
         api::certified_data_set(relay.seal());
-        ByteBuf::from(reply)
+        reply
     })
 }
 
-/// Runs a query with the certificate at hand.
+/// Runs a query with the certificate at hand. The reply is given as Candid has it.
 fn query<T: Serialize>(
     action: impl FnOnce(&Relay<DefaultMemoryImpl>, Vec<u8>, u64) -> Result<T, RelayError>,
 ) -> ByteBuf {
-    let reply = match api::data_certificate() {
+    let result = match api::data_certificate() {
         Some(certificate) => with(|relay| action(relay, certificate, api::time())),
         None => Err(RelayError::NoCertificate),
     };
-    ByteBuf::from(encode_result(&reply))
+    blob::encode(&result)
 }
 
 #[ic_cdk::init]
@@ -78,67 +77,80 @@ fn inspect_message() {
     }
 }
 
-#[ic_cdk::update(decode_with = "blob::decode", encode_with = "blob::encode")]
+#[ic_cdk::update(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn create_queue(request: ByteBuf) -> ByteBuf {
     update(|relay, _| relay.create_queue(&request))
 }
 
-#[ic_cdk::update(decode_with = "blob::decode", encode_with = "blob::encode")]
+/// `append_batch` as the interface has it and as it runs on a lone blob, which is read in pieces.
+#[ic_cdk::update(
+    name = "append_batch",
+    hidden = true,
+    encode_with = "ByteBuf::into_vec"
+)]
+fn append_batch_in_pieces() -> ByteBuf {
+    match blob::argument() {
+        Some(posts) => update(|relay, now| relay.append_batch(posts, now)),
+        None => append_batch(blob::decode(api::msg_arg_data())),
+    }
+}
+
+#[candid::candid_method(update)]
 fn append_batch(posts: ByteBuf) -> ByteBuf {
     update(|relay, now| relay.append_batch(&posts, now))
 }
 
-#[ic_cdk::update(decode_with = "blob::decode", encode_with = "blob::encode")]
+#[ic_cdk::update(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn submit_commit(request: ByteBuf) -> ByteBuf {
     update(|relay, now| relay.submit_commit(&request, now))
 }
 
-#[ic_cdk::query(decode_with = "blob::decode", encode_with = "blob::encode")]
+#[ic_cdk::query(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn fetch(request: ByteBuf) -> ByteBuf {
     query(|relay, certificate, _| relay.fetch(&request, certificate))
 }
 
-#[ic_cdk::query(decode_with = "blob::decode", encode_with = "blob::encode")]
+#[ic_cdk::query(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn welcome(request: ByteBuf) -> ByteBuf {
     query(|relay, certificate, _| relay.welcome(&request, certificate))
 }
 
-#[ic_cdk::update(decode_with = "blob::decode", encode_with = "blob::encode")]
+#[ic_cdk::update(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn ack_welcome(request: ByteBuf) -> ByteBuf {
     update(|relay, _| relay.ack_welcome(&request))
 }
 
-#[ic_cdk::update(decode_with = "blob::decode", encode_with = "blob::encode")]
+#[ic_cdk::update(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn create_inbox(request: ByteBuf) -> ByteBuf {
     update(|relay, _| relay.create_inbox(&request))
 }
 
-#[ic_cdk::update(decode_with = "blob::decode", encode_with = "blob::encode")]
+#[ic_cdk::update(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn deposit(request: ByteBuf) -> ByteBuf {
     update(|relay, now| relay.deposit(&request, now))
 }
 
-#[ic_cdk::query(decode_with = "blob::decode", encode_with = "blob::encode")]
+#[ic_cdk::query(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn read_inbox(request: ByteBuf) -> ByteBuf {
     query(|relay, certificate, now| relay.read_inbox(&request, certificate, now))
 }
 
-#[ic_cdk::update(decode_with = "blob::decode", encode_with = "blob::encode")]
+#[ic_cdk::update(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn drain(request: ByteBuf) -> ByteBuf {
     update(|relay, _| relay.drain(&request))
 }
 
-#[ic_cdk::update(decode_with = "blob::decode", encode_with = "blob::encode")]
+#[ic_cdk::update(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn refill(request: ByteBuf) -> ByteBuf {
     update(|relay, _| relay.refill(&request))
 }
 
-#[ic_cdk::update(decode_with = "blob::decode", encode_with = "blob::encode")]
+#[ic_cdk::update(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn claim(request: ByteBuf) -> ByteBuf {
     update(|relay, now| relay.claim(&request, now))
 }
 
-#[ic_cdk::query(decode_with = "blob::decode", encode_with = "blob::encode")]
+#[ic_cdk::query(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn pool(request: ByteBuf) -> ByteBuf {
     query(|relay, certificate, _| relay.pool(&request, certificate))
 }

@@ -38,6 +38,7 @@ mod fetch;
 mod inboxes;
 mod limits;
 mod log;
+mod pieces;
 mod pool;
 mod posts;
 mod records;
