@@ -125,18 +125,19 @@ impl Queue {
         if header.after_seq > self.seq() {
             return Err(PostRefusal::AfterSeqAhead);
         }
-        if self.seq() - header.after_seq > REPEAT_WINDOW {
+        let behind = self.seq() - header.after_seq;
+        if behind > REPEAT_WINDOW && header.kind != PostKind::Commit {
             return Err(PostRefusal::CatchUpFirst);
         }
         let retained = header.after_seq.max(self.first_seq - 1) as usize;
         let same = |entry: &&Entry| digest(entry).post_hash == post.hash();
-        if let Some(entry) = self.entries[retained..].iter().find(same) {
-            if header.kind != PostKind::Commit {
-                return Ok(Some(Position {
-                    seq: entry.seq,
-                    accepted_at: entry.accepted_at,
-                }));
-            }
+        if header.kind != PostKind::Commit
+            && let Some(entry) = self.entries[retained..].iter().find(same)
+        {
+            return Ok(Some(Position {
+                seq: entry.seq,
+                accepted_at: entry.accepted_at,
+            }));
         }
         let now = now / 1_000_000_000;
         if u64::from(header.not_after) < now {
@@ -229,9 +230,9 @@ impl Inbox {
         }
     }
 
-    const fn state(&self) -> InboxState {
+    fn state(&self) -> InboxState {
         InboxState {
-            one_time_left: self.packages.len() as u32,
+            one_time_left: number(self.packages.len()),
             first_seq: self.first_seq,
         }
     }
@@ -321,11 +322,8 @@ impl Model {
     ) -> Result<CommitAccepted, RelayError> {
         let post = PostRef::decode(post).unwrap();
         let id = post.header.queue;
-        let taken = bundle.locators.iter().any(|locator| {
-            self.welcomes.contains_key(locator)
-                || self.queues.contains_key(&QueueId(locator.0))
-                || self.inboxes.contains_key(&InboxId(locator.0))
-        });
+        let taken = |locator| self.welcomes.contains_key(locator);
+        let taken = bundle.locators.iter().any(taken);
         let queue = self
             .queues
             .get_mut(&id)
@@ -365,11 +363,11 @@ impl Model {
         }
         let position = queue.store(&post, Some(next.hash()), at);
         queue.commits.push(position.seq as usize - 1);
-        if let Some(keys) = &queue.keys {
-            if keys.generation != next.generation {
-                let ended = (keys.generation, Some(position.seq));
-                queue.tokens.insert(keys.read_token_hash, ended);
-            }
+        if let Some(keys) = &queue.keys
+            && keys.generation != next.generation
+        {
+            let ended = (keys.generation, Some(position.seq));
+            queue.tokens.insert(keys.read_token_hash, ended);
         }
         queue
             .tokens
@@ -591,7 +589,8 @@ impl Model {
         if let Some(inbox) = self.inboxes.get(&InboxId(*key)) {
             return Some(Leaf::Inbox(inbox.leaf()));
         }
-        let (wrapper, tree) = self.welcome(WelcomeLocator(*key))?;
+        let locator = self.welcomes.keys().find(|one| one.map_key() == *key)?;
+        let (wrapper, tree) = self.welcome(*locator)?;
         Some(Leaf::Welcome(WelcomeLeaf {
             wrapper_hash: blake3(&wrapper),
             tree_hash: blake3(&tree),
@@ -621,6 +620,14 @@ impl Model {
                     self.welcomes.remove(&locator);
                 }
             }
+        }
+        if leaf.first_epoch > queue.first_epoch {
+            // A token goes with the commit that ended its generation.
+            let last = queue.commits[leaf.first_epoch as usize - 2];
+            let seq = queue.entries[last].seq;
+            queue
+                .tokens
+                .retain(|_, (_, end)| end.is_none_or(|end| end > seq));
         }
         queue.first_seq = leaf.first_seq;
         queue.first_epoch = leaf.first_epoch;

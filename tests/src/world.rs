@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
 use paigham_network::Network;
-use paigham_subnet::testkit::FaultJournal;
-use paigham_subnet::{Clock, InProcess, ManualClock, Subnet, SystemClock};
+use paigham_subnet::testkit::{FaultJournal, Traps};
+use paigham_subnet::{Clock, Config, InProcess, ManualClock, Subnet, SystemClock};
 use paigham_wire::network::{NetworkFile, VerifiedNetwork};
 use tempfile::TempDir;
 
@@ -28,6 +28,9 @@ pub struct World {
     clock: Option<ManualClock>,
     node: MaliciousNode,
     address: SocketAddr,
+    config: Config,
+    /// A replica that stays behind, under a clock that stands.
+    behind: Option<Subnet>,
 }
 
 /// What outlives a death of the network.
@@ -51,8 +54,8 @@ impl World {
     /// As [`World::with_manual_clock`], beginning so long ago. A long story must end before this
     /// machine's present: OpenMLS takes no key package that is made after it.
     pub async fn long_ago(ago: Duration) -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() - ago;
-        let clock = ManualClock::at(u64::try_from(now.as_nanos()).unwrap());
+        let ago = u64::try_from(ago.as_nanos()).unwrap();
+        let clock = ManualClock::at(SystemClock.now_ns() - ago);
         Self::made(Ground::Memory(FaultJournal::default()), Some(clock)).await
     }
 
@@ -71,6 +74,8 @@ impl World {
             clock,
             node,
             address,
+            config: Config::default(),
+            behind: None,
         };
         world.start().await;
         world
@@ -99,7 +104,8 @@ impl World {
                     Some(clock) => Arc::new(clock.clone()),
                     None => Arc::new(SystemClock),
                 };
-                let subnet = Subnet::open_with(Box::new(journal.clone()), clock, SEED)?;
+                let subnet =
+                    Subnet::open_with_as(Box::new(journal.clone()), clock, SEED, &self.config)?;
                 let urls = vec![self.url()];
                 if self.file.is_empty() {
                     Network::on(subnet, urls, SEED).await?
@@ -113,6 +119,28 @@ impl World {
         self.node.connect(network.subnet(), network.router());
         self.network = Some(network);
         Ok(())
+    }
+
+    /// From its next start, some messages trap at a system call that the seed chooses.
+    pub fn traps(&mut self, traps: Traps) {
+        self.config = self.config.clone().traps(traps);
+    }
+
+    /// From now on there is a replica that has fallen behind: it knows what is on the disk now, its
+    /// time stands, and its answers are genuine.
+    ///
+    /// # Panics
+    /// In a folder.
+    pub fn falls_behind(&mut self) {
+        let snapshot = Box::new(self.journal().snapshot());
+        let now = match &self.clock {
+            Some(clock) => clock.now_ns(),
+            None => SystemClock.now_ns(),
+        };
+        let clock = Arc::new(ManualClock::at(now));
+        let behind = Subnet::open_with_as(snapshot, clock, SEED, &self.config).unwrap();
+        self.node.has_behind(Some(behind.router()));
+        self.behind = Some(behind);
     }
 
     /// Stops the network in good order.

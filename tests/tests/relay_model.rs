@@ -3,6 +3,7 @@
 //!
 //! `PAIGHAM_MODEL_OPERATIONS` sets how many operations are played (default: a few thousand);
 //! `PAIGHAM_MODEL_SEED` where they start, so that a long run can be gone on with.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -415,7 +416,8 @@ impl Play {
                 assert_eq!(reply.tree.as_slice(), tree);
                 self.tell("welcome", &!tree.is_empty());
                 let (certificate, witness) = (reply.certificate, reply.witness);
-                self.check_leaf(certificate.as_slice(), witness.as_slice(), &locator.0);
+                let key = locator.map_key();
+                self.check_leaf(certificate.as_slice(), witness.as_slice(), &key);
             }
             Step::AckWelcome { id } => {
                 let welcome_id = welcome_id(id);

@@ -9,7 +9,7 @@ use paigham_wire::relay::{BatchReply, Position, PostOutcome, PostRefusal, RelayE
 
 use crate::entries::{Entries, Range};
 use crate::pieces::{Bytes, Posts};
-use crate::posts::{check_after_seq, check_epoch, check_time};
+use crate::posts::{check_after_seq, check_epoch, check_room, check_time};
 use crate::records::QueueRecord;
 use crate::relay::Relay;
 
@@ -58,6 +58,7 @@ impl<M: Memory> Relay<M> {
         if !verify_post_tag(&keys.mac_key, &hash, post.tag) {
             return Err(PostRefusal::WrongMac);
         }
+        check_room(&open.record, header.kind)?;
         let position = self.store_entry(&mut open.record, post, hash, &[post.envelope], now)?;
         open.changed = true;
         open.recent.push(EntryDigest {

@@ -68,6 +68,12 @@ impl Link {
         header
     }
 
+    /// Bytes of the envelope, as the post header says.
+    pub(crate) const fn envelope_bytes(&self) -> usize {
+        let [.., high, middle, low] = self.header_rest;
+        u32::from_be_bytes([0, high, middle, low]) as usize
+    }
+
     /// Bytes of the body.
     pub(crate) const fn body_bytes(&self) -> usize {
         self.body as usize
@@ -198,7 +204,11 @@ impl<M: Memory> Entries<M> {
     pub(crate) fn newest_before(&self, range: &Range, offset: u64) -> Option<Link> {
         let mut at = self.newest(range)?;
         while at.offset >= offset {
-            let back = if at.jump >= offset {
+            // What lies before the first retained entry may have been given away.
+            if at.number <= range.first {
+                return None;
+            }
+            let back = if at.jump >= offset && jump_target(at.number) >= range.first {
                 at.jump
             } else {
                 at.previous
@@ -208,7 +218,7 @@ impl<M: Memory> Entries<M> {
             }
             at = self.link(back);
         }
-        (at.number >= range.first).then_some(at)
+        Some(at)
     }
 
     /// Entries `from` to `to`, oldest first; they must be retained.
@@ -225,9 +235,15 @@ impl<M: Memory> Entries<M> {
 
     /// The body of an entry, from its byte `from` on.
     pub(crate) fn body(&self, link: &Link, from: usize) -> Vec<u8> {
-        let mut body = vec![0; link.body_bytes().saturating_sub(from)];
-        self.log.read(link.body_at() + from as u64, &mut body);
-        body
+        self.part(link, from, link.body_bytes().saturating_sub(from))
+    }
+
+    /// Some bytes of a body, as far as it has them.
+    pub(crate) fn part(&self, link: &Link, from: usize, length: usize) -> Vec<u8> {
+        let there = link.body_bytes().saturating_sub(from).min(length);
+        let mut part = vec![0; there];
+        self.log.read(link.body_at() + from as u64, &mut part);
+        part
     }
 
     /// Fills `into` from the start of a body.

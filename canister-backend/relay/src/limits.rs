@@ -16,10 +16,10 @@ pub(crate) const POSTS_SPAN_NS: u64 = 6 * 3_600 * 1_000_000_000;
 pub(crate) const COMMITS_SPAN_NS: u64 = 24 * 3_600 * 1_000_000_000;
 /// How long entries are kept however full a shard is.
 pub(crate) const KEPT_AT_LEAST_NS: u64 = 24 * 3_600 * 1_000_000_000;
-/// Bytes that posts, and that commits, may take before the oldest go earlier.
-pub(crate) const LOG_MAX_BYTES: u64 = 200 << 30;
-/// Entries that one step of expiry looks at, and hashes of one queue: a bound on the work of one
-/// message.
+/// Bytes that posts and commits may take together; from half of it on the oldest go earlier.
+pub(crate) const LOGS_MAX_BYTES: u64 = 400 << 30;
+/// Entries that one step of expiry looks at, and entries and joiners that it forgets: a bound on
+/// the work of one message.
 pub(crate) const EXPIRY_STEP_ENTRIES: u32 = 4_096;
 /// Largest sealed Welcome wrapper and tree of one commit in bytes: with the commit they must fit
 /// an ingress message of 2 MiB.
@@ -33,9 +33,9 @@ pub(crate) const FETCH_MAX_ENTRIES: usize = 2_048;
 pub(crate) const FETCH_MAX_DIGESTS: usize = 40_000;
 /// Deposits of one `read_inbox`.
 pub(crate) const READ_MAX_DEPOSITS: usize = 200;
-/// Wasm pages by which a structure grows in stable memory: 8 MiB, so that with the 32,768 steps of a
-/// memory manager all of a canister's stable memory can be used.
-pub const BUCKET_PAGES: u16 = 128;
+/// Wasm pages by which a structure grows in stable memory: 16 MiB, so that with the 32,768 steps of
+/// a memory manager all of a canister's stable memory can be used.
+pub const BUCKET_PAGES: u16 = 256;
 
 /// Largest argument of a method in bytes, Candid included; `None` for a method that is not there.
 #[must_use]

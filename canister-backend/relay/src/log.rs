@@ -10,6 +10,7 @@
 //! 0                     4096           header
 //!   0                   4              "PLOG"
 //!   4                   1              layout version, 1
+//!   5                   1              1 while the oldest bucket is going
 //!   8                   8              tail: offset of the next append
 //!   16                  8              oldest bucket retained, counted from the first ever
 //!   24                  8              buckets opened ever
@@ -42,8 +43,8 @@ const MAGIC: &[u8; 4] = b"PLOG";
 const LAYOUT: u8 = 1;
 const HEADER_BYTES: usize = 40;
 const BUCKETS_AT: u64 = 4_096;
-const BUCKET_BYTES: u64 = 32;
-const PLACES_AT: u64 = BUCKETS_AT + BUCKETS_MAX * BUCKET_BYTES;
+const BUCKET_BYTES: usize = 32;
+const PLACES_AT: u64 = BUCKETS_AT + BUCKETS_MAX * BUCKET_BYTES as u64;
 const FREE_AT: u64 = PLACES_AT + SEGMENTS_MAX * 4;
 const DATA_AT: u64 = (FREE_AT + SEGMENTS_MAX * 4).next_multiple_of(64 * 1024);
 const WASM_PAGE: u64 = 64 * 1024;
@@ -85,6 +86,8 @@ pub(crate) struct SegmentLog<M> {
     free: u32,
     /// The newest bucket; meaningless while there is none.
     current: Bucket,
+    /// Whether entries of the oldest bucket have been forgotten.
+    going: bool,
     /// Whether the header in memory is older than this.
     changed: bool,
     /// The segment looked up last and its place.
@@ -112,6 +115,7 @@ impl<M: Memory> SegmentLog<M> {
                 end: 0,
                 opened_at: 0,
             },
+            going: false,
             changed: true,
             last_place: Cell::new((u64::MAX, 0)),
         };
@@ -128,6 +132,7 @@ impl<M: Memory> SegmentLog<M> {
         if header[4] != LAYOUT {
             return Err(LogError::Layout(header[4]));
         }
+        log.going = header[5] != 0;
         log.tail = le_u64(&header, 8);
         log.first_bucket = le_u64(&header, 16);
         log.next_bucket = le_u64(&header, 24);
@@ -164,6 +169,7 @@ impl<M: Memory> SegmentLog<M> {
         let mut header = [0; HEADER_BYTES];
         header[..4].copy_from_slice(MAGIC);
         header[4] = LAYOUT;
+        header[5] = u8::from(self.going);
         header[8..16].copy_from_slice(&self.tail.to_le_bytes());
         header[16..24].copy_from_slice(&self.first_bucket.to_le_bytes());
         header[24..32].copy_from_slice(&self.next_bucket.to_le_bytes());
@@ -307,19 +313,18 @@ impl<M: Memory> SegmentLog<M> {
         (self.next_bucket > self.first_bucket).then_some(self.current.opened_at)
     }
 
-    /// From when on all entries are there, if the oldest bucket has been swept up to `swept`; 0
-    /// while nothing has gone.
-    pub(crate) fn kept_since(&self, swept: u64) -> u64 {
-        if self.next_bucket == self.first_bucket {
-            return 0;
-        }
-        let oldest = self.bucket(self.first_bucket);
-        if swept > oldest.start && self.next_bucket - self.first_bucket > 1 {
-            self.bucket(self.first_bucket + 1).opened_at
-        } else if self.first_bucket > 0 {
-            oldest.opened_at
-        } else {
-            0
+    /// Says that entries of the oldest closed bucket are forgotten from now on.
+    pub(crate) fn begin_drop(&mut self) {
+        self.going = true;
+        self.changed = true;
+    }
+
+    /// From when on all entries are there; 0 while nothing has gone.
+    pub(crate) fn kept_since(&self) -> u64 {
+        match self.next_bucket - self.first_bucket {
+            2.. if self.going => self.bucket(self.first_bucket + 1).opened_at,
+            1.. if self.first_bucket > 0 => self.bucket(self.first_bucket).opened_at,
+            _ => 0,
         }
     }
 
@@ -335,6 +340,7 @@ impl<M: Memory> SegmentLog<M> {
             self.free += 1;
         }
         self.first_bucket += 1;
+        self.going = false;
         self.changed = true;
     }
 
@@ -349,8 +355,8 @@ impl<M: Memory> SegmentLog<M> {
     }
 
     fn bucket(&self, number: u64) -> Bucket {
-        let mut bytes = [0; BUCKET_BYTES as usize];
-        let at = BUCKETS_AT + number % BUCKETS_MAX * BUCKET_BYTES;
+        let mut bytes = [0; BUCKET_BYTES];
+        let at = BUCKETS_AT + number % BUCKETS_MAX * BUCKET_BYTES as u64;
         self.memory.read(at, &mut bytes);
         Bucket {
             start: le_u64(&bytes, 0),
@@ -360,11 +366,11 @@ impl<M: Memory> SegmentLog<M> {
     }
 
     fn put_bucket(&self, number: u64, bucket: &Bucket) {
-        let mut bytes = [0; BUCKET_BYTES as usize];
+        let mut bytes = [0; BUCKET_BYTES];
         bytes[..8].copy_from_slice(&bucket.start.to_le_bytes());
         bytes[8..16].copy_from_slice(&bucket.end.to_le_bytes());
         bytes[16..24].copy_from_slice(&bucket.opened_at.to_le_bytes());
-        let at = BUCKETS_AT + number % BUCKETS_MAX * BUCKET_BYTES;
+        let at = BUCKETS_AT + number % BUCKETS_MAX * BUCKET_BYTES as u64;
         self.memory.write(at, &bytes);
     }
 

@@ -2,7 +2,7 @@
 
 use paigham_wire::chain::{commit_start, queue_start};
 use paigham_wire::hash::Hash;
-use paigham_wire::ids::{QueueId, WelcomeLocator};
+use paigham_wire::ids::QueueId;
 use paigham_wire::keys::{EPOCH_ZERO_KEYS_HASH, EpochKeys, MacKey};
 use paigham_wire::leaf::{InboxLeaf, QueueLeaf};
 use paigham_wire::relay::{InboxState, SignatureBytes};
@@ -128,22 +128,37 @@ fn part<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     part
 }
 
-/// What the body of a stored commit begins with; its envelope follows.
+/// What the body of a stored commit begins with.
+///
+/// ```text
+/// offset  bytes  body
+/// 0       4      number among the queue's entries
+/// 4       32     H(keys) of the epoch that it started
+/// 36      4      joiners
+/// 40      4      bytes of the sealed wrapper
+/// 44      4      bytes of the sealed tree
+/// 48      …      locators of 32 bytes, wrapper, tree, envelope
+/// ```
+/// Numbers are little-endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CommitBody {
-    /// Its number among the queue's entries.
     pub seq: u32,
-    /// H(keys) of the epoch that it started.
     pub keys_hash: Hash,
+    pub joiners: u32,
+    pub wrapper: u32,
+    pub tree: u32,
 }
 
 impl CommitBody {
-    pub(crate) const BYTES: usize = 36;
+    pub(crate) const BYTES: usize = 48;
 
     pub(crate) fn to_bytes(self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
         bytes[..4].copy_from_slice(&self.seq.to_le_bytes());
-        bytes[4..].copy_from_slice(&self.keys_hash);
+        bytes[4..36].copy_from_slice(&self.keys_hash);
+        bytes[36..40].copy_from_slice(&self.joiners.to_le_bytes());
+        bytes[40..44].copy_from_slice(&self.wrapper.to_le_bytes());
+        bytes[44..].copy_from_slice(&self.tree.to_le_bytes());
         bytes
     }
 
@@ -151,7 +166,25 @@ impl CommitBody {
         Self {
             seq: u32::from_le_bytes(part(bytes, 0)),
             keys_hash: part(bytes, 4),
+            joiners: u32::from_le_bytes(part(bytes, 36)),
+            wrapper: u32::from_le_bytes(part(bytes, 40)),
+            tree: u32::from_le_bytes(part(bytes, 44)),
         }
+    }
+
+    /// Where the wrapper begins.
+    pub(crate) const fn wrapper_at(&self) -> usize {
+        Self::BYTES + self.joiners as usize * 32
+    }
+
+    /// Where the tree begins.
+    pub(crate) const fn tree_at(&self) -> usize {
+        self.wrapper_at() + self.wrapper as usize
+    }
+
+    /// Where the envelope begins; it is the rest.
+    pub(crate) const fn envelope_at(&self) -> usize {
+        self.tree_at() + self.tree as usize
     }
 }
 
@@ -160,19 +193,6 @@ pub(crate) struct TokenRecord {
     pub generation: u32,
     /// Entry that ended the generation; 0 while it lasts.
     pub end: u32,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
-pub(crate) struct BundleRecord {
-    pub wrapper: VLBytes,
-    pub tree: VLBytes,
-}
-
-/// Whose Welcome still waits; apart from its bytes, so that an acknowledgement does not write them
-/// again.
-#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
-pub(crate) struct JoinersRecord {
-    pub locators: Vec<WelcomeLocator>,
 }
 
 /// Bytes of an inbox's record behind its leaf.

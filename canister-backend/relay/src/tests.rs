@@ -513,7 +513,7 @@ fn welcomes_wait_for_their_joiners() {
         assert_eq!(reply.wrapper.as_slice(), b"wrapper");
         let witness = Witness::decode(reply.witness.as_slice()).unwrap();
         assert!(matches!(
-            witness.get(&id.locator().0),
+            witness.get(&id.locator().map_key()),
             Ok(Found::Present(_))
         ));
     }
@@ -538,7 +538,7 @@ fn welcomes_wait_for_their_joiners() {
     ack(&mut relay, ids[1]);
     let reply = read(&relay, ids[1]);
     let witness = Witness::decode(reply.witness.as_slice()).unwrap();
-    assert_eq!(witness.get(&ids[1].locator().0), Ok(Found::Absent));
+    assert_eq!(witness.get(&ids[1].locator().map_key()), Ok(Found::Absent));
     assert_eq!(witness.root(), relay.seal());
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use ic_transport_types::{RejectCode, RejectResponse, RequestId};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use crate::canister::{Execution, InstallError, Outcome};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::journal::Journal;
 use crate::keys::to_cbor;
@@ -34,50 +34,6 @@ const EXPIRY_MAX_AHEAD_NS: u64 = 330 * 1_000_000_000;
 /// The log is replaced by a checkpoint when it holds more bytes than this and than the last
 /// checkpoint, so that both the log and the work of checkpoints stay in proportion.
 const LOG_MAX_BYTES: u64 = 16 * 1024 * 1024;
-
-/// Where time comes from, in nanoseconds since 1970.
-pub trait Clock: Send + Sync + std::fmt::Debug {
-    /// Now.
-    fn now_ns(&self) -> u64;
-}
-
-/// The clock of this machine.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now_ns(&self) -> u64 {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        since
-            .ok()
-            .and_then(|since| u64::try_from(since.as_nanos()).ok())
-            .unwrap_or(0)
-    }
-}
-
-/// A clock that a test moves.
-#[derive(Debug, Clone, Default)]
-pub struct ManualClock(Arc<AtomicU64>);
-
-impl ManualClock {
-    /// Starts at a time.
-    #[must_use]
-    pub fn at(now_ns: u64) -> Self {
-        Self(Arc::new(AtomicU64::new(now_ns)))
-    }
-
-    /// Moves forward.
-    pub fn advance(&self, by: Duration) {
-        let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
-        self.0.fetch_add(by, Ordering::SeqCst);
-    }
-}
-
-impl Clock for ManualClock {
-    fn now_ns(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
-    }
-}
 
 /// A query, authenticated.
 #[derive(Debug, Clone)]

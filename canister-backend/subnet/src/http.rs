@@ -16,7 +16,8 @@ use serde::Serialize;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::auth::authenticate;
-use crate::executor::{CallAnswer, Clock, Command, Query, Queued, Read};
+use crate::clock::Clock;
+use crate::executor::{CallAnswer, Command, Query, Queued, Read};
 use crate::keys::to_cbor;
 use crate::state::Ingress;
 use crate::topology::{CanisterRange, Delegator, RangesForm, Signed};

@@ -12,6 +12,7 @@
 
 mod auth;
 mod canister;
+mod clock;
 mod config;
 mod engine;
 mod executor;
@@ -44,8 +45,9 @@ use candid::Principal;
 use tokio::sync::{oneshot, watch};
 
 pub use canister::{Execution, InstallError, Outcome};
+pub use clock::{Clock, ManualClock, SystemClock};
 pub use config::{Config, REPLICAS_MAX};
-pub use executor::{Clock, ManualClock, StopReason, SystemClock};
+pub use executor::StopReason;
 pub use in_process::InProcess;
 pub use journal::{FileJournal, Journal, MemoryJournal, Stored};
 pub use key_file::KeyFile;

@@ -24,6 +24,8 @@ pub mod label {
         INBOX_ID = "paigham/1 inbox id";
         /// Where the relay keeps a Welcome.
         WELCOME_LOCATOR = "paigham/1 welcome locator";
+        /// Key of a Welcome in the certified map.
+        WELCOME_KEY = "paigham/1 welcome key";
         /// Where the directory keeps a label.
         DIRECTORY_LABEL = "paigham/1 directory label";
         /// H(post).

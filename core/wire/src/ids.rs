@@ -226,6 +226,18 @@ impl WelcomeId {
     }
 }
 
+impl WelcomeLocator {
+    /// Key of its leaf in the certified map.
+    ///
+    /// # Security
+    /// Committers choose locators as they like. Their hash is what lies in the map, so that they
+    /// can neither crowd into one place of it nor take the id of a queue or an inbox.
+    #[must_use]
+    pub fn map_key(&self) -> Hash {
+        blake3_labelled(label::WELCOME_KEY, &[&self.0])
+    }
+}
+
 impl DirectoryKey {
     /// Where the directory keeps `label`.
     #[must_use]

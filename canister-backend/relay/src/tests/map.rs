@@ -7,17 +7,6 @@ use paigham_wire::map::MapError;
 use super::*;
 use crate::records::InboxRecord;
 
-/// Locators that begin alike, as somebody may choose them.
-fn crowd(numbers: std::ops::Range<u8>) -> Vec<WelcomeLocator> {
-    numbers
-        .map(|number| {
-            let mut locator = [0x77; 32];
-            locator[31] = number;
-            WelcomeLocator(locator)
-        })
-        .collect()
-}
-
 fn bundle(locators: Vec<WelcomeLocator>) -> CommitBundle {
     CommitBundle {
         wrapper: b"wrapper".to_vec().into(),
@@ -27,47 +16,15 @@ fn bundle(locators: Vec<WelcomeLocator>) -> CommitBundle {
 }
 
 fn shows(relay: &Relay<VectorMemory>, locator: &WelcomeLocator) -> bool {
-    let witness = Witness::decode(&relay.witness(&[locator.0])).unwrap();
-    matches!(witness.get(&locator.0), Ok(Found::Present(_)))
+    let key = locator.map_key();
+    let witness = Witness::decode(&relay.witness(&[key])).unwrap();
+    matches!(witness.get(&key), Ok(Found::Present(_)))
 }
 
-/// A member crowds the map with locators until one has no room: that commit is refused as a whole
-/// and leaves nothing behind, one with other locators is taken, and the Welcomes that are there
-/// are handed out.
-#[test]
-fn a_commit_whose_locators_have_no_room_leaves_nothing() {
-    let mut relay = relay();
-    let mut group = Group::create(&mut relay);
-    let first = group.commit(b"add", keys(1, 1), bundle(crowd(0..50)));
-    relay.submit_commit(&encode(&first), NOW).unwrap();
-    (group.epoch, group.seq, group.control) = (1, 1, control(1));
-    let before = (relay.seal(), relay.queue(&group.queue));
-
-    let second = encode(&group.commit(b"add", keys(2, 1), bundle(crowd(50..80))));
-    assert_eq!(relay.submit_commit(&second, NOW), Err(RelayError::Full));
-    assert_eq!((relay.seal(), relay.queue(&group.queue)), before);
-    assert!(crowd(50..80).iter().all(|locator| !shows(&relay, locator)));
-    assert!(crowd(0..50).iter().all(|locator| shows(&relay, locator)));
-
-    let elsewhere = vec![WelcomeId([1; 32]).locator()];
-    let third = group.commit(b"add", keys(2, 1), bundle(elsewhere.clone()));
-    relay.submit_commit(&encode(&third), NOW).unwrap();
-    relay.seal();
-    assert!(shows(&relay, &elsewhere[0]));
-    let request = encode(&WelcomeRequest {
-        welcome_id: WelcomeId([1; 32]),
-    });
-    let reply = relay.welcome(&request, vec![1]).unwrap();
-    assert_eq!(reply.tree.as_slice(), b"tree");
-}
-
-/// Strangers crowd the place of a new queue: its maker is told so, and chooses another nonce.
-#[test]
-fn a_new_id_without_room_is_refused() {
-    let mut relay = relay();
-    let (queue, request) = CreateQueue::sign(&control(0), &canister(), [9; 32]);
+/// Fills the place in the map where a key would lie.
+fn crowd(relay: &mut Relay<VectorMemory>, key: Hash) {
     let near = (1..=u8::MAX).map(|number| {
-        let mut near = queue.0;
+        let mut near = key;
         near[31] ^= number;
         near
     });
@@ -75,6 +32,48 @@ fn a_new_id_without_room_is_refused() {
         .map(|near| relay.map.insert(&near, b"crowd", &[]))
         .any(|inserted| inserted == Err(MapError::Crowded));
     assert!(crowded);
+}
+
+/// There is no room for one of a commit's joiners: the commit is refused as a whole and leaves
+/// nothing behind, one with another locator is taken.
+#[test]
+fn a_commit_whose_locators_have_no_room_leaves_nothing() {
+    let mut relay = relay();
+    let group = Group::create(&mut relay);
+    let mut locators: Vec<_> = (0..20).map(|n| WelcomeId([n; 32]).locator()).collect();
+    locators.sort_unstable();
+    let crowded = locators[19].map_key();
+    crowd(&mut relay, crowded);
+    let before = (
+        relay.seal(),
+        relay.queue(&group.queue),
+        relay.commits.log.tail(),
+    );
+
+    let first = encode(&group.commit(b"add", keys(1, 1), bundle(locators.clone())));
+    assert_eq!(relay.submit_commit(&first, NOW), Err(RelayError::Full));
+    let after = (
+        relay.seal(),
+        relay.queue(&group.queue),
+        relay.commits.log.tail(),
+    );
+    assert_eq!(after, before);
+    assert!(locators.iter().all(|locator| !shows(&relay, locator)));
+
+    locators.retain(|locator| (locator.map_key()[0] ^ crowded[0]) & 0x80 != 0);
+    assert!(!locators.is_empty());
+    let second = group.commit(b"add", keys(1, 1), bundle(locators.clone()));
+    relay.submit_commit(&encode(&second), NOW).unwrap();
+    relay.seal();
+    assert!(locators.iter().all(|locator| shows(&relay, locator)));
+}
+
+/// Strangers crowd the place of a new queue: its maker is told so, and chooses another nonce.
+#[test]
+fn a_new_id_without_room_is_refused() {
+    let mut relay = relay();
+    let (queue, request) = CreateQueue::sign(&control(0), &canister(), [9; 32]);
+    crowd(&mut relay, queue.0);
     let root = relay.seal();
     assert_eq!(relay.create_queue(&encode(&request)), Err(RelayError::Full));
     assert_eq!(relay.seal(), root);
@@ -82,10 +81,9 @@ fn a_new_id_without_room_is_refused() {
     Group::with_nonce(&mut relay, [10; 32]);
 }
 
-/// A member names the id of another's future queue as a locator: the queue is not made over it,
-/// and the Welcome stays.
+/// A member names the id of another's future queue as a locator: that takes the id from nobody.
 #[test]
-fn an_id_has_one_meaning() {
+fn a_locator_takes_no_id() {
     let mut relay = relay();
     let group = Group::create(&mut relay);
     let (queue, request) = CreateQueue::sign(&control(0), &canister(), [9; 32]);
@@ -94,11 +92,11 @@ fn an_id_has_one_meaning() {
     relay.submit_commit(&encode(&commit), NOW).unwrap();
     assert_eq!(
         relay.create_queue(&encode(&request)),
-        Err(RelayError::Exists)
+        Ok(QueueCreated { queue })
     );
     relay.seal();
     assert!(shows(&relay, &locator));
-    assert_eq!(relay.queue(&queue), None);
+    assert!(relay.queue(&queue).is_some());
     assert_eq!(relay.inbox(&InboxId(queue.0)), None);
 }
 

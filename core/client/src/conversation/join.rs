@@ -219,7 +219,10 @@ impl Client {
             .connection
             .read::<WelcomeReply, RelayError>(&pointer.canister, "welcome", &request)
             .await?;
-        let leaf = match certified.witness.get(&pointer.welcome_id.locator().0)? {
+        let leaf = match certified
+            .witness
+            .get(&pointer.welcome_id.locator().map_key())?
+        {
             Found::Absent => return Ok(None),
             Found::Present(value) => decode(value),
         };

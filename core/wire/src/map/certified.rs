@@ -106,7 +106,7 @@ impl<M: MapMemory> MerkleMap<M> {
     }
 
     /// As [`MerkleMap::get`], and keeps the page at hand: [`MerkleMap::insert`] or
-    /// [`MerkleMap::remove`] of the same key right after it reads nothing.
+    /// [`MerkleMap::remove`] of the same key right after it does not read it again.
     pub fn load(&mut self, key: &Key) -> Option<Record> {
         self.open_page(key);
         self.get(key)

@@ -84,6 +84,8 @@ fn ids_are_as_the_prose_says() {
     assert_eq!(get("inbox", "id"), inbox);
     let locator = h("paigham/1 welcome locator", &[&get("welcome", "id")]);
     assert_eq!(get("welcome", "locator"), locator);
+    let map_key = h("paigham/1 welcome key", &[&locator]);
+    assert_eq!(get("welcome", "map_key"), map_key);
 }
 
 /// §3.1: the frame, byte by byte, H(post) and the tag.

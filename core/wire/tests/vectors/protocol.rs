@@ -55,7 +55,7 @@ pub fn ids() -> Value {
             "id": hex(QueueId::derive(&canister(), &[4; 32], &[5; 32])),
         },
         "inbox": { "inbox_key": hex([7; 32]), "id": hex(InboxId::derive(&[7; 32])) },
-        "welcome": { "id": hex(welcome), "locator": hex(welcome.locator()) },
+        "welcome": { "id": hex(welcome), "locator": hex(welcome.locator()), "map_key": hex(welcome.locator().map_key()) },
     })
 }
 
