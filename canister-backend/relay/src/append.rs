@@ -30,7 +30,7 @@ impl<M: Memory> Relay<M> {
             };
             outcomes.push(outcome.unwrap_or_else(PostOutcome::Refused));
         }
-        self.close(open);
+        self.close(open.as_ref());
         Ok(BatchReply { outcomes })
     }
 
@@ -75,7 +75,8 @@ impl<M: Memory> Relay<M> {
         queue: &QueueId,
     ) -> Result<&'a mut OpenQueue, PostRefusal> {
         if slot.as_ref().is_none_or(|open| open.queue != *queue) {
-            self.close(slot.take());
+            self.close(slot.as_ref());
+            *slot = None;
             let record = self.load_queue(queue).ok_or(PostRefusal::NoSuchQueue)?;
             *slot = Some(OpenQueue {
                 queue: *queue,
@@ -87,7 +88,7 @@ impl<M: Memory> Relay<M> {
         slot.as_mut().ok_or(PostRefusal::NoSuchQueue)
     }
 
-    fn close(&mut self, open: Option<OpenQueue>) {
+    fn close(&mut self, open: Option<&OpenQueue>) {
         if let Some(open) = open.filter(|open| open.changed) {
             self.put_queue(&open.queue, &open.record);
         }
