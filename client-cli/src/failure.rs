@@ -130,6 +130,10 @@ impl From<NetworkUpError> for Failure {
                 Kind::User,
                 "stop the other one, or name another folder with --data",
             ),
+            NetworkUpError::Subnet(OpenError::Layout(_)) => (
+                Kind::User,
+                "use the version that wrote it, or name another folder with --data",
+            ),
             NetworkUpError::Subnet(OpenError::Disk(_) | OpenError::State(_))
             | NetworkUpError::Disk { .. }
             | NetworkUpError::File(_)

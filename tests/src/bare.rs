@@ -26,12 +26,22 @@ use paigham_wire::relay::{
 use serde_bytes::ByteBuf;
 use tls_codec::DeserializeBytes;
 
+use crate::ic::Ic;
 use crate::world::World;
 
-/// An anonymous agent with query signatures on, and the two canisters.
+/// How calls reach the canisters.
+#[derive(Debug, Clone)]
+enum Way {
+    /// An agent with query signatures on.
+    Agent(Agent),
+    /// As something that runs canisters takes calls.
+    Ic(Arc<dyn Ic>),
+}
+
+/// An anonymous caller, and the two canisters.
 #[derive(Debug, Clone)]
 pub struct BareAgent {
-    agent: Agent,
+    way: Way,
     network: VerifiedNetwork,
     clock: Option<paigham_subnet::ManualClock>,
 }
@@ -66,9 +76,19 @@ impl BareAgent {
         let agent = builder.build().unwrap();
         agent.set_root_key(network.file().root_key.to_vec());
         Self {
-            agent,
+            way: Way::Agent(agent),
             network,
             clock: world.manual_clock().cloned(),
+        }
+    }
+
+    /// Without a world, on anything that runs canisters.
+    #[must_use]
+    pub fn on(ic: Arc<dyn Ic>, network: VerifiedNetwork) -> Self {
+        Self {
+            clock: Some(ic.clock()),
+            way: Way::Ic(ic),
+            network,
         }
     }
 
@@ -93,8 +113,14 @@ impl BareAgent {
         blob: &[u8],
     ) -> Result<Vec<u8>, AgentError> {
         let expiry = std::time::UNIX_EPOCH + self.now() + Duration::from_secs(120);
-        let answer = self
-            .agent
+        let agent = match &self.way {
+            Way::Agent(agent) => agent,
+            Way::Ic(ic) => {
+                let answer = ic.update(principal(canister), method, argument(blob));
+                return Ok(unwrapped(&answer.await?));
+            }
+        };
+        let answer = agent
             .update(&principal(canister), method)
             .with_arg(argument(blob))
             .expire_at(expiry)
@@ -114,8 +140,14 @@ impl BareAgent {
         method: &str,
         blob: &[u8],
     ) -> Result<Vec<u8>, AgentError> {
-        let answer = self
-            .agent
+        let agent = match &self.way {
+            Way::Agent(agent) => agent,
+            Way::Ic(ic) => {
+                let answer = ic.query(principal(canister), method, argument(blob));
+                return Ok(unwrapped(&answer.await?));
+            }
+        };
+        let answer = agent
             .query(&principal(canister), method)
             .with_arg(argument(blob))
             .call()

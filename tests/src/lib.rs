@@ -15,6 +15,7 @@
 
 pub mod bare;
 pub mod flaky;
+pub mod ic;
 pub mod kill;
 pub mod model;
 pub mod node;

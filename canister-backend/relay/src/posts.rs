@@ -114,6 +114,12 @@ impl<M: Memory> Relay<M> {
         self.check_token(&record, &header.queue, &request)?;
         self.check_locators(&bundle.locators)?;
         check_room(&record, header.kind).map_err(RelayError::Post)?;
+        let quotas = &self.administration.settings().quotas;
+        let bytes = post.envelope.len() + bundle_bytes;
+        record
+            .quota
+            .admit_commit(now, bytes, quotas)
+            .map_err(RelayError::Post)?;
         self.announce_bundle(&header.queue, started, bundle)?;
         let accepted = self.store_commit(&mut record, &post, hash, &request, now);
         if accepted.is_err() {

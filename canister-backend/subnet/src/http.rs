@@ -218,24 +218,21 @@ impl Front {
 
     fn open(&self, addressed: Principal, body: &[u8]) -> Result<EnvelopeContent, Refusal> {
         let envelope: Envelope<'_> = serde_cbor::from_slice(body).map_err(bad)?;
-        match envelope.content.as_ref() {
+        let canister = match envelope.content.as_ref() {
             EnvelopeContent::Call { canister_id, .. }
             | EnvelopeContent::Query { canister_id, .. } => {
-                if *canister_id == Principal::management_canister() {
-                    return Err(Refusal(
-                        StatusCode::NOT_IMPLEMENTED,
-                        "the embedded subnet has no management canister yet".into(),
-                    ));
-                }
-                if *canister_id != addressed {
+                // The management canister is reached at the address of whom the request is about.
+                let management = *canister_id == Principal::management_canister();
+                if !management && *canister_id != addressed {
                     return Err(bad(
                         "the canister of the address is not that of the request",
                     ));
                 }
+                *canister_id
             }
-            EnvelopeContent::ReadState { .. } => {}
-        }
-        authenticate(&envelope, &addressed, self.clock.now_ns()).map_err(bad)?;
+            EnvelopeContent::ReadState { .. } => addressed,
+        };
+        authenticate(&envelope, &canister, self.clock.now_ns()).map_err(bad)?;
         let anonymous_read = *envelope.content.sender() == Principal::anonymous()
             && !matches!(envelope.content.as_ref(), EnvelopeContent::Call { .. });
         if !anonymous_read && envelope.content.ingress_expiry() < self.clock.now_ns() {
@@ -295,6 +292,7 @@ async fn call(
     let ingress = Ingress {
         id: id.as_slice().to_vec(),
         canister: canister_id,
+        effective: addressed,
         sender,
         method: method_name,
         argument: arg,

@@ -13,7 +13,8 @@ const RECORD_HEADER_BYTES: usize = 24;
 /// Largest record in bytes: a round holds 4 MiB of arguments, or one call.
 const RECORD_MAX_BYTES: usize = 256 * 1024 * 1024;
 /// Magic of a checkpoint file: name, layout version.
-const CHECKPOINT_MAGIC: &[u8; 8] = b"PSUBNET\x01";
+const CHECKPOINT_MAGIC: &[u8; 8] = b"PSUBNET\x02";
+const CHECKPOINT_NAME: &[u8] = b"PSUBNET";
 
 /// What a journal holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -251,6 +252,13 @@ fn read_checkpoint(path: &Path) -> io::Result<Vec<u8>> {
     let (hash, state) = rest
         .split_first_chunk::<32>()
         .ok_or_else(|| damaged("checkpoint"))?;
+    if magic != CHECKPOINT_MAGIC && magic.starts_with(CHECKPOINT_NAME) {
+        let text = format!(
+            "a checkpoint of layout {}; this program reads layout {}",
+            magic[7], CHECKPOINT_MAGIC[7]
+        );
+        return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+    }
     if magic != CHECKPOINT_MAGIC || blake3::hash(state).as_bytes() != hash {
         return Err(damaged("checkpoint"));
     }

@@ -11,10 +11,13 @@
 #![forbid(unsafe_code)]
 
 mod auth;
+mod calls;
 mod canister;
 mod clock;
+mod code;
 mod config;
 mod engine;
+mod execution;
 mod executor;
 mod http;
 mod ic0;
@@ -24,6 +27,7 @@ mod key_file;
 mod keys;
 #[cfg(feature = "testkit")]
 mod lone;
+mod management;
 mod prep;
 mod replicas;
 mod stable;
@@ -44,9 +48,10 @@ use axum::Router;
 use candid::Principal;
 use tokio::sync::{oneshot, watch};
 
-pub use canister::{Execution, InstallError, Outcome};
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use code::InstallError;
 pub use config::{Config, REPLICAS_MAX};
+pub use execution::{Execution, Outcome};
 pub use executor::StopReason;
 pub use in_process::InProcess;
 pub use journal::{FileJournal, Journal, MemoryJournal, Stored};
@@ -76,6 +81,9 @@ pub enum OpenError {
     /// The disk.
     #[error("the subnet's data folder: {0}")]
     Disk(#[source] io::Error),
+    /// What is stored was written by another version, which reads it.
+    #[error("the subnet's data folder is of another version: {0}")]
+    Layout(String),
     /// What is stored does not make a subnet.
     #[error("the subnet's stored state: {0}")]
     State(String),
@@ -94,6 +102,7 @@ impl From<io::Error> for OpenError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::ResourceBusy => Self::InUse,
+            io::ErrorKind::Unsupported => Self::Layout(error.to_string()),
             _ => Self::Disk(error),
         }
     }
@@ -277,6 +286,17 @@ impl Subnet {
         self.admin(move |executor| executor.upgrade(&canister, &module, argument))
             .await
             .map_err(|error| InstallError::Stopped(error.to_string()))?
+    }
+
+    /// Sets who may create canisters through the management canister, instead of the holder of the
+    /// node's key alone; durable when it returns. `false` if they are more than 100: then nothing
+    /// changed.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn set_creators(&self, creators: Vec<Principal>) -> Result<bool, Stopped> {
+        self.admin(move |executor| executor.set_creators(creators))
+            .await
     }
 
     /// Runs an update outside of any round and tells what it cost; `None` for an unknown canister.

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 
 use candid::Principal;
 
-use crate::canister::{Canister, Execution, InstallError};
+use crate::code::{Code, Entry, InstallError};
 use crate::engine::engine;
+use crate::execution::{Execution, limit};
+use crate::ic0::{Message, Mode};
 use crate::stable::{PAGE, StableMemory};
 
 /// Bytes in which stable memory grows.
@@ -16,7 +18,8 @@ const WASM_PAGE: usize = 65_536;
 /// certifies or keeps them.
 #[derive(Debug)]
 pub struct LoneCanister {
-    canister: Canister,
+    id: Principal,
+    code: Code,
     time: u64,
 }
 
@@ -35,7 +38,7 @@ impl LoneCanister {
         time: u64,
     ) -> Result<(Self, Execution), InstallError> {
         let engine = engine().map_err(|error| InstallError::Engine(error.to_string()))?;
-        let mut canister = Canister::new(&engine, module, id.as_slice(), Vec::new(), &[])?;
+        let code = Code::new(&engine, module)?;
         let size = stable.len().div_ceil(WASM_PAGE) as u64;
         let written = |(_, page): &(u64, &[u8])| page.iter().any(|byte| *byte != 0);
         let pages: BTreeMap<_, _> = (0..)
@@ -48,41 +51,49 @@ impl LoneCanister {
             })
             .collect();
         let stable = StableMemory::restore(size, pages).ok_or(InstallError::StoredState)?;
-        let resumed = canister
-            .resume_on(stable, time)
-            .ok_or(InstallError::Id("the module has no post-upgrade hook"))?;
-        Ok((Self { canister, time }, resumed))
+        let mut lone = Self { id, code, time };
+        lone.code.set_stable(stable);
+        let hook = "canister_post_upgrade";
+        if !lone.code.exports(hook) {
+            return Err(InstallError::Id("the module has no post-upgrade hook"));
+        }
+        let message = lone.message(Mode::Init, hook, Vec::new(), limit::INSTALL);
+        let (resumed, _) = lone.code.run(&Entry::Export(hook.into()), message);
+        Ok((lone, resumed))
+    }
+
+    fn message(&self, mode: Mode, method: &str, argument: Vec<u8>, limit: u64) -> Message {
+        let anonymous = Principal::anonymous();
+        let mut message = Message::new(mode, method, argument, &anonymous, self.time);
+        message.about.id = self.id;
+        message.limit = limit;
+        message
     }
 
     /// Runs an update, whose changes stay.
     pub fn update(&mut self, method: &str, argument: Vec<u8>) -> Execution {
-        let anonymous = Principal::anonymous();
-        self.canister
-            .update(method, argument, anonymous.as_slice(), self.time)
+        let message = self.message(Mode::Update, method, argument, limit::UPDATE);
+        let entry = Entry::Export(format!("canister_update {method}"));
+        self.code.run(&entry, message).0
     }
 
     /// Runs a query with a certificate of these bytes at hand.
     pub fn query(&mut self, method: &str, argument: Vec<u8>, certificate: Vec<u8>) -> Execution {
-        let anonymous = Principal::anonymous();
-        let sender = anonymous.as_slice();
-        self.canister
-            .query(method, argument, sender, self.time, certificate)
+        let mut message = self.message(Mode::Query, method, argument, limit::QUERY);
+        message.certificate = Some(certificate);
+        let entry = Entry::Export(format!("canister_query {method}"));
+        self.code.run(&entry, message).0
     }
 
     /// Bytes of stable memory; `None` beyond its end.
     #[must_use]
     pub fn stable_bytes(&self, offset: u64, length: usize) -> Option<Vec<u8>> {
-        self.canister.stable_bytes(offset, length)
+        self.code.stable_bytes(offset, length)
     }
 
     /// Numbers of the 4-KiB pages of stable memory that the last update wrote to.
     #[must_use]
     pub fn written_pages(&self) -> &[u64] {
-        self.canister.written_pages()
-    }
-
-    /// Time of the messages to come.
-    pub const fn set_time(&mut self, time: u64) {
-        self.time = time;
+        self.code.written_pages()
     }
 }

@@ -191,10 +191,6 @@ async fn requests_are_authenticated_and_never_replayed() {
     for (body, reason) in [
         (signed_call(canister, &key, minute * 2, true), "signature"),
         (signed_call(canister, &key, minute * 7, false), "too far"),
-        (
-            signed_call(Principal::management_canister(), &key, minute, false),
-            "management",
-        ),
         (b"not cbor".to_vec(), ""),
     ] {
         let (status, text) = post(&subnet, &path, body).await;
@@ -256,7 +252,12 @@ async fn unfit_modules_are_refused() {
     let export = r#"(module (func (export "canister_heartbeat")))"#;
     assert_eq!(
         refused(export).await,
-        ModuleError::UnknownExport("canister_heartbeat".into())
+        ModuleError::UnsupportedExport("canister_heartbeat".into())
+    );
+    let unknown = r#"(module (func (export "canister_uptade a")))"#;
+    assert_eq!(
+        refused(unknown).await,
+        ModuleError::UnknownExport("canister_uptade a".into())
     );
     let failing =
         r#"(module (memory (export "memory") 1) (func (export "canister_init") unreachable))"#;

@@ -1,6 +1,6 @@
 //! Two replicas of one canister, byte by byte.
 
-use super::{Canister, from_val};
+use super::Canister;
 
 /// A part of a canister in which two replicas may differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,6 +10,8 @@ pub(crate) enum Part {
     Globals,
     StableMemory,
     CertifiedData,
+    Settings,
+    Calls,
 }
 
 impl Part {
@@ -20,6 +22,8 @@ impl Part {
             Self::Globals => "the globals",
             Self::StableMemory => "stable memory",
             Self::CertifiedData => "certified data",
+            Self::Settings => "settings, status, timer or chunks",
+            Self::Calls => "the calls under way",
         }
     }
 }
@@ -27,28 +31,31 @@ impl Part {
 impl Canister {
     /// The first part in which the committed state of another replica differs.
     pub fn difference(&self, other: &Self) -> Option<Part> {
-        let globals = |it: &Self| it.globals.iter().map(from_val).collect::<Vec<_>>();
-        let (stable, theirs) = (&self.store.data().stable, &other.store.data().stable);
+        let settings = |it: &Self| {
+            (
+                it.controllers.clone(),
+                it.status.clone(),
+                it.version,
+                it.timer,
+            )
+        };
         let parts = [
-            (Part::Module, self.module_hash == other.module_hash),
             (
                 Part::CertifiedData,
                 self.certified_data == other.certified_data,
             ),
-            (Part::Heap, self.heap == other.heap),
-            (Part::Globals, globals(self) == globals(other)),
-            (Part::StableMemory, stable.is_committed_as(theirs)),
+            (
+                Part::Settings,
+                settings(self) == settings(other) && self.chunks == other.chunks,
+            ),
+            (Part::Calls, self.calls == other.calls),
         ];
         let differs = parts.into_iter().find(|(_, same)| !same);
-        differs.map(|(part, _)| part)
-    }
-
-    /// Turns over one bit of the committed heap.
-    #[cfg(feature = "testkit")]
-    pub fn flip_heap_bit(&mut self, byte: usize) {
-        if let Some(byte) = self.heap.get_mut(byte) {
-            *byte ^= 1;
-        }
-        self.clean = false;
+        let code = match (&self.code, &other.code) {
+            (Some(code), Some(theirs)) => code.difference(theirs),
+            (None, None) => None,
+            _ => Some(Part::Module),
+        };
+        code.or_else(|| differs.map(|(part, _)| part))
     }
 }

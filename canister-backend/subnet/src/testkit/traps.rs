@@ -5,8 +5,8 @@ use std::cell::Cell;
 use super::dice::hashed;
 use crate::ic0::{Message, Mode};
 
-/// Which updates trap, and where. It depends on the seed and on what the message says alone, so
-/// that a replay of the log and other replicas trap in the same places.
+/// Which updates, callbacks and timers trap, and where. It depends on the seed and on what the
+/// message says alone, so that a replay of the log and other replicas trap in the same places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Traps {
     /// Decides.
@@ -55,7 +55,11 @@ pub(crate) struct Fuse {
 impl Fuse {
     /// Counts a system call; tells whether the message traps in it.
     pub fn burns(message: &mut Message) -> bool {
-        if message.mode != Mode::Update {
+        use Mode::{RejectCallback, ReplyCallback, SystemTask, Update};
+        if !matches!(
+            message.mode,
+            Update | ReplyCallback | RejectCallback | SystemTask
+        ) {
             return false;
         }
         if message.fuse.calls == 0 {
