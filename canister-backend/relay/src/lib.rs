@@ -49,6 +49,7 @@ mod inboxes;
 mod inspect;
 mod limits;
 mod log;
+mod pieces;
 mod pool;
 mod posts;
 mod quota;
@@ -56,6 +57,8 @@ mod records;
 mod relay;
 mod tail;
 mod tend;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 mod tickets;
 mod welcomes;
 
