@@ -15,6 +15,8 @@ use paigham_wire::leaf::{Leaf, RecordsLeaf};
 use paigham_wire::map::{Key, MapError, MerkleMap, StableMemory};
 use tls_codec::VLBytes;
 
+use crate::shards::Shards;
+
 /// Version of the layout of stable memory.
 const LAYOUT: u32 = 2;
 /// Most records of one account: its lookup must fit one reply until the log takes their place.
@@ -35,8 +37,9 @@ pub enum OpenError {
 
 /// A directory over a memory.
 pub struct Directory<M: Memory> {
-    map: MerkleMap<StableMemory<VirtualMemory<M>>>,
+    pub(crate) map: MerkleMap<StableMemory<VirtualMemory<M>>>,
     records: Table<20, M>,
+    pub(crate) shards: Shards<M>,
 }
 
 impl<M: Memory> std::fmt::Debug for Directory<M> {
@@ -64,6 +67,7 @@ impl<M: Memory> Directory<M> {
         Ok(Self {
             map: map.map_err(OpenError::Map)?,
             records: StableBTreeMap::init(manager.get(MemoryId::new(1))),
+            shards: Shards::open(manager.get(MemoryId::new(5)), manager.get(MemoryId::new(6))),
         })
     }
 

@@ -10,6 +10,8 @@
 //! 2          certified map, nodes  hashes above the pages (see paigham_wire::map)
 //! 3          layout version        u32
 //! 4          certified map, overflow pages
+//! 5          administration        administrators, what waits, shard map
+//! 6          administration log    number → executed proposal
 //! ```
 //! This is layout 2; in layout 1 id 2 meant something else.
 
@@ -18,6 +20,7 @@
 
 mod api;
 mod directory;
+mod shards;
 
 pub use api::candid_interface;
 pub use directory::{Directory, MAX_RECORDS, OpenError};

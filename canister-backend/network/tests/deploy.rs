@@ -109,7 +109,7 @@ async fn canisters_are_deployed_over_http() {
     let file = deploy(data.path(), &agent, &plan).await.unwrap();
     assert_eq!(published(data.path()), file);
     assert_eq!(file.file().root_key.to_vec(), there.subnet.root_key_der());
-    assert_eq!(file.file().urls, [there.url.clone()]);
+    assert_eq!(file.file().urls, std::slice::from_ref(&there.url));
     assert!(!file.file().development);
     let canisters = there.canisters().await;
     let modules = [DIRECTORY, RELAY, RELAY].map(|module| hex::encode(module_hash(module)));

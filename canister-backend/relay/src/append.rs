@@ -2,7 +2,7 @@
 
 use ic_stable_structures::Memory;
 use paigham_wire::chain::EntryDigest;
-use paigham_wire::frame::{FrameError, PostKind, PostRef, verify_post_tag};
+use paigham_wire::frame::{FRAME_BYTES, FrameError, PostKind, PostRef, verify_post_tag};
 use paigham_wire::hash::Hash;
 use paigham_wire::ids::QueueId;
 use paigham_wire::relay::{
@@ -61,6 +61,9 @@ impl<M: Memory> Relay<M> {
             return Err(PostRefusal::WrongMac);
         }
         check_room(&open.record, header.kind)?;
+        let quotas = &self.administration.settings().quotas;
+        let bytes = FRAME_BYTES + post.envelope.len();
+        open.record.quota.admit_post(now, bytes, quotas)?;
         let position = self.store_entry(&mut open.record, post, hash, &[post.envelope], now)?;
         open.changed = true;
         open.recent.push(EntryDigest {

@@ -20,6 +20,8 @@
 //! ```
 //! Numbers are little-endian.
 
+use std::collections::BTreeMap;
+
 use ic_stable_structures::Memory;
 use paigham_wire::chain::EntryDigest;
 use paigham_wire::frame::HEADER_BYTES;
@@ -30,6 +32,9 @@ use crate::log::{LogError, SegmentLog};
 
 const LINK_BYTES: usize = 74;
 const OWNER_FOLLOWS: u8 = 1;
+/// Steps that lead from an entry to its owner's first in the bucket, at most: twice the bits of a
+/// number, squared.
+const OWNER_MAX_STEPS: usize = 1_024;
 /// Bytes of a post header behind the queue id.
 const HEADER_REST: usize = HEADER_BYTES - 32;
 /// Bits of an offset that are kept: far more than can be live at once.
@@ -82,6 +87,11 @@ impl Link {
     const fn body_at(&self) -> u64 {
         let owner = if self.owned { 32 } else { 0 };
         self.offset + LINK_BYTES as u64 + owner
+    }
+
+    /// Where it begins.
+    pub(crate) const fn offset(&self) -> u64 {
+        self.offset
     }
 
     /// Offset behind the entry.
@@ -263,6 +273,33 @@ impl<M: Memory> Entries<M> {
             owner
         });
         (link, owner)
+    }
+
+    /// Whose entry it is: the first of the owner in the same bucket says so. `known` has owners of
+    /// other entries, by offset. `None` where the bucket is damaged.
+    pub(crate) fn owner(&self, link: &Link, known: &BTreeMap<u64, Hash>) -> Option<Hash> {
+        let start = self.log.bucket_of(link.offset)?.start;
+        let mut at = link.clone();
+        // Each jump clears a bit of the number, and so many single steps lie between two jumps.
+        for _ in 0..OWNER_MAX_STEPS {
+            let back = if at.jump >= start {
+                at.jump
+            } else {
+                at.previous
+            };
+            if back < start {
+                return None;
+            }
+            if let Some(owner) = known.get(&back) {
+                return Some(*owner);
+            }
+            let (before, owner) = self.scan(back);
+            if owner.is_some() {
+                return owner;
+            }
+            at = before;
+        }
+        None
     }
 
     fn link(&self, offset: u64) -> Link {

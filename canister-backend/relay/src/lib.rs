@@ -22,6 +22,14 @@
 //! 10         key packages                   inbox ‖ number → key package
 //! 11         claims                         inbox ‖ claim id → key package
 //! 12         layout version                 u32
+//! 13         beacons                        the two that count
+//! 14, 15     spent tickets                  end of the ticket's hash → what its call made
+//! 16         administration                 administrators, what waits, settings
+//! 17         administration log             number → executed proposal
+//! 18         blobs                          blob → manifest, expiry, offsets of its chunks
+//! 19         expiries of blobs              expires_at ‖ blob
+//! 20         blob quotas                    queue → day, bytes announced
+//! 21, 22, 23 chunks                         logs of blobs kept a day, a week, thirty days
 //! ```
 //! This is layout 2; in layout 1 some ids meant something else. Numbers in keys are big-endian,
 //! values are TLS structures of `records`.
@@ -29,9 +37,11 @@
 // The macros of ic-cdk export functions by attribute, which `forbid` would refuse.
 #![deny(unsafe_code)]
 
+mod administration;
 mod api;
 mod append;
 mod blob;
+mod blobs;
 mod entries;
 mod expiry;
 mod fetch;
@@ -40,8 +50,11 @@ mod limits;
 mod log;
 mod pool;
 mod posts;
+mod quota;
 mod records;
 mod relay;
+mod tail;
+mod tickets;
 mod welcomes;
 
 pub use api::candid_interface;

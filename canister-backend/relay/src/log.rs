@@ -204,6 +204,39 @@ impl<M: Memory> SegmentLog<M> {
         self.current.start
     }
 
+    /// The retained bucket that an offset lies in.
+    pub(crate) fn bucket_of(&self, offset: u64) -> Option<Bucket> {
+        // The last that starts at or before it, by halving.
+        let (mut low, mut high) = (self.first_bucket, self.next_bucket);
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.bucket(middle).start <= offset {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let found = low.checked_sub(1).filter(|n| *n >= self.first_bucket)?;
+        let bucket = self.bucket(found);
+        let end = if found + 1 == self.next_bucket {
+            self.tail
+        } else {
+            bucket.end
+        };
+        (offset < end).then_some(Bucket { end, ..bucket })
+    }
+
+    /// Where the first entry at or behind an offset begins, for one that begins or ends an entry:
+    /// between buckets nothing lies. `None` if there is none.
+    pub(crate) fn entry_from(&self, offset: u64) -> Option<u64> {
+        if self.bucket_of(offset).is_some() {
+            return Some(offset);
+        }
+        (self.first_bucket..self.next_bucket)
+            .map(|number| self.bucket(number).start)
+            .find(|start| *start >= offset && *start < self.tail)
+    }
+
     /// Opens a new bucket if the newest one has had its time.
     pub(crate) fn turn_bucket(&mut self, now: u64) {
         let live = self.next_bucket - self.first_bucket;

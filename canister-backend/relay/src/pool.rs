@@ -6,12 +6,15 @@ use paigham_wire::hash::blake3;
 use paigham_wire::ids::InboxId;
 use paigham_wire::relay::{
     CLAIMS_REMEMBERED, Claim, Claimed, InboxOperation, InboxState, KEY_PACKAGE_MAX_BYTES,
-    POOL_MAX_KEY_PACKAGES, PoolReply, PoolRequest, Refill, RelayError,
+    POOL_MAX_KEY_PACKAGES, PoolReply, PoolRequest, Position, Refill, RelayError,
 };
+use paigham_wire::ticket::TicketRefusal;
 use tls_codec::VLBytes;
 
+use crate::inboxes::Admission;
 use crate::records::PoolRecord;
 use crate::relay::{Relay, get, numbered, paired, put};
+use crate::tickets::Checked;
 
 impl<M: Memory> Relay<M> {
     /// Adds key packages behind those there, and replaces the last resort.
@@ -70,13 +73,20 @@ impl<M: Memory> Relay<M> {
         let request: Claim = decode(request).map_err(|_| RelayError::Malformed)?;
         let inbox = request.inbox;
         let mut record = self.inbox(&inbox).ok_or(RelayError::NoSuchInbox)?;
-        self.check_credential(&request.credential, &inbox, &record.inbox_key, now)?;
+        let key = &record.inbox_key;
+        let admission = self.check_credential(&request, &request.credential, &inbox, key, now)?;
         let claim_key = paired(&inbox.0, &request.claim_id);
         if let Some(package) = self.claims.get(&claim_key) {
             return Ok(Claimed {
                 key_package: Some(package.into()),
             });
         }
+        let receipt = match admission {
+            // It took a key package that is no longer remembered.
+            Admission::Stranger(Checked::Repeat(_)) => return Err(TicketRefusal::Spent.into()),
+            Admission::Stranger(Checked::Fresh(receipt)) => Some(receipt),
+            Admission::Contact => None,
+        };
         if record.leaf.one_time_left == 0 {
             return Ok(Claimed { key_package: None });
         }
@@ -95,6 +105,13 @@ impl<M: Memory> Relay<M> {
         }
         put(&mut self.pools, inbox.0, &pool);
         self.claims.insert(claim_key, package.clone());
+        if let Some(receipt) = receipt {
+            let taken = Position {
+                seq: record.leaf.claimed,
+                accepted_at: now,
+            };
+            self.spend(&receipt, &taken);
+        }
         self.put_inbox(&inbox, &record);
         Ok(Claimed {
             key_package: Some(package.into()),

@@ -18,7 +18,8 @@ use paigham_wire::relay::{
 use crate::limits::{
     BUNDLE_MAX_BYTES, COMMIT_MAX_BYTES, ENTRIES_KEPT_FOR_COMMITS, QUEUE_MAX_ENTRIES,
 };
-use crate::records::{CommitBody, QUOTA_BYTES, QueueRecord, TokenRecord};
+use crate::quota::QueueQuota;
+use crate::records::{CommitBody, QueueRecord, TokenRecord};
 use crate::relay::{Relay, paired, put};
 
 const NS_PER_SECOND: u64 = 1_000_000_000;
@@ -50,7 +51,7 @@ impl<M: Memory> Relay<M> {
                 keys: None,
                 newest_entry: 0,
                 newest_commit: 0,
-                quota: [0; QUOTA_BYTES],
+                quota: QueueQuota::default(),
             };
             self.add_queue(&queue, &record)?;
         }
@@ -135,6 +136,12 @@ impl<M: Memory> Relay<M> {
         self.check_token(&record, &header.queue, &request)?;
         self.check_locators(&bundle.locators)?;
         check_room(&record, header.kind).map_err(RelayError::Post)?;
+        let quotas = &self.administration.settings().quotas;
+        let bytes = post.envelope.len() + bundle_bytes;
+        record
+            .quota
+            .admit_commit(now, bytes, quotas)
+            .map_err(RelayError::Post)?;
         self.announce_bundle(&header.queue, started, bundle)?;
         let accepted = self.store_commit(&mut record, &post, hash, &request, now);
         if accepted.is_err() {

@@ -6,6 +6,7 @@ use paigham_wire::leaf::{InboxLeaf, QueueLeaf};
 use paigham_wire::relay::{InboxState, SignatureBytes};
 
 use crate::entries::Range;
+use crate::quota::QueueQuota;
 use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize, VLBytes};
 
 /// Bytes of a queue's record behind its leaf.
@@ -34,7 +35,7 @@ pub(crate) struct QueueRecord {
     pub newest_entry: u64,
     /// Offset of the newest commit in 40 bits.
     pub newest_commit: u64,
-    pub quota: [u8; QUOTA_BYTES],
+    pub quota: QueueQuota,
 }
 
 impl QueueRecord {
@@ -48,7 +49,7 @@ impl QueueRecord {
         }
         extra[96..101].copy_from_slice(&self.newest_entry.to_le_bytes()[..5]);
         extra[101..106].copy_from_slice(&self.newest_commit.to_le_bytes()[..5]);
-        extra[106..].copy_from_slice(&self.quota);
+        extra[106..].copy_from_slice(&self.quota.to_bytes());
         extra
     }
 
@@ -71,7 +72,7 @@ impl QueueRecord {
             keys,
             newest_entry: offset(96),
             newest_commit: offset(101),
-            quota: part(extra, 106),
+            quota: QueueQuota::from_bytes(&part(extra, 106)),
             leaf,
         }
     }
@@ -169,7 +170,7 @@ pub(crate) struct TokenRecord {
 }
 
 /// Bytes of an inbox's record behind its leaf.
-pub(crate) const INBOX_EXTRA_BYTES: usize = 104;
+pub(crate) const INBOX_EXTRA_BYTES: usize = 108;
 
 /// An inbox: its leaf, and what is not certified.
 ///
@@ -179,6 +180,7 @@ pub(crate) const INBOX_EXTRA_BYTES: usize = 104;
 /// 32      4      number of the oldest one-time key package, little-endian
 /// 36      4      number of the next to come, little-endian
 /// 40      64     signature of the newest drain or refill, so that its repeat is harmless
+/// 104     4      retained deposits of strangers, little-endian
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct InboxRecord {
@@ -187,6 +189,7 @@ pub(crate) struct InboxRecord {
     pub first_package: u32,
     pub next_package: u32,
     pub last_signature: SignatureBytes,
+    pub strangers: u32,
 }
 
 impl InboxRecord {
@@ -196,7 +199,8 @@ impl InboxRecord {
         extra[..32].copy_from_slice(&self.inbox_key);
         extra[32..36].copy_from_slice(&self.first_package.to_le_bytes());
         extra[36..40].copy_from_slice(&self.next_package.to_le_bytes());
-        extra[40..].copy_from_slice(&self.last_signature);
+        extra[40..104].copy_from_slice(&self.last_signature);
+        extra[104..].copy_from_slice(&self.strangers.to_le_bytes());
         extra
     }
 
@@ -208,6 +212,7 @@ impl InboxRecord {
             first_package: u32::from_le_bytes(part(extra, 32)),
             next_package: u32::from_le_bytes(part(extra, 36)),
             last_signature: part(extra, 40),
+            strangers: u32::from_le_bytes(part(extra, 104)),
         }
     }
 
@@ -231,5 +236,7 @@ pub(crate) struct PoolRecord {
 #[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
 pub(crate) struct StoredDeposit {
     pub accepted_at: u64,
+    /// 1 if a ticket paid for it, 0 if a capability let it in.
+    pub stranger: u8,
     pub sealed: VLBytes,
 }

@@ -10,11 +10,14 @@ use paigham_wire::map::{MapError, MerkleMap, Record, StableMemory};
 use paigham_wire::relay::RelayError;
 use tls_codec::{DeserializeBytes, Serialize};
 
+use crate::administration::AdministrationStore;
+use crate::blobs::Blobs;
 use crate::entries::Entries;
 use crate::expiry::Retention;
 use crate::limits::{COMMITS_SPAN_NS, POSTS_SPAN_NS};
 use crate::log::LogError;
 use crate::records::{InboxRecord, QueueRecord};
+use crate::tickets::Tickets;
 
 /// Version of the layout of stable memory.
 const LAYOUT: u32 = 2;
@@ -47,6 +50,9 @@ pub struct Relay<M: Memory> {
     pub(crate) deposits: Table<36, M>,
     pub(crate) packages: Table<36, M>,
     pub(crate) claims: Table<64, M>,
+    pub(crate) tickets: Tickets<M>,
+    pub(crate) administration: AdministrationStore<M>,
+    pub(crate) blobs: Blobs<M>,
 }
 
 impl<M: Memory> std::fmt::Debug for Relay<M> {
@@ -70,7 +76,7 @@ impl<M: Memory> Relay<M> {
             return Err(OpenError::Layout(*layout.get()));
         }
         let at = |id: u8| manager.get(MemoryId::new(id));
-        Ok(Self {
+        let mut relay = Self {
             canister,
             map: MerkleMap::open(
                 StableMemory(at(0)),
@@ -88,7 +94,12 @@ impl<M: Memory> Relay<M> {
             deposits: StableBTreeMap::init(at(9)),
             packages: StableBTreeMap::init(at(10)),
             claims: StableBTreeMap::init(at(11)),
-        })
+            tickets: Tickets::open(at(13), at(14), at(15)),
+            administration: AdministrationStore::open(at(16), at(17)),
+            blobs: Blobs::open([18, 19, 20, 21, 22, 23].map(at)).map_err(OpenError::Log)?,
+        };
+        relay.use_settings();
+        Ok(relay)
     }
 
     /// Ends an update: what it stored counts from here on. Returns the root of the certified map,
@@ -96,6 +107,7 @@ impl<M: Memory> Relay<M> {
     pub fn seal(&mut self) -> Hash {
         self.posts.log.flush();
         self.commits.log.flush();
+        self.blobs.flush();
         self.map.root()
     }
 

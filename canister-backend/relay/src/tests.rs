@@ -21,9 +21,13 @@ use proptest::prelude::*;
 
 use crate::Relay;
 
+mod administration;
+mod blobs;
 mod expiry;
 mod log;
 mod map;
+mod tail;
+mod tickets;
 
 const NOW: u64 = 1_700_000_000 * 1_000_000_000;
 const SOON: u32 = 1_700_000_000 + 300;

@@ -119,6 +119,7 @@ fn an_inbox_record_keeps_every_field() {
         first_package: 0x0102_0304,
         next_package: 0x0506_0708,
         last_signature: [11; 64],
+        strangers: 0x090a_0b0c,
     };
     assert_eq!(
         InboxRecord::new(record.leaf.clone(), &record.extra()),

@@ -116,11 +116,11 @@ pub(super) fn tell_lost(
 }
 
 /// What one answer of commits comes to.
-struct CommitStretch {
-    links: Vec<Link>,
-    leaf: QueueLeaf,
-    certified: (u64, u64),
-    complete: bool,
+enum Commits {
+    /// The next ones, verified up to the certified commit head.
+    There(Stretch),
+    /// The next one has expired, says this leaf.
+    Expired(QueueLeaf, (u64, u64)),
 }
 
 impl Client {
@@ -156,8 +156,8 @@ impl Client {
         loop {
             let one = Conversation::load(&self.store.begin(), queue)?;
             let stretch = match self.commit_stretch(&one, &mut commits_ahead).await? {
-                Ok(stretch) => stretch,
-                Err((leaf, certified)) => {
+                Commits::There(stretch) => stretch,
+                Commits::Expired(leaf, certified) => {
                     self.lapse(queue, &leaf, certified)?;
                     return Ok(None);
                 }
@@ -181,20 +181,19 @@ impl Client {
         }
     }
 
-    /// Commits behind the own epoch, verified up to the certified commit head. The inner error: the
-    /// next one has expired.
+    /// Commits behind the own epoch, verified up to the certified commit head.
     async fn commit_stretch(
         &self,
         one: &Conversation,
         ahead: &mut Ahead,
-    ) -> Result<Result<CommitStretch, (QueueLeaf, (u64, u64))>, ClientError> {
+    ) -> Result<Commits, ClientError> {
         let (queue, shard, token) = (one.queue(), one.shard()?, self.fetch_token(one)?);
         let item = commits_from(queue, token.clone(), one.cursor.epoch);
         let (mut answers, certified) = self.fetch(&shard, vec![item]).await?;
         let mut leaf = current_leaf(&certified, &queue, &one.seen)?;
         let mut certified = (certified.time_ns, certified.age_ms);
         if leaf.first_epoch > one.cursor.epoch.saturating_add(1) {
-            return Ok(Err((leaf, certified)));
+            return Ok(Commits::Expired(leaf, certified));
         }
         let reached = one.gap.map_or(one.cursor.seq, |gap| gap.reached);
         let mut walk = CommitWalk::new(queue, &one.cursor, reached);
@@ -204,7 +203,7 @@ impl Client {
             .map(|commit| walk.entry(commit))
             .collect::<Result<Vec<_>, _>>()?;
         let complete = walk.closes(&leaf)?;
-        let is_known = ahead.confirms(walk.epoch(), &walk.head());
+        let is_known = ahead.confirms(walk.epoch(), &walk.commit_head());
         if !complete && links.is_empty() {
             return Err(NotVerified::Malformed("fetch").into());
         }
@@ -213,7 +212,7 @@ impl Client {
                 .follow_commit_digests((&shard, &token), &one.seen, &mut walk, ahead)
                 .await?;
         }
-        Ok(Ok(CommitStretch {
+        Ok(Commits::There(Stretch {
             links,
             leaf,
             certified,
@@ -229,7 +228,7 @@ impl Client {
         walk: &mut CommitWalk,
         ahead: &mut Ahead,
     ) -> Result<(QueueLeaf, (u64, u64)), ClientError> {
-        *ahead = Ahead::from(walk.epoch(), walk.head());
+        *ahead = Ahead::from(walk.epoch(), walk.commit_head());
         loop {
             let item = FetchItem {
                 what: FetchWhat::CommitDigests,
@@ -242,7 +241,7 @@ impl Client {
             };
             for digest in &digests {
                 walk.digest(digest)?;
-                ahead.push(walk.head());
+                ahead.push(walk.commit_head());
             }
             if walk.closes(&leaf)? {
                 return Ok((leaf, (certified.time_ns, certified.age_ms)));
@@ -298,6 +297,8 @@ impl Client {
         let end = cursor.seq.saturating_add(1);
         tell_lost(&set, &one, (end, before_ns), stretch.certified)?;
         one.gap = None;
+        // Its keys are as old as its absence.
+        one.renew_at = stretch.certified.0;
         one.cursor = cursor;
         one.seen = Seen::from(&stretch.leaf);
         one.save(&set)?;
@@ -314,7 +315,7 @@ impl Client {
     ) -> Result<(), ClientError> {
         let set = self.store.begin();
         let mut one = Conversation::load(&set, queue)?;
-        let mut gap = one.gap.unwrap_or(Gap::behind(one.cursor.seq));
+        let mut gap = one.gap.unwrap_or_else(|| Gap::behind(one.cursor.seq));
         let row = MessageRow {
             from: None,
             body: StoredBody::Lapsed,
@@ -341,7 +342,7 @@ impl Client {
         match Conversation::load(set, queue) {
             Ok(one) if one.standing == StoredStanding::Lapsed => {
                 let provider = self.crypto.with(set.mls());
-                Ok(Group::load(&provider, one.group.clone())?.delete(&provider)?)
+                Ok(Group::load(&provider, one.group)?.delete(&provider)?)
             }
             Ok(_) | Err(ClientError::NoSuchName(_)) => Ok(()),
             Err(other) => Err(other),

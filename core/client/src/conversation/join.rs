@@ -33,6 +33,10 @@ const KEPT_SECONDS: u64 = 90 * 24 * 3_600;
 /// Most pointers that one sync follows, those that failed least first: a flood of bad ones delays
 /// no good one and no text.
 const TRIED_AT_ONCE: usize = 50;
+/// Joiners of one commit renew their keys so many seconds apart, in the order of their leaves: the
+/// last of a full group within a day.
+const RENEWAL_STEP_SECONDS: u64 = 300;
+
 /// A pointer that was found in the inbox, until its Welcome is acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Joining {
@@ -304,6 +308,7 @@ impl Client {
             leave: None,
             joined_by: Some(pointer.welcome_id.0),
             gap: start.gap,
+            renew_at: renewal_of_joiner(commit.entry.accepted_at, joined.group.own_leaf()),
         };
         one.reflect(&joined.group)?;
         let admins: Vec<_> = policy.admins.iter().map(|admin| admin.0).collect();
@@ -360,4 +365,11 @@ impl Client {
         }
         Ok(())
     }
+}
+
+/// When a joiner renews its keys. Until then whoever has the private part of its key package, which
+/// lay in the home for weeks, reads along; and others see no sign of life.
+fn renewal_of_joiner(accepted_at: u64, leaf: u32) -> u64 {
+    let seconds = RENEWAL_STEP_SECONDS * (u64::from(leaf) + 1);
+    accepted_at.saturating_add(seconds * 1_000_000_000)
 }

@@ -112,6 +112,9 @@ pub(crate) struct Conversation {
     /// ended in them.
     #[serde(default)]
     pub gap: Option<Gap>,
+    /// From when on this device is to renew its keys in the group, nanoseconds since 1970; 0: not.
+    #[serde(default)]
+    pub renew_at: u64,
 }
 
 impl Conversation {
@@ -323,6 +326,7 @@ impl Client {
     /// would fail in all.
     pub(crate) async fn settle_all(&mut self, report: &mut SyncReport) -> Result<(), ClientError> {
         for one in self.all_conversations()? {
+            self.renew_if_due(&one)?;
             let outcome = self.settle(one.queue(), report).await;
             self.one_failed(&one, outcome)?;
         }
@@ -428,6 +432,7 @@ mod tests {
             leave: None,
             joined_by: None,
             gap: Some(Gap::behind(5)),
+            renew_at: 10,
         }
     }
 
@@ -444,11 +449,13 @@ mod tests {
         let now = open_conversation();
         let mut older = serde_cbor::value::to_value(&now).unwrap();
         let name = |name: &str| Value::Text(name.into());
-        assert!(fields(&mut older).remove(&name("gap")).is_some());
+        for new in ["gap", "renew_at"] {
+            assert!(fields(&mut older).remove(&name(new)).is_some());
+        }
         let seen = fields(&mut older).get_mut(&name("seen")).unwrap();
         assert!(fields(seen).remove(&name("first_seq")).is_some());
         let read: Conversation = serde_cbor::value::from_value(older).unwrap();
-        assert_eq!(read.gap, None);
+        assert_eq!((read.gap, read.renew_at), (None, 0));
         assert_eq!(
             read.seen,
             Seen {

@@ -112,6 +112,7 @@ impl Client {
             leave: None,
             joined_by: None,
             gap: None,
+            renew_at: 0,
         };
         conversation.reflect(&group)?;
         conversation.enter(&set)?;

@@ -248,6 +248,8 @@ impl Client {
         if submission.for_intent {
             one.drop_intent();
         }
+        // Every commit renews the keys of who makes it.
+        one.renew_at = 0;
         if one.standing == StoredStanding::Starting {
             one.standing = StoredStanding::Open;
             one.created_at = link.entry.accepted_at;

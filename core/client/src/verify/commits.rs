@@ -48,7 +48,7 @@ impl CommitWalk {
     }
 
     /// Commit head there.
-    pub const fn head(&self) -> Hash {
+    pub const fn commit_head(&self) -> Hash {
         self.at.commit_head
     }
 

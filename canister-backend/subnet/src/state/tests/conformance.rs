@@ -424,3 +424,65 @@ fn requests_are_known_until_they_expire() {
     world.state.advance(world.state.time + 2 * SECOND);
     assert!(!world.state.is_known(&id));
 }
+
+/// Whatever calls come in whatever order, with a canister that is stopped and started, and timers:
+/// what is under way stays sound, everything ends, and a replay leads to the same state.
+#[test]
+fn any_order_of_calls_ends_and_can_be_replayed() {
+    const METHODS: [&str; 16] = [
+        "note",
+        "ask",
+        "ask_and_trap",
+        "ask_and_trap_twice",
+        "ask_nowhere",
+        "ask_silently",
+        "ask_absent",
+        "ask_trapping",
+        "ask_twice",
+        "answer_first",
+        "answer_twice",
+        "forget_a_call",
+        "hurry",
+        "random",
+        "silent",
+        "log_in_query",
+    ];
+    for seed in 0..8_u8 {
+        let mut world = World::new();
+        let argument = about(world.id);
+        let mut dice = blake3::Hasher::new_keyed(&[seed; 32]).finalize_xof();
+        let mut throw = || {
+            let mut byte = [0];
+            dice.fill(&mut byte);
+            usize::from(byte[0])
+        };
+        let mut sent = Vec::new();
+        for _ in 0..20 {
+            let mut round = Vec::new();
+            for _ in 0..throw() % 4 {
+                let management = Principal::management_canister();
+                let call = match throw() % 20 {
+                    at if at < 16 => world.ingress(world.id, METHODS[at], b"x"),
+                    16 => world.ingress(management, "stop_canister", &argument),
+                    17 => {
+                        let due = world.state.time + 2 * SECOND;
+                        world.ingress(world.id, "set_timer", &due.to_le_bytes())
+                    }
+                    _ => world.ingress(management, "start_canister", &argument),
+                };
+                sent.push(call.id.clone());
+                round.push(call);
+            }
+            world.round(world.state.time + SECOND, round);
+            assert!(world.canister().calls.is_sound(), "{seed}");
+        }
+        for _ in 0..5 {
+            world.tick();
+        }
+        assert!(world.canister().calls.is_idle(), "{seed}");
+        for id in &sent {
+            assert!(!world.state.is_processing(id), "{seed}");
+        }
+        world.finish();
+    }
+}
