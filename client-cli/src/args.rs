@@ -104,6 +104,26 @@ pub enum NetworkCommand {
         #[command(flatten)]
         options: UpOptions,
     },
+    /// Install the canisters on any endpoint of the Internet Computer, and sign the network file.
+    Deploy {
+        /// Folder of the release key and the network file.
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        #[command(flatten)]
+        options: DeployOptions,
+    },
+    /// Upgrade deployed canisters to the modules of this program.
+    Upgrade {
+        /// Folder of the deployed network.
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        #[command(flatten)]
+        endpoint: EndpointOptions,
+        /// Only sign the file that allows the new modules beside the old ones; clients must have it
+        /// before the code changes.
+        #[arg(long)]
+        announce: bool,
+    },
     /// Give a network that is not running another root key, or a subnet another key.
     Rekey {
         /// Folder of the network.
@@ -135,6 +155,51 @@ pub struct UpOptions {
     /// Executors of each subnet that run in lockstep and stop the network when they differ.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub replicas: u16,
+    /// Who may create canisters through the network from now on; repeat it for several [default: as
+    /// it is].
+    #[arg(long = "creator", value_name = "ID")]
+    pub creators: Vec<String>,
+}
+
+/// An endpoint, and as whom it is used.
+#[derive(Debug, Args)]
+pub struct EndpointOptions {
+    /// Address of the endpoint.
+    #[arg(long, value_name = "URL")]
+    pub url: String,
+    /// PEM file of an Ed25519 or secp256k1 key.
+    #[arg(long, value_name = "FILE")]
+    pub identity: PathBuf,
+    /// Root key that certificates must lead to, DER in hexadecimal [default: the Internet
+    /// Computer's].
+    #[arg(long, value_name = "HEX", conflicts_with = "development")]
+    pub root_key: Option<String>,
+    /// Believe the root key that the endpoint names; the network file says that it is for
+    /// development.
+    #[arg(long)]
+    pub development: bool,
+}
+
+/// What is deployed, and where.
+#[derive(Debug, Args)]
+pub struct DeployOptions {
+    #[command(flatten)]
+    pub endpoint: EndpointOptions,
+    /// Subnet to create the canisters on, as its administrator.
+    #[arg(long, value_name = "ID")]
+    pub subnet: Option<String>,
+    /// Without --subnet: a canister id of the subnet that is meant.
+    #[arg(long, value_name = "ID", default_value = "aaaaa-aa")]
+    pub at: String,
+    /// Name of the network, for people.
+    #[arg(long, value_name = "NAME", default_value = "Paigham")]
+    pub name: String,
+    /// Number of relays.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub relays: u16,
+    /// Who may change the canisters from then on; repeat it for several [default: nobody].
+    #[arg(long = "controller", value_name = "ID")]
+    pub controllers: Vec<String>,
 }
 
 /// Who signs for the subnets of a network.
@@ -231,13 +296,26 @@ mod tests {
             (
                 "paigham network up --data d",
                 "Network(Up { data: \"d\", options: UpOptions { listen: 127.0.0.1:8643, \
-                 topology: None, subnets: None, relays: None, replicas: 1 } })",
+                 topology: None, subnets: None, relays: None, replicas: 1, creators: [] } })",
             ),
             (
                 "paigham network up --data d --listen 0.0.0.0:80 --topology delegated --subnets 2 \
-                 --relays 3 --replicas 4",
+                 --relays 3 --replicas 4 --creator c",
                 "Network(Up { data: \"d\", options: UpOptions { listen: 0.0.0.0:80, \
-                 topology: Some(Delegated), subnets: Some(2), relays: Some(3), replicas: 4 } })",
+                 topology: Some(Delegated), subnets: Some(2), relays: Some(3), replicas: 4, \
+                 creators: [\"c\"] } })",
+            ),
+            (
+                "paigham network upgrade --data d --url u --identity i --announce",
+                "Network(Upgrade { data: \"d\", endpoint: EndpointOptions { url: \"u\", \
+                 identity: \"i\", root_key: None, development: false }, announce: true })",
+            ),
+            (
+                "paigham network deploy --data d --url u --identity i --subnet s --controller c",
+                "Network(Deploy { data: \"d\", options: DeployOptions { endpoint: \
+                 EndpointOptions { url: \"u\", identity: \"i\", root_key: None, \
+                 development: false }, subnet: Some(\"s\"), at: \"aaaaa-aa\", \
+                 name: \"Paigham\", relays: 1, controllers: [\"c\"] } })",
             ),
             (
                 "paigham network rekey --data d",
@@ -305,6 +383,8 @@ mod tests {
             "paigham network up --data d --listen nowhere",
             "paigham network up --data d --topology round",
             "paigham network rekey",
+            "paigham network deploy --data d --url u",
+            "paigham network upgrade --data d --url u --identity i --root-key 0 --development",
             "paigham group add G",
             "paigham history --limit x",
             "paigham whoami --passphrase-file f --passphrase-fd 3",

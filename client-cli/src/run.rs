@@ -33,6 +33,14 @@ async fn dispatch(cli: &Cli, out: &Output) -> Result<(), Failure> {
         Command::Network(NetworkCommand::Up { data, options }) => {
             network::up(data, options, out).await
         }
+        Command::Network(NetworkCommand::Deploy { data, options }) => {
+            network::deploy(data, options, out).await
+        }
+        Command::Network(NetworkCommand::Upgrade {
+            data,
+            endpoint,
+            announce,
+        }) => network::upgrade(data, endpoint, *announce, out).await,
         Command::Network(NetworkCommand::Rekey { data, subnet }) => {
             network::rekey(data, *subnet, out)
         }

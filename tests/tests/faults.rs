@@ -65,7 +65,7 @@ impl Storm {
             0..=4 => self.says(who, format!("{step}")).await,
             5..=7 => drop(self.people[who].sync().await),
             8 => {
-                let moment = [Moment::Before, Moment::After][self.dice.below(2) as usize];
+                let moment = self.dice.pick(&[Moment::Before, Moment::After]);
                 let request = self.dice.below(6);
                 self.people[who].transport().dies(moment, request);
             }
@@ -74,8 +74,8 @@ impl Storm {
                 self.people[who].disk().crash_at(point);
             }
             10 => {
-                let wrong = self.dice.below(WRONG_CLOCKS.len() as u64) as usize;
-                self.people[who].sets_clock_wrong(WRONG_CLOCKS[wrong]);
+                let wrong = self.dice.pick(&WRONG_CLOCKS);
+                self.people[who].sets_clock_wrong(wrong);
                 self.people[who].reopens(&self.world.file());
             }
             _ => {
@@ -153,6 +153,7 @@ impl Storm {
     }
 }
 
+#[expect(clippy::print_stderr, reason = "shown where the test fails")]
 fn run(seed: u64) {
     eprintln!("fault seed {seed}; PAIGHAM_FAULT_SEED={seed} plays it again");
     story(async move || {

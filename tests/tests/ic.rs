@@ -1,6 +1,5 @@
 //! The same scenarios over everything at hand that runs canisters: the embedded subnet, and PocketIC
 //! with the feature `pocket-ic` where `POCKET_IC_BIN` names its server.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::sync::Arc;
 use std::time::Duration;

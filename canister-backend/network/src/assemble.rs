@@ -25,22 +25,33 @@ const DEVELOPMENT_BITS: u8 = 8;
 const PROOF_TYPES: [u16; 1] = [1];
 
 /// A canister of every network.
-struct Part {
-    role: CanisterRole,
-    name: &'static str,
-    module: &'static [u8],
+pub(crate) struct Part {
+    pub role: CanisterRole,
+    pub name: &'static str,
+    pub module: &'static [u8],
 }
 
-const DIRECTORY_PART: Part = Part {
+pub(crate) const DIRECTORY_PART: Part = Part {
     role: CanisterRole::Directory,
     name: "directory",
     module: DIRECTORY,
 };
-const RELAY_PART: Part = Part {
+pub(crate) const RELAY_PART: Part = Part {
     role: CanisterRole::Relay,
     name: "relay",
     module: RELAY,
 };
+
+/// The part that a file's entry is for.
+pub(crate) fn part_of(role: CanisterRole) -> Result<&'static Part, NetworkUpError> {
+    match role {
+        CanisterRole::Directory => Ok(&DIRECTORY_PART),
+        CanisterRole::Relay => Ok(&RELAY_PART),
+        CanisterRole::Bulletin => Err(NetworkUpError::Layout(
+            "the network file names a canister that this program has no module for",
+        )),
+    }
+}
 
 /// Who signs, and what a first file calls the network.
 pub(crate) struct Signer {
@@ -99,7 +110,8 @@ pub(crate) async fn assemble(
     }
     let now_seconds = first_subnet.status().await?.time_ns / 1_000_000_000;
     let Some(previous) = previous else {
-        let file = first(first_subnet, canisters, urls, signer, now_seconds);
+        let root_key = first_subnet.root_key_der();
+        let file = first_file(root_key, canisters, urls, signer, now_seconds);
         return publishable(&file, signer);
     };
     match successor(previous, canisters, urls, now_seconds) {
@@ -221,8 +233,9 @@ fn entry(part: &Part, id: Principal) -> NetworkCanister {
     }
 }
 
-fn first(
-    subnet: &Subnet,
+/// The first file of a network.
+pub(crate) fn first_file(
+    root_key: Vec<u8>,
     canisters: Vec<NetworkCanister>,
     urls: Vec<String>,
     signer: &Signer,
@@ -235,7 +248,7 @@ fn first(
         sequence: 1,
         issued_at: now_seconds,
         expires_at: now_seconds + LIFETIME_SECONDS,
-        root_key: subnet.root_key_der().into(),
+        root_key: root_key.into(),
         canisters,
         authority: KeySet {
             keys: Vec::new(),
@@ -286,7 +299,7 @@ pub(crate) fn under_another_root(
 }
 
 /// The same, with the next number and a year to go.
-fn next_of(old: &NetworkFile, now_seconds: u64) -> NetworkFile {
+pub(crate) fn next_of(old: &NetworkFile, now_seconds: u64) -> NetworkFile {
     NetworkFile {
         sequence: old.sequence.saturating_add(1),
         issued_at: now_seconds,
@@ -296,7 +309,10 @@ fn next_of(old: &NetworkFile, now_seconds: u64) -> NetworkFile {
 }
 
 /// Signs a file and reads it back as clients will.
-fn publishable(file: &NetworkFile, signer: &Signer) -> Result<VerifiedNetwork, NetworkUpError> {
+pub(crate) fn publishable(
+    file: &NetworkFile,
+    signer: &Signer,
+) -> Result<VerifiedNetwork, NetworkUpError> {
     let bytes = file.sign(&[&signer.key]).map_err(NetworkUpError::File)?;
     VerifiedNetwork::pinned(&bytes).map_err(NetworkUpError::File)
 }

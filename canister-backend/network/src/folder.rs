@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use candid::Principal;
 use ed25519_dalek::SigningKey;
 use paigham_subnet::{FileJournal, KeyFile, RootKey, Subnet};
 use paigham_wire::network::VerifiedNetwork;
@@ -17,6 +18,7 @@ const SUBNET: &str = "subnet";
 const ROOT_KEY: &str = "root.key";
 const RELEASE_KEY: &str = "release.key";
 const NETWORK_FILE: &str = "network.cbor";
+const CANISTERS: &str = "canisters";
 /// Ending of a key that takes another one's place once the network file names it.
 const NEXT: &str = ".next";
 
@@ -172,6 +174,22 @@ impl Folder {
                 .map_err(NetworkUpError::File),
             None => Ok(None),
         }
+    }
+
+    /// Canisters that a deployment has created, in order.
+    pub(crate) fn created(&self) -> Result<Vec<Principal>, NetworkUpError> {
+        let bytes = self.read(CANISTERS)?.unwrap_or_default();
+        let damaged = || NetworkUpError::Layout("the list of canisters is damaged");
+        let text = std::str::from_utf8(&bytes).map_err(|_| damaged())?;
+        text.lines()
+            .map(|line| Principal::from_text(line).map_err(|_| damaged()))
+            .collect()
+    }
+
+    /// Keeps which canisters a deployment has created.
+    pub(crate) fn keep_created(&self, canisters: &[Principal]) -> Result<(), NetworkUpError> {
+        let lines = canisters.iter().map(|id| format!("{id}\n"));
+        self.replace(CANISTERS, lines.collect::<String>().as_bytes(), 0o644)
     }
 
     /// Replaces the network file.

@@ -20,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 mod assemble;
+pub mod deploy;
 mod error;
 mod folder;
 mod layout;

@@ -77,6 +77,13 @@ impl Fronts {
             .ok_or_else(|| bad("there is no such subnet"))
     }
 
+    fn of(&self, addressed: &Principal, of: Addressee) -> Result<&Front, Refusal> {
+        match of {
+            Addressee::Canister => self.of_canister(addressed),
+            Addressee::Subnet => self.of_subnet(addressed),
+        }
+    }
+
     fn first(&self) -> Result<&Front, Refusal> {
         self.0.first().ok_or_else(gone)
     }
@@ -94,10 +101,10 @@ enum Answering {
 /// All routes.
 pub(crate) fn router(fronts: Fronts) -> Router {
     use RangesForm::{Flat, Sharded};
-    let call = |answering| {
+    let call = |of, answering| {
         post(
             move |State(fronts): State<Fronts>, Path(id): Path<String>, body: Bytes| async move {
-                call(&fronts, &id, &body, answering).await
+                call(&fronts, &id, &body, of, answering).await
             },
         )
     };
@@ -119,9 +126,22 @@ pub(crate) fn router(fronts: Fronts) -> Router {
     let subnet = |version: u8| format!("/api/v{version}/subnet/{{id}}/read_state");
     Router::new()
         .route("/api/v2/status", get(status))
-        .route(&canister(2, "call"), call(Answering::Later))
-        .route(&canister(3, "call"), call(Answering::At(Flat)))
-        .route(&canister(4, "call"), call(Answering::At(Sharded)))
+        .route(
+            &canister(2, "call"),
+            call(Addressee::Canister, Answering::Later),
+        )
+        .route(
+            &canister(3, "call"),
+            call(Addressee::Canister, Answering::At(Flat)),
+        )
+        .route(
+            &canister(4, "call"),
+            call(Addressee::Canister, Answering::At(Sharded)),
+        )
+        .route(
+            "/api/v4/subnet/{id}/call",
+            call(Addressee::Subnet, Answering::At(Sharded)),
+        )
         .route(&canister(2, "query"), query(Flat))
         .route(&canister(3, "query"), query(Sharded))
         .route(
@@ -264,12 +284,13 @@ async fn status(State(fronts): State<Fronts>) -> Result<Response, Refusal> {
 
 async fn call(
     fronts: &Fronts,
-    canister: &str,
+    address: &str,
     body: &[u8],
+    of: Addressee,
     answering: Answering,
 ) -> Result<Response, Refusal> {
-    let addressed = Principal::from_text(canister).map_err(bad)?;
-    let front = fronts.of_canister(&addressed)?;
+    let addressed = Principal::from_text(address).map_err(bad)?;
+    let front = fronts.of(&addressed, of)?;
     let content = front.open(addressed, body)?;
     let id = content.to_request_id();
     let EnvelopeContent::Call {
@@ -357,10 +378,7 @@ async fn read_state(
     form: RangesForm,
 ) -> Result<Response, Refusal> {
     let addressed = Principal::from_text(address).map_err(bad)?;
-    let front = match of {
-        Addressee::Canister => fronts.of_canister(&addressed)?,
-        Addressee::Subnet => fronts.of_subnet(&addressed)?,
-    };
+    let front = fronts.of(&addressed, of)?;
     let content = front.open(addressed, body)?;
     let EnvelopeContent::ReadState { sender, paths, .. } = content else {
         return Err(bad("not a read_state"));

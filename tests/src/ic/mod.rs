@@ -103,17 +103,26 @@ pub async fn network(ic: &dyn Ic, directory: Principal, relay: Principal) -> Ver
 }
 
 /// Everything at hand that runs canisters, each fresh.
+#[cfg_attr(
+    not(feature = "pocket-ic"),
+    expect(clippy::unused_async, reason = "a server takes time to start")
+)]
+#[cfg_attr(
+    feature = "pocket-ic",
+    expect(
+        clippy::print_stderr,
+        reason = "whoever asked for it is told why it is not there"
+    )
+)]
 pub async fn all() -> Vec<Arc<dyn Ic>> {
-    let mut all: Vec<Arc<dyn Ic>> = vec![Arc::new(Embedded::new())];
+    let embedded: Arc<dyn Ic> = Arc::new(Embedded::new());
     #[cfg(feature = "pocket-ic")]
     match Pocket::start().await {
-        Some(pocket) => all.push(Arc::new(pocket)),
+        Some(pocket) => return vec![embedded, Arc::new(pocket)],
         None => eprintln!(
             "POCKET_IC_BIN names no PocketIC server: only the embedded subnet is tested. Set it to \
              the path of a server of version 13 to test both."
         ),
     }
-    // A Vec that grows only with the feature.
-    all.shrink_to_fit();
-    all
+    vec![embedded]
 }

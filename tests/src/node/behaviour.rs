@@ -148,26 +148,18 @@ fn thrown(dice: &mut Dice) -> Behaviour {
             ..honest
         },
         6 => Behaviour {
-            lie: Some(pick(dice, &Lie::ALL)),
+            lie: Some(dice.pick(&Lie::ALL)),
             ..honest
         },
         _ => Behaviour {
             lie: Some(Lie::FlippedByte {
-                method: pick(dice, &FORGED),
-                part: index(dice, PARTS),
+                method: dice.pick(&FORGED),
+                part: usize::try_from(dice.below(PARTS as u64)).unwrap(),
                 of: PARTS,
             }),
             ..honest
         },
     }
-}
-
-fn pick<T: Clone>(dice: &mut Dice, all: &[T]) -> T {
-    all[index(dice, all.len())].clone()
-}
-
-fn index(dice: &mut Dice, below: usize) -> usize {
-    usize::try_from(dice.below(below as u64)).unwrap()
 }
 
 #[cfg(test)]

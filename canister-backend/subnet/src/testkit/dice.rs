@@ -28,6 +28,15 @@ impl Dice {
         thrown.checked_rem(below).unwrap_or(0)
     }
 
+    /// One of some things.
+    ///
+    /// # Panics
+    /// If there are none.
+    pub fn pick<T: Clone>(&mut self, all: &[T]) -> T {
+        let thrown = usize::try_from(self.below(all.len() as u64)).unwrap_or(0);
+        all[thrown].clone()
+    }
+
     /// Whether something comes that comes once in `n` throws.
     pub fn one_in(&mut self, n: u64) -> bool {
         self.below(n) == 0

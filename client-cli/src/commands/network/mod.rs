@@ -1,14 +1,17 @@
 //! `paigham network`: one file for each command.
 
+mod deploy;
 mod rekey;
 mod status;
 mod up;
 
 use paigham_client::VerifiedNetwork;
+use paigham_network::deploy::Principal;
 use paigham_network::link_to;
 
 use crate::failure::{Failure, Kind};
 
+pub use deploy::{deploy, upgrade};
 pub use rekey::rekey;
 pub use status::status;
 pub use up::up;
@@ -24,4 +27,12 @@ fn url_of(network: &VerifiedNetwork) -> Result<&str, Failure> {
 /// The link of a network file, at the address that it names.
 fn link_of(network: &VerifiedNetwork) -> Result<String, Failure> {
     Ok(link_to(network, url_of(network)?).to_string())
+}
+
+/// A principal that the user gave.
+fn id(text: &str) -> Result<Principal, Failure> {
+    Principal::from_text(text).map_err(|_| {
+        let hint = "a principal looks like rrkah-fqaaa-aaaaa-aaaaq-cai";
+        Failure::user(format!("{text} is no principal"), hint)
+    })
 }

@@ -33,6 +33,10 @@ pub async fn up(data: &Path, options: &UpOptions, out: &Output) -> Result<(), Fa
     let started = Network::up_as(data, address, &options.layout()).await;
     drop(progress);
     let network = started?;
+    if let Err(failure) = set_creators(&network, &options.creators).await {
+        network.shutdown();
+        return Err(failure);
+    }
     out.show(&Up::of(&network, data)?);
     let served = tokio::select! {
         served = network.serve(listener, signal::stop()) => served,
@@ -49,6 +53,25 @@ pub async fn up(data: &Path, options: &UpOptions, out: &Output) -> Result<(), Fa
 async fn stopped_long_ago() {
     signal::stop().await;
     tokio::time::sleep(STOP_PATIENCE).await;
+}
+
+async fn set_creators(network: &Network, creators: &[String]) -> Result<(), Failure> {
+    let creators = creators.iter().map(|text| super::id(text));
+    let creators: Vec<_> = creators.collect::<Result<_, _>>()?;
+    if creators.is_empty() {
+        return Ok(());
+    }
+    for subnet in network.subnets() {
+        let set = subnet.set_creators(creators.clone()).await;
+        let set = set.map_err(|error| Failure::new(Kind::Internal, error.to_string(), ""))?;
+        if !set {
+            return Err(Failure::user(
+                "too many may create canisters",
+                "at most 100",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The other subnets stop in order; of this one nothing more is certified.
