@@ -47,11 +47,9 @@ fn an_honest_node_passes_everything_on() {
         let queue = told_queue(&world).await;
         assert_eq!(texts(&queue, &queue.fetch(1).await.unwrap()), TEXTS);
         let counts = world.node().counts();
-        assert_eq!(
-            (counts.queries, counts.updates, counts.lies),
-            (6, 6, 0),
-            "{counts:?}"
-        );
+        // The beacon is asked for until there is one.
+        assert!(counts.queries >= 7, "{counts:?}");
+        assert_eq!((counts.updates, counts.lies), (6, 0), "{counts:?}");
         BareAgent::in_process(&world).ping().await;
         assert_eq!(world.node().counts().updates, 7);
     });

@@ -1,5 +1,4 @@
 //! What hostile callers cost a relay: little, and nobody else anything.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use paigham_tests::bare::BareAgent;
 use paigham_tests::story::story;
