@@ -115,7 +115,7 @@ async fn on_subnet(
         None => installed.iter().map(|found| (None, found)).collect(),
     };
     let relays_there = known.len().saturating_sub(before.len());
-    let relays = relays.map_or(relays_there.max(1), usize::from);
+    let relays = relays.map_or_else(|| relays_there.max(1), usize::from);
     if relays < relays_there {
         return Err(NetworkUpError::Layout(
             "a relay cannot be taken out of a network",

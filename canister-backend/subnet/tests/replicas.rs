@@ -1,5 +1,4 @@
 //! Replicas in lockstep, and what happens when one of them is faulty.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod common;
 

@@ -103,6 +103,10 @@ pub async fn network(ic: &dyn Ic, directory: Principal, relay: Principal) -> Ver
 }
 
 /// Everything at hand that runs canisters, each fresh.
+#[cfg_attr(
+    not(feature = "pocket-ic"),
+    expect(clippy::unused_async, reason = "awaits with the feature")
+)]
 pub async fn all() -> Vec<Arc<dyn Ic>> {
     let mut all: Vec<Arc<dyn Ic>> = vec![Arc::new(Embedded::new())];
     #[cfg(feature = "pocket-ic")]
