@@ -17,6 +17,7 @@ mod relay;
 mod report;
 mod sample;
 mod skeleton;
+mod ticket;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

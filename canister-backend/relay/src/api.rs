@@ -14,13 +14,14 @@ use tls_codec::Serialize;
 use crate::blob;
 use crate::limits::{BUCKET_PAGES, argument_limit, is_query};
 use crate::relay::Relay;
+use crate::tend;
 
 thread_local! {
     static RELAY: RefCell<Option<Relay<DefaultMemoryImpl>>> = const { RefCell::new(None) };
 }
 
 /// Runs on the relay, opening it at the first use after an install or upgrade.
-fn with<T>(action: impl FnOnce(&mut Relay<DefaultMemoryImpl>) -> T) -> T {
+pub(crate) fn with<T>(action: impl FnOnce(&mut Relay<DefaultMemoryImpl>) -> T) -> T {
     RELAY.with_borrow_mut(|slot| {
         let relay = slot.get_or_insert_with(|| {
             let canister = CanisterId::new(api::canister_self().as_slice());
@@ -79,6 +80,7 @@ fn init(argument: Option<ByteBuf>) {
         }
         api::certified_data_set(relay.seal());
     });
+    tend::begin();
 }
 
 #[ic_cdk::post_upgrade]
@@ -87,21 +89,30 @@ fn post_upgrade() {
         relay.certify_shard();
         api::certified_data_set(relay.seal());
     });
+    tend::begin();
 }
 
 /// Sheds what will fail anyway; every check is made again by the method.
 #[ic_cdk::inspect_message]
 fn inspect_message() {
     let method = api::msg_method_name();
+    // The size before anything is copied or decoded.
     let fits = argument_limit(&method).is_some_and(|limit| api::msg_arg_data().len() <= limit);
-    if fits && !is_query(&method) {
+    if !fits || is_query(&method) {
+        return;
+    }
+    let Ok(caller) = caller() else {
+        return;
+    };
+    let request = blob::decode(api::msg_arg_data());
+    if with(|relay| relay.admits(&method, &request, &caller)) {
         api::accept_message();
     }
 }
 
 #[ic_cdk::update(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn create_queue(request: ByteBuf) -> ByteBuf {
-    update(|relay, _| relay.create_queue(&request))
+    update(|relay, now| relay.create_queue(&request, now))
 }
 
 /// `append_batch` as the interface has it and as it runs on a lone blob, which is read in pieces.
@@ -144,7 +155,7 @@ fn ack_welcome(request: ByteBuf) -> ByteBuf {
 
 #[ic_cdk::update(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn create_inbox(request: ByteBuf) -> ByteBuf {
-    update(|relay, _| relay.create_inbox(&request))
+    update(|relay, now| relay.create_inbox(&request, now))
 }
 
 #[ic_cdk::update(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]

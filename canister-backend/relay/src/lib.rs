@@ -46,6 +46,7 @@ mod entries;
 mod expiry;
 mod fetch;
 mod inboxes;
+mod inspect;
 mod limits;
 mod log;
 mod pieces;
@@ -55,6 +56,7 @@ mod quota;
 mod records;
 mod relay;
 mod tail;
+mod tend;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 mod tickets;

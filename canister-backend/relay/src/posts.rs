@@ -24,14 +24,20 @@ const NS_PER_SECOND: u64 = 1_000_000_000;
 
 impl<M: Memory> Relay<M> {
     /// Makes a queue; a repeat gets the same reply.
-    pub(crate) fn create_queue(&mut self, request: &[u8]) -> Result<QueueCreated, RelayError> {
+    pub(crate) fn create_queue(
+        &mut self,
+        request: &[u8],
+        now: u64,
+    ) -> Result<QueueCreated, RelayError> {
         let request: CreateQueue = decode(request).map_err(|_| RelayError::Malformed)?;
         let queue = request
             .verify(&self.canister)
             .ok_or(RelayError::WrongSignature)?;
         if self.queue(&queue).is_none() {
+            let receipt = self.check_new(&request, &request.credential, now)?;
             let record = QueueRecord::founded(&queue, request.control_key);
             self.add_queue(&queue, &record)?;
+            self.spend_new(&receipt, now);
         }
         Ok(QueueCreated { queue })
     }
