@@ -98,7 +98,7 @@ fn measure(area: &Area) -> Result<(), Failure> {
         }
         Area::Relay(options) => {
             let report = Report::start("relay", options.json);
-            relay::measure(options, &report)
+            runtime.block_on(relay::measure(options, &report))
         }
     }
 }

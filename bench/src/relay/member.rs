@@ -62,7 +62,7 @@ impl Member {
                 generation: 1,
             },
             bundle: CommitBundle::empty(),
-            signature: [0; 64].into(),
+            signature: [0; 64],
         })
     }
 

@@ -5,6 +5,7 @@ mod layout;
 mod member;
 mod price;
 mod shard;
+mod subnet;
 
 use candid::Principal;
 use ic_transport_types::{Envelope, EnvelopeContent};
@@ -34,7 +35,7 @@ const PAGE_POSTS: usize = 1_000;
 const MANY: usize = 64;
 
 /// Measures and prints everything.
-pub(crate) fn measure(options: &Options, report: &Report) -> Result<(), Failure> {
+pub(crate) async fn measure(options: &Options, report: &Report) -> Result<(), Failure> {
     let given = options.relay.as_ref().map(std::fs::read).transpose()?;
     let module = given.as_deref().unwrap_or(RELAY);
     report.section(
@@ -52,7 +53,8 @@ pub(crate) fn measure(options: &Options, report: &Report) -> Result<(), Failure>
         }
         .measure()?;
     }
-    Ok(())
+    let mut shard = Shard::load(SIZES[0], module)?;
+    subnet::measure(&mut shard, options, report).await
 }
 
 /// The figures of one size.
@@ -119,7 +121,7 @@ impl Rows<'_> {
         );
         self.row("R6", cost.pages, "4-KiB pages", "dirty pages a post in all");
         let pages = "4-KiB pages";
-        let parts: [(&str, fn(&Cost) -> u64, &str); 6] = [
+        let parts: [Part; 6] = [
             ("R6.log", |cost| cost.pages.payload, "of these: payloads"),
             ("R6.map", |cost| cost.pages.map_pages, "pages of the map"),
             (
@@ -306,6 +308,9 @@ impl shard::Fetched {
         entries.sum::<usize>() as f64
     }
 }
+
+/// A row about something of a call, and what it means.
+type Part = (&'static str, fn(&Cost) -> u64, &'static str);
 
 /// What a post of a batch takes.
 struct PerPost {

@@ -89,6 +89,24 @@ impl Shard {
         })
     }
 
+    /// The argument of a call with the next post to a queue.
+    pub fn next_post(&mut self, member: &Member) -> Result<Vec<u8>, Failure> {
+        let seq = self.seq(member);
+        self.salt += 1;
+        self.seqs.insert(member.queue, seq + 1);
+        let post = member.post(self.salt, seq)?;
+        Ok(candid::encode_one(Bytes::new(&post))?)
+    }
+
+    /// Runs a call of posts, and nothing else.
+    pub fn run(&mut self, argument: Vec<u8>) -> Result<(), Failure> {
+        let execution = self.canister.update("append_batch", argument);
+        match execution.outcome {
+            Outcome::Replied(_) => Ok(()),
+            outcome => Err(format!("{outcome:?}").into()),
+        }
+    }
+
     /// Posts with a forged MAC, or with a claim to have seen what is not there; all must be refused.
     pub fn refused(&mut self, members: &[Member], forged: bool) -> Result<Cost, Failure> {
         let mut posts = Vec::new();

@@ -26,7 +26,7 @@ pub(crate) async fn measure(options: &Options, report: &Report) -> Result<(), Fa
 }
 
 /// A network in memory, for figures that time and disk do not enter.
-async fn network_in_memory() -> Result<Network, Failure> {
+pub(crate) async fn network_in_memory() -> Result<Network, Failure> {
     let journal = Box::new(MemoryJournal::default());
     Ok(Network::in_memory(Arc::new(SystemClock), journal, [1; 32]).await?)
 }

@@ -929,7 +929,7 @@ fn entries_and_digests_share_a_reply() {
     let mut group = Group::create(&mut relay);
     group.advance(&mut relay, false);
     let reply = relay
-        .append_batch(&group.post(&vec![7; FETCH_MAX_BYTES]), NOW)
+        .append_batch(group.post(&vec![7; FETCH_MAX_BYTES]), NOW)
         .unwrap();
     assert!(matches!(reply.outcomes[0], PostOutcome::Accepted(_)));
     let item = |from_seq, what| FetchItem {

@@ -1,0 +1,183 @@
+//! One embedded subnet on this machine: how many updates it takes, and where their time goes.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use candid::Principal;
+use futures::stream::{self, TryStreamExt};
+use http::Request;
+use ic_agent::agent::HttpService;
+use ic_transport_types::{Envelope, EnvelopeContent};
+use paigham_network::Network;
+use paigham_subnet::InProcess;
+
+use super::member::draw;
+use super::shard::Shard;
+use crate::queue::{KIB, Queue};
+use crate::report::{Figure, Report};
+use crate::skeleton::network_in_memory;
+use crate::{Failure, Options};
+
+/// Queues that posts go to, in turn.
+const QUEUES: u32 = 100;
+/// Posts to each of them.
+const POSTS: u32 = 40;
+/// Requests at once.
+const AT_ONCE: usize = 64;
+/// How long a request stays valid, in nanoseconds.
+const EXPIRY_NS: u128 = 240_000_000_000;
+
+/// Measures and prints. `shard` runs the same module without a subnet.
+pub(super) async fn measure(
+    shard: &mut Shard,
+    options: &Options,
+    report: &Report,
+) -> Result<(), Failure> {
+    report.section(
+        "Embedded subnet",
+        "posts of 1 KiB, one a call, made in advance, without HTTP and disk",
+    );
+    let network = network_in_memory().await?;
+    let calls = calls(&network, options).await?;
+    let n = calls.len();
+    let count = f64::from(u32::try_from(n)?);
+    let (started, cpu) = (Instant::now(), process_cpu_us()?);
+    send(&network, calls).await?;
+    let (wall, cpu) = (started.elapsed(), (process_cpu_us()? - cpu) / count);
+    network.shutdown();
+    let alone = alone(shard, options)?;
+    let rows = [
+        (
+            "subnet.rate",
+            count / wall.as_secs_f64(),
+            "updates/s",
+            "64 at once",
+        ),
+        ("subnet.cpu", cpu, "µs", "of processor time an update, all"),
+        (
+            "subnet.execution",
+            alone,
+            "µs",
+            "of it: the canister, run without a subnet",
+        ),
+        (
+            "subnet.host",
+            cpu - alone,
+            "µs",
+            "of it: decoding, journal, state tree, certificates",
+        ),
+    ];
+    for (metric, value, unit, meaning) in rows {
+        report.figure(&Figure {
+            metric,
+            n,
+            value,
+            unit,
+            meaning,
+        });
+    }
+    Ok(())
+}
+
+/// The bodies of calls with a post each, to queues that are there.
+async fn calls(network: &Network, options: &Options) -> Result<Vec<Vec<u8>>, Failure> {
+    let mut queues = Vec::new();
+    let mut made = Vec::new();
+    for number in 0..QUEUES {
+        let queue = Queue::new(network.relay(), number)?;
+        made.push(body(network, "create_queue", &queue.create)?);
+        queues.push(queue);
+    }
+    send(network, made).await?;
+    let commits = queues
+        .iter()
+        .map(|queue| body(network, "submit_commit", &queue.commit));
+    send(network, commits.collect::<Result<_, _>>()?).await?;
+    let mut posts = Vec::new();
+    for salt in 0..options.times(POSTS) {
+        for queue in &queues {
+            let post = queue.post(KIB, salt, queue.seq)?;
+            posts.push(body(network, "append_batch", &post)?);
+        }
+    }
+    Ok(posts)
+}
+
+/// A call of somebody without an identity.
+fn body(network: &Network, method: &str, request: &[u8]) -> Result<Vec<u8>, Failure> {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+    let content = EnvelopeContent::Call {
+        nonce: None,
+        ingress_expiry: u64::try_from(now.as_nanos() + EXPIRY_NS)?,
+        sender: Principal::anonymous(),
+        canister_id: Principal::try_from_slice(network.relay().as_slice())?,
+        method_name: method.to_owned(),
+        arg: candid::encode_one(serde_bytes::Bytes::new(request))?,
+        sender_info: None,
+    };
+    let envelope = Envelope {
+        content: std::borrow::Cow::Owned(content),
+        sender_pubkey: None,
+        sender_sig: None,
+        sender_delegation: None,
+    };
+    Ok(envelope.encode_bytes())
+}
+
+async fn send(network: &Network, calls: Vec<Vec<u8>>) -> Result<(), Failure> {
+    let relay = Principal::try_from_slice(network.relay().as_slice())?;
+    let uri = format!("http://subnet.invalid/api/v4/canister/{relay}/call");
+    let transport = network.subnet().in_process();
+    stream::iter(calls.into_iter().map(Ok))
+        .try_for_each_concurrent(AT_ONCE, |call| send_one(&transport, &uri, call.into()))
+        .await
+}
+
+async fn send_one(transport: &InProcess, uri: &str, call: Bytes) -> Result<(), Failure> {
+    let request = || {
+        Request::post(uri)
+            .header("content-type", "application/cbor")
+            .body(call.clone())
+            .map_err(|error| ic_agent::AgentError::MessageError(error.to_string()))
+    };
+    let response = transport.call(&request, 0, None).await?;
+    // A reply carries its certificate; what was refused before it ran has none.
+    let certified = |body: &[u8]| body.windows(11).any(|part| part == b"certificate");
+    if response.status().is_success() && certified(response.body()) {
+        Ok(())
+    } else {
+        Err(format!("a call was refused: {}", response.status()).into())
+    }
+}
+
+/// Processor time of such an update where nothing but the canister runs.
+fn alone(shard: &mut Shard, options: &Options) -> Result<f64, Failure> {
+    let members: Vec<_> = draw(QUEUES, 4_000).take(QUEUES as usize).collect();
+    let mut us = 0.0;
+    let rounds = options.times(POSTS);
+    for _ in 0..rounds {
+        for member in &members {
+            let argument = shard.next_post(member)?;
+            let before = cpu_us("/proc/thread-self/schedstat")?;
+            shard.run(argument)?;
+            us += cpu_us("/proc/thread-self/schedstat")? - before;
+        }
+    }
+    Ok(us / f64::from(rounds * QUEUES))
+}
+
+/// Processor time of all threads so far, in microseconds.
+fn process_cpu_us() -> Result<f64, Failure> {
+    let mut us = 0.0;
+    for thread in std::fs::read_dir("/proc/self/task")? {
+        let path = thread?.path().join("schedstat");
+        us += cpu_us(&path.to_string_lossy())?;
+    }
+    Ok(us)
+}
+
+fn cpu_us(path: &str) -> Result<f64, Failure> {
+    let text = std::fs::read_to_string(path)?;
+    let ns: u64 = text.split(' ').next().unwrap_or_default().parse()?;
+    Ok(std::time::Duration::from_nanos(ns).as_secs_f64() * 1e6)
+}
