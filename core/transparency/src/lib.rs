@@ -1,0 +1,4 @@
+//! Key transparency.
+pub mod codec;
+pub mod hash;
+pub mod vrf;
