@@ -181,12 +181,18 @@ pub(crate) fn put_optional<T>(
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape put_optional asks for")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the shape put_optional asks for"
+)]
 pub(crate) fn put_u64(out: &mut Vec<u8>, value: &u64) {
     out.extend_from_slice(&value.to_be_bytes());
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape put_optional asks for")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the shape put_optional asks for"
+)]
 pub(crate) fn put_u32(out: &mut Vec<u8>, value: &u32) {
     out.extend_from_slice(&value.to_be_bytes());
 }

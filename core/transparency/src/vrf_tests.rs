@@ -59,7 +59,10 @@ fn keys_of_small_order_are_refused() {
     let mut beyond_p = [0xff; 32];
     beyond_p[0] = 0xee;
     beyond_p[31] = 0x7f;
-    assert_eq!(VrfPublicKey::from_bytes(&beyond_p), Err(VrfError::PublicKey));
+    assert_eq!(
+        VrfPublicKey::from_bytes(&beyond_p),
+        Err(VrfError::PublicKey)
+    );
     assert_eq!(VrfPublicKey::from_bytes(&[1; 31]), Err(VrfError::PublicKey));
 }
 
@@ -68,8 +71,7 @@ fn keys_of_small_order_are_refused() {
 fn a_proof_has_one_encoding() {
     let key = VrfSecretKey::from_seed(&[7; 32]);
     let (_, mut proof) = key.prove(b"alpha").unwrap();
-    let order: [u8; 32] =
-        bytes("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010");
+    let order: [u8; 32] = bytes("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010");
     let mut carry = 0;
     for (byte, add) in proof[48..].iter_mut().zip(order) {
         let sum = u16::from(*byte) + u16::from(add) + carry;
