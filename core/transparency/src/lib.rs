@@ -4,6 +4,8 @@ pub mod hash;
 pub mod implicit;
 pub mod ladder;
 pub mod log_tree;
+mod prefix_proof;
+mod prefix_tree;
 pub mod store;
 pub mod structs;
 pub mod vrf;

@@ -200,13 +200,17 @@ impl LogProof<'_> {
                 value: self.next()?,
                 is_leaf: subtree.size == 1,
             },
-            Step::Entry => LogNode {
-                value: *self
-                    .entries
-                    .get(&subtree.start)
-                    .ok_or(LogProofError::Length)?,
-                is_leaf: true,
-            },
+            Step::Entry => {
+                let value = self.entries.get(&subtree.start);
+                let node = LogNode {
+                    value: *value.ok_or(LogProofError::Length)?,
+                    is_leaf: true,
+                };
+                if heads.get(&subtree).is_some_and(|known| *known != node) {
+                    return Err(LogProofError::Retained);
+                }
+                node
+            }
             Step::Split { retained } => {
                 let (left, right) = subtree.halves();
                 let left = self.visit(left, heads)?;
