@@ -148,6 +148,21 @@ pub(crate) fn prove(
     })
 }
 
+/// Searches for keys, in their order, in the tree before the first entry: a root without children.
+pub(crate) fn prove_in_empty(keys: &[HashValue]) -> PrefixProof {
+    let result = PrefixSearchResult::NonInclusionParent { depth: 1 };
+    let goes_right = keys.iter().filter(|key| bit(key, 0)).count();
+    let elements = match (keys.len(), goes_right) {
+        (0, _) => vec![prefix_parent(&MISSING, &MISSING)],
+        (all, right) if right == 0 || right == all => vec![MISSING],
+        _ => Vec::new(),
+    };
+    PrefixProof {
+        results: vec![result; keys.len()],
+        elements,
+    }
+}
+
 struct Search<'a, S: ?Sized> {
     store: &'a S,
     keys: &'a [HashValue],

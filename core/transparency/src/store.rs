@@ -66,11 +66,20 @@ pub struct LogEntry {
     pub first_leaf: u64,
 }
 
+/// Where a version of a label was inserted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VersionPlace {
+    /// The entry that brought it.
+    pub position: u64,
+    /// Its leaf in the prefix tree.
+    pub leaf: u64,
+}
+
 /// A label's value at a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredVersion {
-    /// The entry that brought it.
-    pub position: u64,
+    /// Where it was inserted.
+    pub place: VersionPlace,
     /// Of its commitment.
     pub opening: Opening,
     /// The value.
@@ -96,8 +105,8 @@ pub trait Store {
     /// One version of a label.
     fn version(&self, label: &Label, version: u32) -> Option<StoredVersion>;
     /// Where a version was inserted. A store that can tell without reading the value should.
-    fn version_position(&self, label: &Label, version: u32) -> Option<u64> {
-        self.version(label, version).map(|stored| stored.position)
+    fn version_place(&self, label: &Label, version: u32) -> Option<VersionPlace> {
+        self.version(label, version).map(|stored| stored.place)
     }
     /// The VRF output and proof of a label and version, if kept.
     fn vrf(&self, label: &Label, version: u32) -> Option<(VrfOutput, VrfProof)>;
