@@ -1,6 +1,8 @@
 //! Which versions are looked up to show which version of a label is the greatest (draft, §5,
 //! appendix B).
 
+use std::collections::BTreeSet;
+
 /// The greatest version number. One more would have no upper bound to be shown absent.
 pub const MAX_VERSION: u32 = u32::MAX - 1;
 
@@ -39,6 +41,32 @@ pub fn base_ladder(greatest: u32) -> Option<Vec<u32>> {
 pub fn monitoring_ladder(version: u32) -> Option<Vec<u32>> {
     let mut out = base_ladder(version)?;
     out.retain(|step| *step <= version);
+    Some(out)
+}
+
+/// Version 0 and all that a search for one of these would look up, ascending (§8.3, step 3).
+#[must_use]
+pub fn ladder_union(greatest: &[u32]) -> Option<BTreeSet<u32>> {
+    let mut out = BTreeSet::from([0]);
+    for version in greatest {
+        out.extend(base_ladder(*version)?);
+    }
+    Some(out)
+}
+
+/// The versions whose VRF proofs an update gives: the ladder of the new greatest one and all new
+/// ones, less the ladder of the one before, or version 0 if there was none (§9.1).
+#[must_use]
+pub fn update_ladder(previous: Option<u32>, greatest: u32) -> Option<BTreeSet<u32>> {
+    let mut out: BTreeSet<u32> = base_ladder(greatest)?.into_iter().collect();
+    out.extend(previous.map_or(0, |version| version + 1)..=greatest);
+    let known = match previous {
+        None => vec![0],
+        Some(version) => base_ladder(version)?,
+    };
+    for version in known {
+        out.remove(&version);
+    }
     Some(out)
 }
 

@@ -14,3 +14,4 @@ pub mod structs;
 pub mod vrf;
 pub use algorithm::{Recent, Verdict};
 pub use prefix_proof::PrefixProofError;
+pub mod verifier;

@@ -7,7 +7,7 @@ use crate::algorithm::{
 };
 use crate::hash::Label;
 use crate::implicit::path_from_root;
-use crate::ladder::base_ladder;
+use crate::ladder::{ladder_union, update_ladder};
 use crate::prover::recorder::OwnerLimit;
 use crate::prover::{MAX_OWNER_LADDERS, ProveError, Prover};
 use crate::store::Store;
@@ -57,7 +57,7 @@ impl<S: Store> Prover<'_, S> {
         let (full_tree_head, init) = self.finish(recorder)?;
         let existing = greatest_versions.first().map_or(0, |greatest| greatest + 1);
         let mut binary_ladder = Vec::new();
-        for version in ladder_union(&greatest_versions)? {
+        for version in ladder_union(&greatest_versions).ok_or(Verdict::VersionOutOfRange)? {
             binary_ladder.push(self.ladder_step(label, version, version < existing)?);
         }
         Ok(OwnerInitResponse {
@@ -162,7 +162,7 @@ impl<S: Store> Prover<'_, S> {
             values.clear();
         }
         let mut binary_ladder = Vec::new();
-        for version in update_ladder(known, greatest)? {
+        for version in update_ladder(known, greatest).ok_or(Verdict::VersionOutOfRange)? {
             let shows = known.is_some_and(|known| version <= known);
             binary_ladder.push(self.ladder_step(label, version, shows)?);
         }
@@ -224,34 +224,4 @@ impl<S: Store> Prover<'_, S> {
         }
         Ok(map)
     }
-}
-
-/// Version 0 and all that a search for one of these would look up, ascending (§8.3, step 3).
-pub(crate) fn ladder_union(greatest: &[u32]) -> Result<BTreeSet<u32>, Verdict> {
-    let mut out = BTreeSet::from([0]);
-    for version in greatest {
-        out.extend(base_ladder(*version).ok_or(Verdict::VersionOutOfRange)?);
-    }
-    Ok(out)
-}
-
-/// The versions whose VRF proofs an update gives: the ladder of the new greatest one and all new
-/// ones, less the ladder of the one before, or version 0 if there was none (§9.1).
-pub(crate) fn update_ladder(
-    previous: Option<u32>,
-    greatest: u32,
-) -> Result<BTreeSet<u32>, Verdict> {
-    let mut out: BTreeSet<u32> = base_ladder(greatest)
-        .ok_or(Verdict::VersionOutOfRange)?
-        .into_iter()
-        .collect();
-    out.extend(previous.map_or(0, |version| version + 1)..=greatest);
-    let known = match previous {
-        None => vec![0],
-        Some(version) => base_ladder(version).ok_or(Verdict::VersionOutOfRange)?,
-    };
-    for version in known {
-        out.remove(&version);
-    }
-    Ok(out)
 }
