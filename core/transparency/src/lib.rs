@@ -14,4 +14,5 @@ pub mod structs;
 pub mod vrf;
 pub use algorithm::{Recent, Verdict};
 pub use prefix_proof::PrefixProofError;
+pub mod auditor;
 pub mod verifier;

@@ -65,7 +65,11 @@ pub(crate) fn contact_monitor<S: Source>(
             current = Some((moved, node.distinguished));
         }
         if let Some((entry, false)) = current {
-            left_over.push(entry);
+            // Where a version has come up to a greater one, the greater one stands for both.
+            let right: Option<&MapEntry> = left_over.last();
+            if right.is_none_or(|right| entry.position < right.position) {
+                left_over.push(entry);
+            }
         }
     }
     left_over.reverse();
