@@ -1,0 +1,648 @@
+//! Logs that lie, and who notices. The forger signs whatever it likes: it holds the log's key.
+
+mod common;
+mod forger;
+
+use std::collections::BTreeSet;
+
+use common::*;
+use forger::{Answer, Forger, all_ancestors, prefix_proof};
+use paigham_transparency::auditor::{AuditError, AuditorState};
+use paigham_transparency::codec::Codec;
+use paigham_transparency::hash::Opening;
+use paigham_transparency::prover::audit_update;
+use paigham_transparency::structs::{
+    ContactMonitorResponse, OwnerInitRequest, OwnerInitResponse, OwnerMonitorResponse, PrefixProof,
+    PrefixSearchResult, SearchResponse, UpdateInfo, UpdateResponse,
+};
+use paigham_transparency::verifier::{Found, MonitorProgress, VerifyError};
+use paigham_transparency::{PrefixProofError, Verdict};
+use proptest::prelude::*;
+
+const NO_OPENING: Opening = [0; 16];
+
+fn ask(
+    person: &mut Person,
+    forger: &Forger,
+    name: &str,
+    claim: (u32, &[u8]),
+) -> Result<Found, VerifyError> {
+    let request = person.request(name, None);
+    let response = forger.greatest(&request, name, (claim.0, claim.1, NO_OPENING));
+    person.accept(&request, &response.encode().unwrap(), forger.newest())
+}
+
+/// The forger's answer to somebody who watches versions: true monitoring ladders of its trees.
+fn monitor(person: &mut Person, forger: &Forger, name: &str) -> Result<(), VerifyError> {
+    let contacts = person.contacts[&label(name)].clone();
+    let request = contacts.request(label(name), person.view.as_ref().unwrap());
+    let mut answer = Answer::new(forger, request.last.unwrap());
+    answer.view();
+    let distinguished = forger.distinguished();
+    for entry in request.entries.iter().rev() {
+        watch(
+            &mut answer,
+            forger,
+            name,
+            (entry.position, entry.version),
+            &distinguished,
+        );
+    }
+    let response = ContactMonitorResponse {
+        full_tree_head: forger.head(answer.last),
+        monitor: answer.finish(),
+    };
+    let bytes = response.encode().unwrap();
+    let now = forger.newest();
+    person.check(|verifier, view| {
+        verifier.contact_monitor(view.unwrap(), &contacts, &request, &bytes, now)
+    })?;
+    Ok(())
+}
+
+fn watch(
+    answer: &mut Answer<'_>,
+    forger: &Forger,
+    name: &str,
+    (position, version): (u64, u32),
+    distinguished: &BTreeSet<u64>,
+) {
+    let path = all_ancestors(forger.size())[&position].clone();
+    for node in path.iter().filter(|node| distinguished.contains(node)) {
+        answer.time(*node);
+    }
+    for node in path.iter().rev().filter(|node| **node > position) {
+        let tree = &forger.entries[*node as usize].tree;
+        let mut keys = Vec::new();
+        for step in forger::base_ladder(u64::from(version)) {
+            if step <= version {
+                keys.push(forger.key(name, step));
+                if !tree.contains_key(keys.last().unwrap()) {
+                    break;
+                }
+            }
+        }
+        answer.lookups(*node, &keys);
+        if distinguished.contains(node) {
+            break;
+        }
+    }
+}
+
+/// Begins to own a label at the newest distinguished entry, as the forger shows it.
+fn own(person: &mut Person, forger: &Forger, name: &str) {
+    let start = *forger.distinguished().last().unwrap();
+    let request = OwnerInitRequest {
+        last: person.last(),
+        label: label(name),
+        start,
+    };
+    let mut answer = Answer::new(forger, request.last.unwrap_or(0));
+    answer.view();
+    let path = all_ancestors(forger.size())[&start].clone();
+    path.iter().for_each(|node| answer.time(*node));
+    answer.time(start);
+    let mut greatest_versions = Vec::new();
+    let left = path.iter().rev().filter(|node| **node < start);
+    let mut versions = BTreeSet::from([0]);
+    for position in [start].iter().chain(left) {
+        let greatest = forger.greatest_at(name, *position);
+        greatest_versions.extend(greatest);
+        let none = BTreeSet::new();
+        answer.ladder(*position, name, greatest.unwrap_or(0), &none, &none);
+        let steps = greatest.map(|greatest| forger::base_ladder(u64::from(greatest)));
+        versions.extend(steps.unwrap_or_default());
+    }
+    let exists = greatest_versions.first().copied();
+    let tree = &forger.entries[start as usize].tree;
+    let step = |version: u32| {
+        let (output, proof) = forger.vrf.prove(&label(name).vrf_input(version)).unwrap();
+        paigham_transparency::structs::BinaryLadderStep {
+            proof,
+            commitment: tree
+                .get(&output)
+                .copied()
+                .filter(|_| Some(version) <= exists),
+        }
+    };
+    let response = OwnerInitResponse {
+        full_tree_head: forger.head(answer.last),
+        greatest_versions,
+        binary_ladder: versions.into_iter().map(step).collect(),
+        init: answer.finish(),
+    };
+    let bytes = response.encode().unwrap();
+    let now = forger.newest();
+    let state = person
+        .check(|verifier, view| verifier.owner_init(view, &request, &bytes, now))
+        .unwrap();
+    person.keep(name, state);
+}
+
+/// The forger's answer to an owner without open versions: ladders of its trees.
+fn owner_monitor(
+    person: &mut Person,
+    forger: &Forger,
+    name: &str,
+    lie: impl Fn(&mut PrefixProof),
+) -> Result<MonitorProgress, VerifyError> {
+    let state = person.owned[&label(name)].clone();
+    let request = state.monitor_request(label(name), person.view.as_ref().unwrap());
+    let mut answer = Answer::new(forger, request.last.unwrap());
+    answer.view();
+    let distinguished = forger.distinguished();
+    for entry in request.entries.iter().rev() {
+        let path = all_ancestors(forger.size())[&entry.position].clone();
+        path.iter()
+            .filter(|node| distinguished.contains(node))
+            .for_each(|node| answer.time(*node));
+        let right = path.iter().rev().filter(|node| **node > entry.position);
+        for node in right.take_while(|node| !distinguished.contains(node)) {
+            let steps = forger::base_ladder(u64::from(entry.version)).into_iter();
+            let steps = steps.filter(|step| *step <= entry.version);
+            let keys: Vec<_> = steps.map(|step| forger.key(name, step)).collect();
+            answer.lookups(*node, &keys);
+        }
+    }
+    for position in distinguished
+        .iter()
+        .filter(|position| **position > request.start)
+    {
+        for above in &all_ancestors(forger.size())[position] {
+            answer.time(*above);
+        }
+        let none = BTreeSet::new();
+        answer.ladder(
+            *position,
+            name,
+            request.greatest_version.unwrap_or(0),
+            &none,
+            &none,
+        );
+    }
+    answer.proofs.iter_mut().for_each(lie);
+    let response = OwnerMonitorResponse {
+        full_tree_head: forger.head(answer.last),
+        monitor: answer.finish(),
+    };
+    let bytes = response.encode().unwrap();
+    let now = forger.newest();
+    let (state, progress) = person.check(|verifier, view| {
+        verifier.owner_monitor(view.unwrap(), &state, &request, &bytes, now)
+    })?;
+    person.keep(name, state);
+    Ok(progress)
+}
+
+/// The proof leads to another root than the signed one, or already contradicts itself.
+fn disagrees(error: VerifyError) -> bool {
+    let reason = PrefixProofError::Contradiction;
+    matches!(error, VerifyError::Signature)
+        || matches!(error, VerifyError::PrefixProof { reason: found, .. } if found == reason)
+}
+
+fn hour(count: u64) -> u64 {
+    START + count * HOUR
+}
+
+/// `count` entries a minute apart.
+fn heartbeats(forger: &mut Forger, count: usize) {
+    for _ in 0..count {
+        forger.add(forger.newest() + MINUTE, |_| {});
+    }
+}
+
+fn auditor_until(forger: &Forger, size: u64) -> AuditorState {
+    (0..size).fold(AuditorState::default(), |state, position| {
+        state.apply(&forger.audit(position)).unwrap()
+    })
+}
+
+/// Amina rotated; the log drops her new version and shows Bilal the old one again. Bilal, who saw
+/// the new one and watches it, notices at the next look; so does an auditor.
+#[test]
+fn a_dropped_version_is_missed() {
+    let mut forger = Forger::new(WINDOW);
+    forger.publish(hour(0), "amina", 0, b"old");
+    heartbeats(&mut forger, 3);
+    forger.publish(forger.newest() + MINUTE, "amina", 1, b"new");
+    let mut bilal = Person::new(&forger.config);
+    let found = ask(&mut bilal, &forger, "amina", (1, b"new")).unwrap();
+    assert_eq!((found.version, found.terminal), (1, 4));
+    let key = forger.key("amina", 1);
+    forger.add(forger.newest() + MINUTE, |tree| {
+        tree.remove(&key);
+    });
+    heartbeats(&mut forger, 3);
+    let before = bilal.view.clone();
+    let refused = monitor(&mut bilal, &forger, "amina").unwrap_err();
+    assert_eq!(refused, Verdict::MissingVersion { position: 5 }.into());
+    assert_eq!(bilal.view, before);
+    let auditor = auditor_until(&forger, 5);
+    assert_eq!(auditor.apply(&forger.audit(5)), Err(AuditError::Removal));
+}
+
+/// The log goes back to a head that it had before.
+#[test]
+fn a_rollback_is_refused() {
+    let mut forger = Forger::new(WINDOW);
+    forger.publish(hour(0), "amina", 0, b"old");
+    let earlier = forger.clone();
+    forger.publish(hour(0) + MINUTE, "amina", 1, b"new");
+    let mut bilal = Person::new(&forger.config);
+    ask(&mut bilal, &forger, "amina", (1, b"new")).unwrap();
+    let request = bilal.request("amina", None);
+    let mut fresh = request.clone();
+    fresh.last = None;
+    let response = earlier.greatest(&fresh, "amina", (0, b"old", NO_OPENING));
+    let refused = bilal.accept(&request, &response.encode().unwrap(), earlier.newest());
+    assert_eq!(
+        refused.unwrap_err(),
+        VerifyError::Rollback { known: 2, shown: 1 }
+    );
+}
+
+/// The log shows Bilal another history than the one he has seen, entry for entry. It cannot prove
+/// that the one continues the other, whichever place it rewrote.
+#[test]
+fn a_fork_is_refused() {
+    for rewritten in 0..6u64 {
+        let mut forger = Forger::new(WINDOW);
+        forger.publish(hour(0), "amina", 0, b"one");
+        heartbeats(&mut forger, 5);
+        let mut bilal = Person::new(&forger.config);
+        ask(&mut bilal, &forger, "amina", (0, b"one")).unwrap();
+        forger.entries[rewritten as usize]
+            .tree
+            .insert([7; 32], [7; 32]);
+        heartbeats(&mut forger, 4);
+        let refused = ask(&mut bilal, &forger, "amina", (0, b"one")).unwrap_err();
+        // Either a retained value contradicts, or the root is not the one that was signed.
+        assert!(
+            matches!(refused, VerifyError::Fork | VerifyError::Signature),
+            "{refused:?}"
+        );
+    }
+}
+
+/// Asked about the very head that Bilal knows, the log shows an entry otherwise than before.
+#[test]
+fn another_tree_under_the_same_head_is_a_fork() {
+    let mut forger = Forger::new(WINDOW);
+    forger.publish(hour(0), "amina", 0, b"one");
+    heartbeats(&mut forger, 6);
+    let mut bilal = Person::new(&forger.config);
+    ask(&mut bilal, &forger, "amina", (0, b"one")).unwrap();
+    for entry in &mut forger.entries {
+        entry.tree.insert([1; 32], [9; 32]);
+    }
+    let refused = ask(&mut bilal, &forger, "amina", (0, b"one")).unwrap_err();
+    assert_eq!(refused, VerifyError::Fork);
+}
+
+/// To hide that version 1 exists, the log shows a leaf that is in the tree but not where version 1
+/// would lie.
+#[test]
+fn a_leaf_off_the_path_is_refused() {
+    let mut forger = Forger::new(WINDOW);
+    forger.publish(hour(0), "amina", 0, b"old");
+    forger.publish(hour(0) + MINUTE, "amina", 1, b"new");
+    let mut bilal = Person::new(&forger.config);
+    let request = bilal.request("amina", None);
+    let mut response = forger.greatest(&request, "amina", (0, b"old", NO_OPENING));
+    let hidden = forger.key("amina", 1);
+    let tree = &forger.entries[1].tree;
+    let elsewhere = prefix_proof(tree, &[forger.key("amina", 0), forger.key("nobody", 3)]);
+    let leaf = paigham_transparency::structs::PrefixLeaf {
+        vrf_output: forger.key("amina", 0),
+        commitment: tree[&forger.key("amina", 0)],
+    };
+    let last = response.search.prefix_proofs.last_mut().unwrap();
+    let depth = prefix_proof(tree, &[hidden]).results[0].depth();
+    for result in &mut last.results {
+        if result.is_inclusion() && elsewhere.results[0] != *result {
+            *result = PrefixSearchResult::NonInclusionLeaf { leaf, depth };
+        }
+    }
+    *last.results.last_mut().unwrap() = PrefixSearchResult::NonInclusionLeaf { leaf, depth };
+    let refused = bilal.accept(&request, &response.encode().unwrap(), forger.newest());
+    let reason = PrefixProofError::Contradiction;
+    assert_eq!(
+        refused.unwrap_err(),
+        VerifyError::PrefixProof {
+            position: 1,
+            reason
+        }
+    );
+}
+
+/// The log changes the value behind a version that Bilal saw. It can show a new reader the new
+/// value, but not Bilal, and not an auditor; and it can show nobody a value that is not committed
+/// to.
+#[test]
+fn a_swapped_commitment_is_noticed() {
+    let mut forger = Forger::new(WINDOW);
+    forger.publish(hour(0), "other", 0, b"x");
+    heartbeats(&mut forger, 3);
+    forger.publish(forger.newest() + MINUTE, "amina", 0, b"honest");
+    let mut bilal = Person::new(&forger.config);
+    let wrong = ask(&mut bilal, &forger, "amina", (0, b"swapped")).unwrap_err();
+    assert!(disagrees(wrong), "{wrong:?}");
+    ask(&mut bilal, &forger, "amina", (0, b"honest")).unwrap();
+    let key = forger.key("amina", 0);
+    let swapped = forger.commit("amina", 0, b"swapped", NO_OPENING);
+    forger.add(forger.newest() + MINUTE, |tree| {
+        tree.insert(key, swapped);
+    });
+    let mut newcomer = Person::new(&forger.config);
+    let found = ask(&mut newcomer, &forger, "amina", (0, b"swapped")).unwrap();
+    assert!(found.monitor.is_some(), "no owner has seen this yet");
+    let refused = monitor(&mut bilal, &forger, "amina").unwrap_err();
+    assert!(disagrees(refused), "{refused:?}");
+    let auditor = auditor_until(&forger, 5);
+    assert_eq!(auditor.apply(&forger.audit(5)), Err(AuditError::Removal));
+    let mut update = forger.audit(5);
+    update.removed.clear();
+    update.proof = prefix_proof(&forger.entries[4].tree, &[key]);
+    assert_eq!(auditor.apply(&update), Err(AuditError::Present));
+}
+
+/// Between two distinguished entries the log shows Bilal a ghost version and takes it back before
+/// Amina looks. Bilal's watch ends at the next distinguished entry, where the ghost is missing.
+#[test]
+fn a_version_hidden_between_distinguished_entries_is_noticed_by_its_reader() {
+    let mut forger = Forger::new(WINDOW);
+    forger.publish(hour(0), "amina", 0, b"one");
+    heartbeats(&mut forger, 4);
+    let now = forger.newest() + MINUTE;
+    forger.publish(now, "amina", 1, b"ghost");
+    let mut bilal = Person::new(&forger.config);
+    assert_eq!(
+        ask(&mut bilal, &forger, "amina", (1, b"ghost"))
+            .unwrap()
+            .value,
+        b"ghost"
+    );
+    let key = forger.key("amina", 1);
+    forger.add(now + MINUTE, |tree| {
+        tree.remove(&key);
+    });
+    heartbeats(&mut forger, 130);
+    let refused = monitor(&mut bilal, &forger, "amina").unwrap_err();
+    assert!(matches!(
+        refused,
+        VerifyError::Verdict(Verdict::MissingVersion { .. })
+    ));
+}
+
+/// The same ghost, and Amina rotates meanwhile: the log gives her version 1 as if the ghost had
+/// never been. The search in the tree before her version shows it to her.
+#[test]
+fn a_version_hidden_between_distinguished_entries_is_noticed_by_its_owner() {
+    let mut forger = Forger::new(WINDOW);
+    forger.publish(hour(0), "amina", 0, b"one");
+    heartbeats(&mut forger, 64);
+    let mut amina = Person::new(&forger.config);
+    own(&mut amina, &forger, "amina");
+    forger.publish(forger.newest() + MINUTE, "amina", 1, b"ghost");
+    let (key, mine) = (
+        forger.key("amina", 1),
+        forger.commit("amina", 1, b"mine", NO_OPENING),
+    );
+    forger.add(forger.newest() + MINUTE, |tree| {
+        tree.insert(key, mine);
+    });
+    let position = forger.size() - 1;
+
+    let state = amina.owned[&label("amina")].clone();
+    let request = state.update_request(
+        label("amina"),
+        amina.view.as_ref().unwrap(),
+        vec![b"mine".to_vec()],
+    );
+    let mut answer = Answer::new(&forger, request.last.unwrap());
+    answer.view();
+    let distinguished = forger.distinguished();
+    let path = |position: u64| {
+        let mut path = all_ancestors(forger.size())[&position].clone();
+        path.push(position);
+        path
+    };
+    for at in [position - 1, position] {
+        path(at)
+            .iter()
+            .filter(|node| distinguished.contains(node) && **node != at)
+            .for_each(|node| answer.time(*node));
+    }
+    let frontier = path(position - 1)
+        .into_iter()
+        .filter(|node| *node < position);
+    let mut shown = BTreeSet::from([0]);
+    for node in frontier.filter(|node| !distinguished.contains(node)) {
+        let ladder = answer.ladder(node, "amina", 0, &shown, &BTreeSet::new());
+        shown.extend(
+            ladder
+                .into_iter()
+                .filter(|(_, there)| *there)
+                .map(|(step, _)| step),
+        );
+    }
+    answer.ladder(position, "amina", 1, &BTreeSet::from([0]), &BTreeSet::new());
+    let step = |version: u32| paigham_transparency::structs::BinaryLadderStep {
+        proof: forger
+            .vrf
+            .prove(&label("amina").vrf_input(version))
+            .unwrap()
+            .1,
+        commitment: None,
+    };
+    let response = UpdateResponse {
+        full_tree_head: forger.head(answer.last),
+        position,
+        values: Vec::new(),
+        info: vec![UpdateInfo {
+            opening: NO_OPENING,
+        }],
+        binary_ladder: vec![step(2), step(3)],
+        update: answer.finish(),
+    };
+    let bytes = response.encode().unwrap();
+    let now = forger.newest();
+    let refused =
+        amina.check(|verifier, view| verifier.update(view.unwrap(), &state, &request, &bytes, now));
+    let expected = Verdict::GreaterVersion {
+        position: position - 1,
+    };
+    assert_eq!(refused.unwrap_err(), expected.into());
+}
+
+/// A ghost version that stays: Amina's own monitoring comes to it in the next distinguished entry.
+/// The log cannot show that entry as if nothing had happened, whether it shows the ghost openly or
+/// denies it.
+#[test]
+fn a_ghost_version_is_noticed_by_its_owner() {
+    let mut forger = Forger::new(WINDOW);
+    forger.publish(hour(0), "amina", 0, b"one");
+    heartbeats(&mut forger, 64);
+    let mut amina = Person::new(&forger.config);
+    own(&mut amina, &forger, "amina");
+    heartbeats(&mut forger, 130);
+    let complete = owner_monitor(&mut amina, &forger, "amina", |_| {});
+    assert_eq!(complete, Ok(MonitorProgress::Complete));
+    forger.publish(forger.newest() + MINUTE, "amina", 1, b"ghost");
+    heartbeats(&mut forger, 130);
+    let before = amina.owned.clone();
+    let open = owner_monitor(&mut amina, &forger, "amina", |_| {}).unwrap_err();
+    let unknown = PrefixProofError::Commitment;
+    assert!(
+        matches!(open, VerifyError::PrefixProof { reason, .. } if reason == unknown),
+        "{open:?}"
+    );
+    let denied = owner_monitor(&mut amina, &forger, "amina", |proof| {
+        for result in proof.results.iter_mut().skip(1) {
+            *result = PrefixSearchResult::NonInclusionParent {
+                depth: result.depth(),
+            };
+        }
+    });
+    assert_eq!(denied.unwrap_err(), VerifyError::Signature);
+    assert_eq!(amina.owned, before);
+}
+
+/// A version that Amina has seen in a distinguished entry is gone from the next one.
+#[test]
+fn a_dropped_version_is_noticed_by_its_owner() {
+    let mut forger = Forger::new(WINDOW);
+    forger.publish(hour(0), "amina", 0, b"one");
+    heartbeats(&mut forger, 64);
+    let mut amina = Person::new(&forger.config);
+    own(&mut amina, &forger, "amina");
+    let key = forger.key("amina", 0);
+    forger.add(forger.newest() + MINUTE, |tree| {
+        tree.remove(&key);
+    });
+    heartbeats(&mut forger, 130);
+    let refused = owner_monitor(&mut amina, &forger, "amina", |_| {}).unwrap_err();
+    assert!(matches!(
+        refused,
+        VerifyError::Verdict(Verdict::MissingVersion { .. })
+    ));
+}
+
+/// An entry older than the one before it is refused by readers who pass it, and by every auditor.
+#[test]
+fn a_time_regression_is_refused() {
+    let mut forger = Forger::new(WINDOW);
+    forger.publish(hour(1), "amina", 0, b"one");
+    forger.add(hour(1) + 1, |_| {});
+    let mut bilal = Person::new(&forger.config);
+    ask(&mut bilal, &forger, "amina", (0, b"one")).unwrap();
+    forger.add(hour(1), |_| {});
+    let refused = ask(&mut bilal, &forger, "amina", (0, b"one")).unwrap_err();
+    assert_eq!(refused, VerifyError::TimeRegression { position: 2 });
+    let auditor = auditor_until(&forger, 2);
+    assert_eq!(
+        auditor.apply(&forger.audit(2)),
+        Err(AuditError::TimeRegression)
+    );
+    let mut newcomer = Person::new(&forger.config);
+    let refused = ask(&mut newcomer, &forger, "amina", (0, b"one")).unwrap_err();
+    assert_eq!(refused, VerifyError::TimeRegression { position: 2 });
+}
+
+/// Claimed absent, and yet in the tree: the claim cannot be written down without contradicting
+/// itself.
+#[test]
+fn a_label_in_the_log_cannot_be_claimed_absent() {
+    let mut forger = Forger::new(WINDOW);
+    forger.publish(hour(0), "amina", 0, b"one");
+    let mut bilal = Person::new(&forger.config);
+    let request = bilal.request("amina", None);
+    let mut answer = Answer::new(&forger, 0);
+    answer.view();
+    answer.lookups(0, &[forger.key("amina", 0)]);
+    let response = paigham_transparency::structs::AbsentResponse {
+        full_tree_head: forger.head(0),
+        proof: forger.vrf.prove(&label("amina").vrf_input(0)).unwrap().1,
+        search: answer.finish(),
+    };
+    let bytes = response.encode().unwrap();
+    let now = forger.newest();
+    let refused = bilal.check(|verifier, view| verifier.absent(view, &request, &bytes, now));
+    // Without a commitment the inclusion cannot even be evaluated.
+    let reason = PrefixProofError::Commitment;
+    assert_eq!(
+        refused.unwrap_err(),
+        VerifyError::PrefixProof {
+            position: 0,
+            reason
+        }
+    );
+}
+
+/// Log and forger with the same contents.
+fn twins(window: u64, schedule: &[(u64, Vec<u8>)]) -> (Log, Forger) {
+    let mut log = Log::new(window);
+    let mut forger = Forger::new(window);
+    let mut versions = [0u32; 4];
+    for (after, labels) in schedule {
+        let names: Vec<String> = labels.iter().map(|label| format!("l{label}")).collect();
+        let values: Vec<(&str, &[u8])> = names
+            .iter()
+            .map(|name| (name.as_str(), &b"v"[..]))
+            .collect();
+        log.publish(*after, &values);
+        let mut leaves = Vec::new();
+        for (name, label) in names.iter().zip(labels) {
+            let version = &mut versions[usize::from(*label)];
+            let request = common::label(name);
+            let stored =
+                paigham_transparency::store::Store::version(&log.store, &request, *version);
+            let opening = stored.unwrap().opening;
+            leaves.push((
+                forger.key(name, *version),
+                forger.commit(name, *version, b"v", opening),
+            ));
+            *version += 1;
+        }
+        forger.add(log.now, |tree| tree.extend(leaves));
+    }
+    (log, forger)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// Where it does not lie, the forger's answers are the prover's, byte for byte: searches for
+    /// the greatest and for one version from every earlier view, and the audit stream.
+    #[test]
+    fn two_provers_write_the_same_bytes(
+        window in prop_oneof![Just(0), Just(HOUR), Just(u64::MAX)],
+        schedule in proptest::collection::vec(
+            (0..HOUR, proptest::collection::vec(0u8..4, 0..4)), 1..24),
+        last in 0u64..24,
+    ) {
+        let (log, forger) = twins(window, &schedule);
+        let size = forger.size();
+        let last = Some(last.min(size)).filter(|last| *last > 0);
+        for position in 0..size {
+            prop_assert_eq!(audit_update(&log.store, position).unwrap(), forger.audit(position));
+        }
+        for name in ["l0", "l1", "l2", "l3"] {
+            let greatest = forger.greatest_at(name, size - 1);
+            let versions = greatest.map_or(0, |greatest| greatest + 1);
+            for version in (0..versions).map(Some).chain(greatest.map(|_| None)) {
+                let mut request = Person::new(&log.config).request(name, version);
+                request.last = last;
+                let ours: SearchResponse = log.ask(|prover| prover.search(&request)).unwrap();
+                let target = version.or(greatest).unwrap();
+                let claim = (target, &b"v"[..], ours.opening);
+                let theirs = match version {
+                    None => forger.greatest(&request, name, claim),
+                    Some(_) => forger.fixed(&request, name, claim),
+                };
+                prop_assert_eq!(ours.encode().unwrap(), theirs.encode().unwrap());
+            }
+        }
+    }
+}
