@@ -54,12 +54,21 @@ pub fn ladder_union(greatest: &[u32]) -> Option<BTreeSet<u32>> {
     Some(out)
 }
 
+/// The version after the greatest one.
+#[must_use]
+pub const fn next_version(greatest: Option<u32>) -> Option<u32> {
+    match greatest {
+        None => Some(0),
+        Some(greatest) => greatest.checked_add(1),
+    }
+}
+
 /// The versions whose VRF proofs an update gives: the ladder of the new greatest one and all new
 /// ones, less the ladder of the one before, or version 0 if there was none (§9.1).
 #[must_use]
 pub fn update_ladder(previous: Option<u32>, greatest: u32) -> Option<BTreeSet<u32>> {
     let mut out: BTreeSet<u32> = base_ladder(greatest)?.into_iter().collect();
-    out.extend(previous.map_or(0, |version| version + 1)..=greatest);
+    out.extend(next_version(previous)?..=greatest);
     let known = match previous {
         None => vec![0],
         Some(version) => base_ladder(version)?,

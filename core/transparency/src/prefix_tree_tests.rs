@@ -27,7 +27,7 @@ fn root_by_definition(leaves: &[PrefixLeaf], depth: u8) -> HashValue {
 fn key(short: u16) -> HashValue {
     let mut key = [0xaa; 32];
     key[..2].copy_from_slice(&short.to_be_bytes());
-    key[20] = (short & 1) as u8;
+    key[20] = u8::from(short & 1 == 1);
     if short & 2 != 0 {
         key[1] &= 0xf0;
     }
@@ -37,7 +37,7 @@ fn key(short: u16) -> HashValue {
 fn leaf(short: u16) -> PrefixLeaf {
     PrefixLeaf {
         vrf_output: key(short),
-        commitment: [short as u8; 32],
+        commitment: [(short & 0xff) as u8; 32],
     }
 }
 
@@ -129,7 +129,7 @@ proptest! {
             forged.elements[index][0] ^= 1;
             prop_assert_ne!(evaluate(&forged, &lookups).unwrap().hash(), root.hash);
         }
-        let mut longer = proof.clone();
+        let mut longer = proof;
         longer.elements.push(MISSING);
         prop_assert_eq!(evaluate(&longer, &lookups).unwrap_err(), PrefixProofError::Elements);
 

@@ -1,5 +1,11 @@
 //! Logs that lie, and who notices. The forger signs whatever it likes: it holds the log's key.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "tests"
+)]
+
 mod common;
 mod forger;
 

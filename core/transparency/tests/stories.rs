@@ -1,9 +1,17 @@
 //! Honest logs and the people who use them: prover and verifier agree.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "tests"
+)]
+
 mod common;
 
 use common::*;
+use paigham_transparency::audit_file::{AuditHeader, AuditRecord, Checkpoint, read_header};
 use paigham_transparency::auditor::AuditorState;
+use paigham_transparency::codec::{Codec, DecodeError, Reader};
 use paigham_transparency::hash::HashValue;
 use paigham_transparency::log_tree;
 use paigham_transparency::prover::{ProveError, audit_update};
@@ -324,4 +332,54 @@ proptest! {
             prop_assert_eq!(auditor.root(), log_tree::root(&log.store, position + 1));
         }
     }
+}
+
+/// An auditor writes a file as it goes, another reads it and comes to the same root; a file that
+/// ends in the middle of a record, or whose magic is another, is refused.
+#[test]
+fn an_audit_file_is_read_back() {
+    let mut log = Log::new(WINDOW);
+    for value in 0..9u8 {
+        log.publish(MINUTE, &[("amina", &[value]), ("bilal", &[value])]);
+    }
+    let header = AuditHeader {
+        config: log.config.clone(),
+        canister_id: vec![1, 2, 3],
+        root_key_hash: [4; 32],
+        start: AuditorState::default(),
+    };
+    let mut file = header.to_file().unwrap();
+    for position in 0..9 {
+        let update = audit_update(&log.store, position).unwrap();
+        AuditRecord::Update(update).write(&mut file).unwrap();
+    }
+    let checkpoint = Checkpoint {
+        tree_size: 9,
+        root: log_tree::root(&log.store, 9).unwrap(),
+        signature: log.signature(),
+        code_evidence: Vec::new(),
+    };
+    let record = AuditRecord::Checkpoint(checkpoint.clone());
+    record.write(&mut file).unwrap();
+
+    let mut input = Reader::new(&file);
+    let read = read_header(&mut input).unwrap();
+    assert_eq!(read, header);
+    let mut state = read.start;
+    for _ in 0..9 {
+        match AuditRecord::read(&mut input).unwrap() {
+            AuditRecord::Update(update) => state = state.apply(&update).unwrap(),
+            AuditRecord::Checkpoint(_) => panic!("a checkpoint too early"),
+        }
+        let bytes = state.encode().unwrap();
+        assert_eq!(AuditorState::decode(&bytes).unwrap(), state);
+    }
+    assert_eq!(AuditRecord::read(&mut input), Ok(record));
+    assert_eq!(state.root(), Some(checkpoint.root));
+    assert_eq!(AuditRecord::read(&mut input), Err(DecodeError::Truncated));
+    file[0] ^= 1;
+    assert_eq!(
+        read_header(&mut Reader::new(&file)),
+        Err(DecodeError::Value("magic"))
+    );
 }

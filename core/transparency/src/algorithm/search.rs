@@ -49,7 +49,7 @@ pub(crate) fn label_absent<S: Source>(source: &mut S, view: &View) -> Result<(),
 
 /// From the newest distinguished entry, or the root, down the frontier.
 fn inspected<S: Source>(source: &mut S, view: &View) -> Result<Vec<u64>, S::Error> {
-    let (distinguished, rest) = view.from_distinguished(source)?;
+    let (distinguished, rest) = view.since_distinguished(source)?;
     Ok(distinguished.into_iter().chain(rest).collect())
 }
 

@@ -3,7 +3,7 @@
 use crate::algorithm::{
     Known, Source, Verdict, View, expect_greatest, expect_included, simulated_ladder,
 };
-use crate::ladder::base_ladder;
+use crate::ladder::{base_ladder, next_version};
 
 /// New versions of a label in one entry.
 pub(crate) struct Update<'a> {
@@ -21,7 +21,8 @@ impl Update<'_> {
     /// New versions that the ladder of the greatest one does not look up, ascending.
     fn beside_ladder<E: From<Verdict>>(&self) -> Result<Vec<u32>, E> {
         let ladder = base_ladder(self.greatest).ok_or(Verdict::VersionOutOfRange)?;
-        let first = self.previous.map_or(0, |(version, _)| version + 1);
+        let previous = self.previous.map(|(version, _)| version);
+        let first = next_version(previous).ok_or(Verdict::VersionOutOfRange)?;
         Ok((first..self.greatest)
             .filter(|version| !ladder.contains(version))
             .collect())

@@ -73,7 +73,7 @@ impl View {
 
     /// The frontier split at the newest distinguished entry, which always lies on it: that entry,
     /// and what follows.
-    pub(crate) fn from_distinguished<S: Source>(
+    pub(crate) fn since_distinguished<S: Source>(
         &self,
         source: &mut S,
     ) -> Result<(Option<u64>, Vec<u64>), S::Error> {

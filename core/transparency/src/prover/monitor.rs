@@ -7,7 +7,7 @@ use crate::algorithm::{
 };
 use crate::hash::Label;
 use crate::implicit::path_from_root;
-use crate::ladder::{ladder_union, update_ladder};
+use crate::ladder::{ladder_union, next_version, update_ladder};
 use crate::prover::recorder::OwnerLimit;
 use crate::prover::{MAX_OWNER_LADDERS, ProveError, Prover};
 use crate::store::Store;
@@ -117,9 +117,8 @@ impl<S: Store> Prover<'_, S> {
     pub fn update(&self, request: &UpdateRequest) -> Result<Option<UpdateResponse>, ProveError> {
         let label = &request.label;
         let known = request.greatest_version;
-        let first = known.map_or(Some(0), |greatest| greatest.checked_add(1));
         let count = self.store.version_count(label);
-        let first = first.filter(|first| *first <= count);
+        let first = next_version(known).filter(|first| *first <= count);
         let first = first.ok_or(ProveError::Request("no such greatest version"))?;
         let Some(position) = self.position(label, first) else {
             return Ok(None);

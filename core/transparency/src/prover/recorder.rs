@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::algorithm::Source;
 use crate::hash::{HashValue, Label};
 use crate::implicit::frontier;
+use crate::ladder::next_version;
 use crate::log_tree;
 use crate::prefix_tree;
 use crate::prover::ProveError;
@@ -155,8 +156,7 @@ impl<S: Store> Source for Recorder<'_, S> {
         if limit.ladders == 0 {
             return false;
         }
-        let next = limit.greatest.map_or(0, |greatest| greatest + 1);
-        if self.exists_at(next, position) {
+        if next_version(limit.greatest).is_some_and(|next| self.exists_at(next, position)) {
             return false;
         }
         self.owner = Some(OwnerLimit {

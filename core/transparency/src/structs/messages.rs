@@ -33,7 +33,7 @@ impl Codec for BinaryLadderStep {
     fn write(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
         out.extend_from_slice(&self.proof);
         put_optional(out, self.commitment.as_ref(), |out, hash| {
-            out.extend_from_slice(hash)
+            out.extend_from_slice(hash);
         });
         Ok(())
     }

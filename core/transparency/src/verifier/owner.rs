@@ -5,7 +5,7 @@ use crate::algorithm::{
 };
 use crate::codec::Codec;
 use crate::hash::{Label, Opening, commitment};
-use crate::ladder::{ladder_union, update_ladder};
+use crate::ladder::{ladder_union, next_version, update_ladder};
 use crate::structs::{
     OwnerInitRequest, OwnerInitResponse, OwnerMonitorRequest, OwnerMonitorResponse, UpdateRequest,
     UpdateResponse,
@@ -163,8 +163,7 @@ impl Verifier<'_> {
             true => &request.values,
             false => &response.values,
         };
-        let first = known.map_or(Some(0), |known| known.checked_add(1));
-        let first = first.ok_or(Verdict::VersionOutOfRange)?;
+        let first = next_version(known).ok_or(Verdict::VersionOutOfRange)?;
         let new = NewValues::pair(first, values, &response)?;
         let greatest = new.greatest;
         let follows = response.position > state.newest_position();

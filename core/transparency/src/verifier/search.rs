@@ -52,7 +52,7 @@ impl Verifier<'_> {
             None => greatest_search(&mut consumer, &tree, version)?,
             Some(_) => fixed_search(&mut consumer, &tree, version)?,
         };
-        let (distinguished, _) = tree.from_distinguished(&mut consumer)?;
+        let (distinguished, _) = tree.since_distinguished(&mut consumer)?;
         let consumed = self.close(consumer, head, now)?;
         let watch = distinguished.is_none_or(|distinguished| terminal > distinguished);
         let monitor = match watch {
