@@ -6,7 +6,7 @@
 #![expect(clippy::print_stdout, reason = "it prints")]
 
 use std::error::Error;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use paigham_transparency::auditor::AuditorState;
 use paigham_transparency::codec::Codec;
@@ -15,12 +15,22 @@ use paigham_transparency::prover::{Prover, audit_update};
 use paigham_transparency::publish::{NewVersion, publish};
 use paigham_transparency::store::{MemoryStore, Store};
 use paigham_transparency::structs::{CipherSuite, Configuration, DeploymentMode, SearchRequest};
+use paigham_transparency::verifier::{Verifier, VerifyHead};
 use paigham_transparency::vrf::VrfSecretKey;
 
 const PER_ENTRY: usize = 100;
 const MINUTE: u64 = 60_000;
 const VALUE_LEN: usize = 450;
 const SAMPLES: usize = 200;
+
+/// The signature of a head is not what is measured here.
+struct Unsigned;
+
+impl VerifyHead for Unsigned {
+    fn verify_head(&self, _: &Configuration, _: &[u8], _: &[u8]) -> bool {
+        true
+    }
+}
 
 fn label(index: usize) -> Result<Label, Box<dyn Error>> {
     Ok(Label::new(format!("a:{index:016}"))?)
@@ -71,6 +81,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         vrf: &vrf,
         head_signature: &[],
     };
+    let heads = Unsigned;
+    let verifier = Verifier::new(&config, &heads)?;
+    let now = timestamp;
+    let mut verifying = Duration::ZERO;
     let mut bytes = 0;
     let samples = SAMPLES.min(labels);
     for sample in 0..samples {
@@ -79,9 +93,17 @@ fn main() -> Result<(), Box<dyn Error>> {
             label: label(sample * (labels / samples))?,
             version: None,
         };
-        bytes += prover.search(&request)?.encode()?.len();
+        let response = prover.search(&request)?.encode()?;
+        let started = Instant::now();
+        verifier.search(None, &request, &response, now)?;
+        verifying += started.elapsed();
+        bytes += response.len();
     }
-    println!("search: {} bytes", bytes / samples);
+    println!(
+        "search: {} bytes, verified in {:?}",
+        bytes / samples,
+        verifying.div_f64(samples as f64)
+    );
 
     let mut state = AuditorState::default();
     let mut bytes = 0;

@@ -617,7 +617,7 @@ fn twins(window: u64, schedule: &[(u64, Vec<u8>)]) -> (Log, Forger) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(cases(40))]
 
     /// Where it does not lie, the forger's answers are the prover's, byte for byte: searches for
     /// the greatest and for one version from every earlier view, and the audit stream.

@@ -288,7 +288,7 @@ fn owner_visit(log: &Log, person: &mut Person, name: &str, model: &Model, index:
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(cases(48))]
 
     /// Whatever is published when, and whoever looks when, at what: every answer of the honest log
     /// verifies and shows what was published; an auditor comes to the same root from the audit

@@ -2,9 +2,14 @@
 //! written there. With `PAIGHAM_WRITE_VECTORS=1` the files are written anew; changing one is a
 //! change of the protocol and a commit of its own.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "tests"
+)]
 
 mod common;
+mod forger;
 
 use std::path::PathBuf;
 
@@ -159,6 +164,39 @@ fn versions_at(log: &Log, position: u64) -> Vec<Value> {
         }
     }
     out
+}
+
+/// The same roots, heads and audit stream by brute force from the leaves that are written there.
+#[test]
+fn kt_log_json_by_hand() {
+    let written: Value =
+        serde_json::from_slice(&std::fs::read(path("kt-log.json")).unwrap()).unwrap();
+    let bytes = |value: &Value| hex::decode(value.as_str().unwrap()).unwrap();
+    let hash = |value: &Value| -> [u8; 32] { bytes(value).try_into().unwrap() };
+    let mut forger = forger::Forger::new(WINDOW);
+    assert_eq!(
+        bytes(&written["configuration"]),
+        forger.config.encode().unwrap()
+    );
+    for (position, entry) in (0..).zip(written["entries"].as_array().unwrap()) {
+        let leaves = entry["versions"].as_array().unwrap();
+        let leaves = leaves
+            .iter()
+            .map(|leaf| (hash(&leaf["vrf_output"]), hash(&leaf["commitment"])));
+        forger.add(entry["timestamp"].as_u64().unwrap(), |tree| {
+            tree.extend(leaves)
+        });
+        let newest = forger.entries.last().unwrap();
+        assert_eq!(
+            forger::prefix_root(&newest.tree),
+            hash(&entry["prefix_root"])
+        );
+        assert_eq!(forger.root(), hash(&entry["root"]));
+        let update = forger.audit(position).encode().unwrap();
+        assert_eq!(update, bytes(&entry["auditor_update"]));
+        let signature = sign_head(&forger.config, position + 1, forger.root());
+        assert_eq!(signature, bytes(&entry["head_signature"]));
+    }
 }
 
 /// Answers in the order in which one person gets them, each with the state before and after.

@@ -291,3 +291,13 @@ impl Person {
         Ok(Some(new))
     }
 }
+
+/// Cases of a property test: more with `PROPTEST_CASES`.
+pub fn cases(usual: u32) -> proptest::test_runner::Config {
+    let asked = std::env::var("PROPTEST_CASES").ok();
+    proptest::test_runner::Config {
+        cases: asked.and_then(|asked| asked.parse().ok()).unwrap_or(usual),
+        failure_persistence: None,
+        ..Default::default()
+    }
+}
