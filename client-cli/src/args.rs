@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use paigham_network::{Layout, NetworkTopology};
 
 /// Private and verifiable messages, from a terminal.
 #[derive(Debug, Parser)]
@@ -100,12 +101,64 @@ pub enum NetworkCommand {
         /// Folder of the subnet's state, keys and network file.
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
-        /// Address to listen on.
-        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8643")]
-        listen: std::net::SocketAddr,
+        #[command(flatten)]
+        options: UpOptions,
+    },
+    /// Give a network that is not running another root key, or a subnet another key.
+    Rekey {
+        /// Folder of the network.
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// Number of the subnet, counted from 1; without it, the root key is replaced.
+        #[arg(long, value_name = "N")]
+        subnet: Option<u16>,
     },
     /// Show modules, root key, rounds and instruction use of the network given with --network.
     Status,
+}
+
+/// What a network is to be made of.
+#[derive(Debug, Args)]
+pub struct UpOptions {
+    /// Address to listen on.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8643")]
+    pub listen: std::net::SocketAddr,
+    /// Who signs for the subnets, for good [default: as it is; self-root of a new network].
+    #[arg(long, value_enum)]
+    pub topology: Option<TopologyName>,
+    /// Number of subnets [default: as it is; 1 of a new network].
+    #[arg(long, value_name = "N")]
+    pub subnets: Option<u16>,
+    /// Relays on each subnet [default: as it is; 1 of a new network].
+    #[arg(long, value_name = "N")]
+    pub relays: Option<u16>,
+    /// Executors of each subnet that run in lockstep and stop the network when they differ.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub replicas: u16,
+}
+
+/// Who signs for the subnets of a network.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum TopologyName {
+    /// One subnet, whose key is the root key.
+    SelfRoot,
+    /// A root key delegates to each subnet's key.
+    Delegated,
+}
+
+impl UpOptions {
+    /// As the network takes it.
+    pub fn layout(&self) -> Layout {
+        Layout {
+            topology: self.topology.map(|name| match name {
+                TopologyName::SelfRoot => NetworkTopology::SelfRoot,
+                TopologyName::Delegated => NetworkTopology::Delegated,
+            }),
+            subnets: self.subnets,
+            relays: self.relays,
+            replicas: self.replicas,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -177,11 +230,22 @@ mod tests {
             ("paigham demo", "Demo"),
             (
                 "paigham network up --data d",
-                "Network(Up { data: \"d\", listen: 127.0.0.1:8643 })",
+                "Network(Up { data: \"d\", options: UpOptions { listen: 127.0.0.1:8643, \
+                 topology: None, subnets: None, relays: None, replicas: 1 } })",
             ),
             (
-                "paigham network up --data d --listen 0.0.0.0:80",
-                "Network(Up { data: \"d\", listen: 0.0.0.0:80 })",
+                "paigham network up --data d --listen 0.0.0.0:80 --topology delegated --subnets 2 \
+                 --relays 3 --replicas 4",
+                "Network(Up { data: \"d\", options: UpOptions { listen: 0.0.0.0:80, \
+                 topology: Some(Delegated), subnets: Some(2), relays: Some(3), replicas: 4 } })",
+            ),
+            (
+                "paigham network rekey --data d",
+                "Network(Rekey { data: \"d\", subnet: None })",
+            ),
+            (
+                "paigham network rekey --data d --subnet 2",
+                "Network(Rekey { data: \"d\", subnet: Some(2) })",
             ),
             ("paigham network status", "Network(Status)"),
             (
@@ -239,6 +303,8 @@ mod tests {
             "paigham",
             "paigham network up",
             "paigham network up --data d --listen nowhere",
+            "paigham network up --data d --topology round",
+            "paigham network rekey",
             "paigham group add G",
             "paigham history --limit x",
             "paigham whoami --passphrase-file f --passphrase-fd 3",

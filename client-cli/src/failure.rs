@@ -130,14 +130,29 @@ impl From<NetworkUpError> for Failure {
                 Kind::User,
                 "stop the other one, or name another folder with --data",
             ),
+            NetworkUpError::Subnet(OpenError::Layout(_)) => (
+                Kind::User,
+                "use the version that wrote it, or name another folder with --data",
+            ),
             NetworkUpError::Subnet(OpenError::Disk(_) | OpenError::State(_))
             | NetworkUpError::Disk { .. }
             | NetworkUpError::File(_)
             | NetworkUpError::OtherSubnet
             | NetworkUpError::OtherReleaseKey
-            | NetworkUpError::ReleaseKey => (
+            | NetworkUpError::ReleaseKey
+            | NetworkUpError::RootKey => (
                 Kind::Storage,
                 "the data folder is damaged or mixed up; nothing in it was changed",
+            ),
+            NetworkUpError::Layout(_)
+            | NetworkUpError::NoNetwork
+            | NetworkUpError::NoSubnet(_)
+            | NetworkUpError::Subnet(OpenError::Replicas(_)) => {
+                (Kind::User, "see `paigham help network`")
+            }
+            NetworkUpError::Subnet(OpenError::Diverged(_)) => (
+                Kind::Internal,
+                "this machine's memory may be faulty; nothing in the data folder was changed",
             ),
             NetworkUpError::Subnet(OpenError::Start(_))
             | NetworkUpError::Stopped(_)
@@ -163,6 +178,7 @@ mod tests {
     #[test]
     fn each_kind_has_its_exit_code() {
         assert_eq!(of(ClientError::NoSuchName("x".into())), (3, "user"));
+        assert_eq!(of(ClientError::Away), (3, "user"));
         assert_eq!(of(ClientError::Unreachable("x".into())), (4, "network"));
         assert_eq!(of(ClientError::Unfinished("x")), (4, "network"));
         assert_eq!(of(NotVerified::WitnessRoot.into()), (5, "not_verified"));

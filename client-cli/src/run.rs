@@ -30,8 +30,11 @@ async fn dispatch(cli: &Cli, out: &Output) -> Result<(), Failure> {
     let common = &cli.common;
     match &cli.command {
         Command::Demo => demo::play(out).await,
-        Command::Network(NetworkCommand::Up { data, listen }) => {
-            network::up(data, *listen, out).await
+        Command::Network(NetworkCommand::Up { data, options }) => {
+            network::up(data, options, out).await
+        }
+        Command::Network(NetworkCommand::Rekey { data, subnet }) => {
+            network::rekey(data, *subnet, out)
         }
         Command::Network(NetworkCommand::Status) => network::status(common, out).await,
         Command::Register { name } => register::register(common, name.as_deref(), out).await,

@@ -12,6 +12,8 @@ use tempfile::TempDir;
 
 const PASSPHRASE: &str = "چائے and samosas at five";
 const USER: i32 = 3;
+/// Exit code of what does not verify.
+const NOT_VERIFIED: i32 = 5;
 const NETWORK: i32 = 4;
 
 /// The program, without what the machine's user has set.
@@ -101,9 +103,14 @@ struct Network {
 
 impl Network {
     fn up(data: &Path, listen: &str) -> Self {
+        Self::up_as(data, listen, &[])
+    }
+
+    fn up_as(data: &Path, listen: &str, options: &[&str]) -> Self {
         let mut child = paigham()
             .args(["--json", "network", "up", "--listen", listen, "--data"])
             .arg(data)
+            .args(options)
             .stderr(Stdio::inherit())
             .spawn()
             .unwrap();
@@ -298,8 +305,8 @@ fn two_people_talk() {
         .json(&["network", "status"])
         .ok()
         .object("network_status");
-    assert_eq!(status["canisters"][0]["role"], "directory");
-    assert_eq!(status["canisters"][1]["role"], "relay");
+    assert_eq!(status["subnets"][0]["canisters"][0]["role"], "directory");
+    assert_eq!(status["subnets"][0]["canisters"][1]["role"], "relay");
     let shown = amina.run(&["network", "status"]).ok().stdout;
     assert!(shown.contains("as the network file allows"), "{shown}");
     network.stop();
@@ -368,6 +375,54 @@ fn mistakes_are_explained() {
         .output()
         .unwrap();
     assert_eq!(busy.status.code(), Some(USER));
+}
+
+/// The keys of a network of two subnets are replaced while it is down. Another subnet key: nobody
+/// notices. Another root key: a home with the old file believes nothing any more and says so; the
+/// link to the signed successor leads it on, and the chat goes on where it was.
+#[test]
+fn a_network_with_other_keys_is_followed_by_its_link() {
+    let data = tempfile::tempdir().unwrap();
+    let layout = ["--topology", "delegated", "--subnets", "2", "--relays", "2"];
+    let network = Network::up_as(data.path(), "127.0.0.1:0", &layout);
+    let (mut amina, mut bilal) = (
+        Person::registered(&network, "Amina"),
+        Person::registered(&network, "Bilal"),
+    );
+    amina.knows("Bilal", &bilal);
+    bilal.knows("Amina", &amina);
+    amina.run(&["send", "Bilal", "before"]).ok();
+    assert_eq!(bilal.json(&["sync"]).ok().texts(), ["before"]);
+    amina.run(&["sync"]).ok();
+    let old = data.path().join("old.cbor");
+    fs::copy(&network.file, &old).unwrap();
+    let address = network.address().to_owned();
+    network.stop();
+
+    let rekey = |options: &[&str]| {
+        let mut command = paigham();
+        command.args(["--json", "network", "rekey", "--data"]);
+        Ran::of(command.arg(data.path()).args(options), b"")
+    };
+    let strange = rekey(&["--subnet", "9"]);
+    assert_eq!(strange.code, Some(USER), "{strange:?}");
+    rekey(&["--subnet", "1"]).ok();
+    let network = Network::up(data.path(), &address);
+    bilal.run(&["send", "Amina", "another subnet key"]).ok();
+    assert_eq!(amina.json(&["sync"]).ok().texts(), ["another subnet key"]);
+    network.stop();
+
+    let rekeyed = rekey(&[]).ok().object("network_rekeyed");
+    let network = Network::up(data.path(), &address);
+    for person in [&mut amina, &mut bilal] {
+        person.network = old.to_str().unwrap().to_owned();
+        let refused = person.run(&["sync"]);
+        assert_eq!(refused.code, Some(NOT_VERIFIED), "{refused:?}");
+        person.network = rekeyed["link"].as_str().unwrap().to_owned();
+    }
+    amina.run(&["send", "Bilal", "after"]).ok();
+    assert_eq!(bilal.json(&["sync"]).ok().texts(), ["after"]);
+    network.stop();
 }
 
 /// The network goes down and comes back: what is known can be read, what is written waits without

@@ -26,12 +26,22 @@ use paigham_wire::relay::{
 use serde_bytes::ByteBuf;
 use tls_codec::DeserializeBytes;
 
+use crate::ic::Ic;
 use crate::world::World;
 
-/// An anonymous agent with query signatures on, and the two canisters.
+/// How calls reach the canisters.
+#[derive(Debug, Clone)]
+enum Way {
+    /// An agent with query signatures on.
+    Agent(Agent),
+    /// As something that runs canisters takes calls.
+    Ic(Arc<dyn Ic>),
+}
+
+/// An anonymous caller, and the two canisters.
 #[derive(Debug, Clone)]
 pub struct BareAgent {
-    agent: Agent,
+    way: Way,
     network: VerifiedNetwork,
     clock: Option<paigham_subnet::ManualClock>,
 }
@@ -66,13 +76,25 @@ impl BareAgent {
         let agent = builder.build().unwrap();
         agent.set_root_key(network.file().root_key.to_vec());
         Self {
-            agent,
+            way: Way::Agent(agent),
             network,
             clock: world.manual_clock().cloned(),
         }
     }
 
-    fn now(&self) -> Duration {
+    /// Without a world, on anything that runs canisters.
+    #[must_use]
+    pub fn on(ic: Arc<dyn Ic>, network: VerifiedNetwork) -> Self {
+        Self {
+            clock: Some(ic.clock()),
+            way: Way::Ic(ic),
+            network,
+        }
+    }
+
+    /// The time that the subnet goes by, since 1970.
+    #[must_use]
+    pub fn now(&self) -> Duration {
         let clock: &dyn paigham_subnet::Clock = match &self.clock {
             Some(clock) => clock,
             None => &paigham_subnet::SystemClock,
@@ -91,8 +113,14 @@ impl BareAgent {
         blob: &[u8],
     ) -> Result<Vec<u8>, AgentError> {
         let expiry = std::time::UNIX_EPOCH + self.now() + Duration::from_secs(120);
-        let answer = self
-            .agent
+        let agent = match &self.way {
+            Way::Agent(agent) => agent,
+            Way::Ic(ic) => {
+                let answer = ic.update(principal(canister), method, argument(blob));
+                return Ok(unwrapped(&answer.await?));
+            }
+        };
+        let answer = agent
             .update(&principal(canister), method)
             .with_arg(argument(blob))
             .expire_at(expiry)
@@ -112,8 +140,14 @@ impl BareAgent {
         method: &str,
         blob: &[u8],
     ) -> Result<Vec<u8>, AgentError> {
-        let answer = self
-            .agent
+        let agent = match &self.way {
+            Way::Agent(agent) => agent,
+            Way::Ic(ic) => {
+                let answer = ic.query(principal(canister), method, argument(blob));
+                return Ok(unwrapped(&answer.await?));
+            }
+        };
+        let answer = agent
             .query(&principal(canister), method)
             .with_arg(argument(blob))
             .call()
@@ -149,6 +183,23 @@ impl BareAgent {
         Ok(reply::<_, DirectoryError>(&answer).unwrap())
     }
 
+    /// Makes a queue in epoch 0.
+    ///
+    /// # Panics
+    /// If the relay refuses.
+    pub async fn create_queue(
+        &self,
+        relay: &CanisterId,
+        first_control_key: &SigningKey,
+        nonce: [u8; 32],
+    ) -> QueueId {
+        let (queue, request) = CreateQueue::sign(first_control_key, relay, nonce);
+        let answer = self.update(relay, "create_queue", &encode(&request)).await;
+        let created: QueueCreated = reply::<_, RelayError>(&answer.unwrap()).unwrap();
+        assert_eq!(created.queue, queue);
+        queue
+    }
+
     /// Makes a queue and starts its epoch 1.
     ///
     /// # Panics
@@ -156,10 +207,7 @@ impl BareAgent {
     pub async fn make_queue(&self) -> BareQueue {
         let relay = self.network.relay().unwrap();
         let first = SigningKey::from_bytes(&[3; 32]);
-        let (queue, request) = CreateQueue::sign(&first, &relay, [4; 32]);
-        let answer = self.update(&relay, "create_queue", &encode(&request)).await;
-        let created: QueueCreated = reply::<_, RelayError>(&answer.unwrap()).unwrap();
-        assert_eq!(created.queue, queue);
+        let queue = self.create_queue(&relay, &first, [4; 32]).await;
         let queue = BareQueue {
             agent: self.clone(),
             relay,

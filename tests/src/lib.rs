@@ -15,7 +15,9 @@
 
 pub mod bare;
 pub mod flaky;
+pub mod ic;
 pub mod kill;
+pub mod model;
 pub mod node;
 pub mod person;
 pub mod story;

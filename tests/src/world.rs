@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use ed25519_dalek::SigningKey;
 use paigham_network::Network;
-use paigham_subnet::testkit::FaultJournal;
-use paigham_subnet::{Clock, InProcess, ManualClock, Subnet, SystemClock};
-use paigham_wire::network::VerifiedNetwork;
+use paigham_subnet::testkit::{FaultJournal, Traps};
+use paigham_subnet::{Clock, Config, InProcess, ManualClock, Subnet, SystemClock};
+use paigham_wire::network::{NetworkFile, VerifiedNetwork};
 use tempfile::TempDir;
 
 use crate::bare::BareAgent;
@@ -27,6 +28,9 @@ pub struct World {
     clock: Option<ManualClock>,
     node: MaliciousNode,
     address: SocketAddr,
+    config: Config,
+    /// A replica that stays behind, under a clock that stands.
+    behind: Option<Subnet>,
 }
 
 /// What outlives a death of the network.
@@ -44,8 +48,14 @@ impl World {
 
     /// A network in memory, under a clock that [`World::pass`] moves.
     pub async fn with_manual_clock() -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let clock = ManualClock::at(u64::try_from(now.as_nanos()).unwrap());
+        Self::long_ago(Duration::ZERO).await
+    }
+
+    /// As [`World::with_manual_clock`], beginning so long ago. A long story must end before this
+    /// machine's present: OpenMLS takes no key package that is made after it.
+    pub async fn long_ago(ago: Duration) -> Self {
+        let ago = u64::try_from(ago.as_nanos()).unwrap();
+        let clock = ManualClock::at(SystemClock.now_ns() - ago);
         Self::made(Ground::Memory(FaultJournal::default()), Some(clock)).await
     }
 
@@ -64,6 +74,8 @@ impl World {
             clock,
             node,
             address,
+            config: Config::default(),
+            behind: None,
         };
         world.start().await;
         world
@@ -92,7 +104,8 @@ impl World {
                     Some(clock) => Arc::new(clock.clone()),
                     None => Arc::new(SystemClock),
                 };
-                let subnet = Subnet::open_with(Box::new(journal.clone()), clock, SEED)?;
+                let subnet =
+                    Subnet::open_with_as(Box::new(journal.clone()), clock, SEED, &self.config)?;
                 let urls = vec![self.url()];
                 if self.file.is_empty() {
                     Network::on(subnet, urls, SEED).await?
@@ -106,6 +119,28 @@ impl World {
         self.node.connect(network.subnet(), network.router());
         self.network = Some(network);
         Ok(())
+    }
+
+    /// From its next start, some messages trap at a system call that the seed chooses.
+    pub fn traps(&mut self, traps: Traps) {
+        self.config = self.config.clone().traps(traps);
+    }
+
+    /// From now on there is a replica that has fallen behind: it knows what is on the disk now, its
+    /// time stands, and its answers are genuine.
+    ///
+    /// # Panics
+    /// In a folder.
+    pub fn falls_behind(&mut self) {
+        let snapshot = Box::new(self.journal().snapshot());
+        let now = match &self.clock {
+            Some(clock) => clock.now_ns(),
+            None => SystemClock.now_ns(),
+        };
+        let clock = Arc::new(ManualClock::at(now));
+        let behind = Subnet::open_with_as(snapshot, clock, SEED, &self.config).unwrap();
+        self.node.has_behind(Some(behind.router()));
+        self.behind = Some(behind);
     }
 
     /// Stops the network in good order.
@@ -179,6 +214,21 @@ impl World {
     #[must_use]
     pub fn file(&self) -> VerifiedNetwork {
         VerifiedNetwork::pinned(&self.file).unwrap()
+    }
+
+    /// The operator publishes a signed successor of the network file.
+    ///
+    /// # Panics
+    /// If it does not verify, and for a network in a folder, whose release key is its own.
+    pub fn announces(&mut self, change: impl FnOnce(&mut NetworkFile)) {
+        assert!(matches!(self.ground, Ground::Memory(_)));
+        let old = self.file();
+        let mut next = old.file().clone();
+        next.sequence += 1;
+        change(&mut next);
+        let bytes = next.sign(&[&SigningKey::from_bytes(&SEED)]).unwrap();
+        old.successor(&bytes, next.issued_at).unwrap();
+        self.file = bytes;
     }
 
     /// The running network.

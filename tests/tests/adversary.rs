@@ -100,7 +100,9 @@ fn expected(lie: &Lie) -> &'static str {
         // Certificate.
         Lie::ForeignCertificate => "the certificate is that of another canister",
         // Order.
-        Lie::EntryDropped | Lie::EntriesSwapped | Lie::EntryReplayed => " is due",
+        Lie::EntryExpired | Lie::EntryDropped | Lie::EntriesSwapped | Lie::EntryReplayed => {
+            " is due"
+        }
         // Chain.
         Lie::EntriesRenumbered => "do not lead to the certified head",
         // Malformed: what is certified to be there was not given.
@@ -108,6 +110,7 @@ fn expected(lie: &Lie) -> &'static str {
             "malformed answer to fetch"
         }
         Lie::FlippedByte { .. } => panic!("changed bytes have a story of their own"),
+        _ => panic!("lies about commits have a story of their own"),
     }
 }
 

@@ -71,6 +71,7 @@ fn a_signed_lie_passes_the_agent_and_fails_the_protocol() {
             (Lie::OlderReply, Ok(2)),
             (Lie::LaggingReply, Ok(TEXTS.len())),
             (Lie::ForeignCertificate, Err("certificate")),
+            (Lie::EntryExpired, Err("order")),
             (Lie::EntryDropped, Err("order")),
             (Lie::EntriesSwapped, Err("order")),
             (Lie::EntryReplayed, Err("order")),

@@ -69,6 +69,9 @@ fn one_commit_wins_each_epoch_and_nothing_is_lost() {
         let group = alice.create_group("races", &others).await.unwrap();
         alice.make_admin(group, bob.account()).await.unwrap();
         all_hear(&mut [&mut alice, &mut bob, &mut carol]).await;
+        // Those who joined renew their keys, which is nobody's race.
+        world.pass(6 * BETWEEN).await;
+        all_hear(&mut [&mut alice, &mut bob, &mut carol]).await;
 
         let commits_before = world.node().calls_of("submit_commit");
         let first_epoch = alice.conversation(group).unwrap().epoch;

@@ -4,10 +4,12 @@ use std::cell::RefCell;
 
 use ic_cdk::api;
 use ic_stable_structures::DefaultMemoryImpl;
-use paigham_wire::codec::decode;
-use paigham_wire::codec::encode_result;
+use paigham_wire::admin::{AdminRefusal, InitArgument};
+use paigham_wire::codec::{decode, encode_result};
 use paigham_wire::directory::{DirectoryError, Ping};
+use paigham_wire::ids::{CanisterId, PrincipalId};
 use serde_bytes::ByteBuf;
+use tls_codec::Serialize;
 
 use crate::directory::Directory;
 
@@ -15,6 +17,8 @@ use crate::directory::Directory;
 const BUCKET_PAGES: u16 = 128;
 /// Largest argument of an update in bytes, Candid included.
 const UPDATE_MAX_BYTES: usize = 4 * 1024;
+/// Of a proposal: a thousand shards take 64 bytes each.
+const PROPOSAL_MAX_BYTES: usize = 96 * 1024;
 
 thread_local! {
     static DIRECTORY: RefCell<Option<Directory<DefaultMemoryImpl>>> = const { RefCell::new(None) };
@@ -34,9 +38,20 @@ fn with<T>(action: impl FnOnce(&mut Directory<DefaultMemoryImpl>) -> T) -> T {
     })
 }
 
+/// Takes an [`InitArgument`]; without one nobody administers. A wrong one installs nothing.
 #[ic_cdk::init]
-fn init() {
-    with(|directory| api::certified_data_set(directory.root()));
+fn init(argument: Option<ByteBuf>) {
+    let argument = match argument.map(|bytes| decode(&bytes)) {
+        None => InitArgument::default(),
+        Some(Ok(argument)) => argument,
+        Some(Err(_)) => ic_cdk::trap("the argument is no InitArgument"),
+    };
+    with(|directory| {
+        if let Err(refusal) = directory.install(&argument) {
+            ic_cdk::trap(format!("the argument: {refusal}"));
+        }
+        api::certified_data_set(directory.root());
+    });
 }
 
 #[ic_cdk::post_upgrade]
@@ -47,8 +62,12 @@ fn post_upgrade() {
 /// Sheds what will fail anyway; every check is made again by the method.
 #[ic_cdk::inspect_message]
 fn inspect_message() {
-    let is_update = matches!(api::msg_method_name().as_str(), "submit" | "ping");
-    if is_update && api::msg_arg_data().len() <= UPDATE_MAX_BYTES {
+    let limit = match api::msg_method_name().as_str() {
+        "submit" | "ping" | "admin_approve" => UPDATE_MAX_BYTES,
+        "admin_propose" => PROPOSAL_MAX_BYTES,
+        _ => return,
+    };
+    if api::msg_arg_data().len() <= limit {
         api::accept_message();
     }
 }
@@ -74,6 +93,58 @@ fn lookup(request: ByteBuf) -> ByteBuf {
 #[ic_cdk::update]
 fn ping(request: ByteBuf) -> ByteBuf {
     let reply = decode::<Ping>(&request).map_err(|_| DirectoryError::Malformed);
+    ByteBuf::from(encode_result(&reply))
+}
+
+/// Runs an update of an administrator and certifies the new root.
+fn administer<T: Serialize>(
+    action: impl FnOnce(
+        &mut Directory<DefaultMemoryImpl>,
+        &CanisterId,
+        &PrincipalId,
+    ) -> Result<T, AdminRefusal>,
+) -> ByteBuf {
+    let canister = CanisterId::new(api::canister_self().as_slice());
+    let caller = PrincipalId::new(api::msg_caller().as_slice());
+    let reply = match (canister, caller) {
+        (Some(canister), Some(caller)) => with(|directory| {
+            let reply = action(directory, &canister, &caller);
+            api::certified_data_set(directory.root());
+            reply
+        }),
+        // A principal has at most 29 bytes.
+        _ => Err(AdminRefusal::NotAdmin),
+    };
+    ByteBuf::from(encode_result(&reply))
+}
+
+#[ic_cdk::update]
+fn admin_propose(request: ByteBuf) -> ByteBuf {
+    administer(|directory, canister, caller| {
+        directory.admin_propose(&request, canister, caller, api::time())
+    })
+}
+
+#[ic_cdk::update]
+fn admin_approve(request: ByteBuf) -> ByteBuf {
+    administer(|directory, _, caller| directory.admin_approve(&request, caller, api::time()))
+}
+
+#[ic_cdk::query]
+fn admin_log(request: ByteBuf) -> ByteBuf {
+    let reply = match api::data_certificate() {
+        Some(certificate) => with(|directory| directory.admin_log(&request, certificate)),
+        None => Err(AdminRefusal::NoCertificate),
+    };
+    ByteBuf::from(encode_result(&reply))
+}
+
+#[ic_cdk::query]
+fn shards(_request: ByteBuf) -> ByteBuf {
+    let reply = match api::data_certificate() {
+        Some(certificate) => Ok(with(|directory| directory.shards(certificate))),
+        None => Err(DirectoryError::NoCertificate),
+    };
     ByteBuf::from(encode_result(&reply))
 }
 

@@ -12,11 +12,13 @@ use paigham_wire::hash::Hash;
 use paigham_wire::identity::{AccountState, IdentityRecord, RecordKind};
 use paigham_wire::ids::{AccountId, DirectoryKey};
 use paigham_wire::leaf::{Leaf, RecordsLeaf};
-use paigham_wire::map::{MapError, MerkleMap, StableMemory};
+use paigham_wire::map::{Key, MapError, MerkleMap, StableMemory};
 use tls_codec::VLBytes;
 
+use crate::shards::Shards;
+
 /// Version of the layout of stable memory.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 /// Most records of one account: its lookup must fit one reply until the log takes their place.
 pub const MAX_RECORDS: u32 = 500;
 /// Bytes of records in one lookup; a query reply may have 3 MiB.
@@ -35,9 +37,9 @@ pub enum OpenError {
 
 /// A directory over a memory.
 pub struct Directory<M: Memory> {
-    map: MerkleMap<StableMemory<VirtualMemory<M>>>,
+    pub(crate) map: MerkleMap<StableMemory<VirtualMemory<M>>>,
     records: Table<20, M>,
-    heads: Table<16, M>,
+    pub(crate) shards: Shards<M>,
 }
 
 impl<M: Memory> std::fmt::Debug for Directory<M> {
@@ -60,11 +62,12 @@ impl<M: Memory> Directory<M> {
         if *layout.get() != LAYOUT {
             return Err(OpenError::Layout(*layout.get()));
         }
-        let map = MerkleMap::open(StableMemory(manager.get(MemoryId::new(0))));
+        let at = |id: u8| StableMemory(manager.get(MemoryId::new(id)));
+        let map = MerkleMap::open(at(0), at(2), at(4));
         Ok(Self {
             map: map.map_err(OpenError::Map)?,
             records: StableBTreeMap::init(manager.get(MemoryId::new(1))),
-            heads: StableBTreeMap::init(manager.get(MemoryId::new(2))),
+            shards: Shards::open(manager.get(MemoryId::new(5)), manager.get(MemoryId::new(6))),
         })
     }
 
@@ -106,15 +109,15 @@ impl<M: Memory> Directory<M> {
         if leaf.count >= MAX_RECORDS {
             return Err(DirectoryError::Full);
         }
-        self.store(&account, leaf, &record, request.record, now);
+        self.store(&account, leaf, &record, request.record, now)?;
         Ok(SubmitReply {
             version: record.content.record_version,
             accepted_at: now,
         })
     }
 
-    /// # Panics
-    /// When stable memory cannot grow: half of the call is stored by then, and the trap undoes it.
+    /// # Errors
+    /// [`DirectoryError::Full`], and nothing is changed, if the map has no room for a new account.
     fn store(
         &mut self,
         account: &AccountId,
@@ -122,10 +125,13 @@ impl<M: Memory> Directory<M> {
         record: &IdentityRecord,
         bytes: VLBytes,
         now: u64,
-    ) {
+    ) -> Result<(), DirectoryError> {
         let version = record.content.record_version;
         leaf.head = record_next(&leaf.head, version, now, &record.hash());
         leaf.count += 1;
+        self.map
+            .insert(&map_key(account), &encode(&Leaf::Records(leaf)), &[])
+            .map_err(|_| DirectoryError::Full)?;
         self.records.insert(
             numbered(account, version),
             encode(&DatedRecord {
@@ -133,11 +139,7 @@ impl<M: Memory> Directory<M> {
                 record: bytes,
             }),
         );
-        self.heads.insert(account.0, encode(&leaf));
-        let key = DirectoryKey::of_label(&account.directory_label());
-        self.map
-            .insert(&key.0, &encode(&Leaf::Records(leaf)))
-            .expect("no stable memory left; the whole call is undone");
+        Ok(())
     }
 
     /// All records of some accounts, with a witness over all of them.
@@ -169,23 +171,8 @@ impl<M: Memory> Directory<M> {
                 records,
             });
         }
-        let leaves: std::collections::BTreeMap<_, _> = request
-            .accounts
-            .iter()
-            .map(|account| {
-                (
-                    DirectoryKey::of_label(&account.directory_label()).0,
-                    *account,
-                )
-            })
-            .collect();
-        let keys: Vec<_> = leaves.keys().copied().collect();
-        let witness = self.map.witness(&keys, |key| {
-            leaves
-                .get(key)
-                .map(|account| encode(&Leaf::Records(self.head(account))))
-        });
-        let witness = witness.encode().into();
+        let keys: Vec<_> = request.accounts.iter().map(map_key).collect();
+        let witness = self.map.witness(&keys).encode().into();
         Ok(LookupReply {
             certificate: certificate.into(),
             witness,
@@ -194,14 +181,14 @@ impl<M: Memory> Directory<M> {
     }
 
     fn head(&self, account: &AccountId) -> RecordsLeaf {
-        let stored = self
-            .heads
-            .get(&account.0)
-            .and_then(|bytes| decode(&bytes).ok());
-        stored.unwrap_or_else(|| RecordsLeaf {
-            count: 0,
-            head: record_start(&account.directory_label()),
-        })
+        let stored = self.map.get(&map_key(account));
+        match stored.and_then(|record| decode(&record.leaf).ok()) {
+            Some(Leaf::Records(leaf)) => leaf,
+            _ => RecordsLeaf {
+                count: 0,
+                head: record_start(&account.directory_label()),
+            },
+        }
     }
 
     fn dated(&self, account: &AccountId) -> Vec<DatedRecord> {
@@ -220,6 +207,11 @@ impl<M: Memory> Directory<M> {
             })
             .collect()
     }
+}
+
+/// Where the map has an account.
+fn map_key(account: &AccountId) -> Key {
+    DirectoryKey::of_label(&account.directory_label()).0
 }
 
 /// account ‖ version

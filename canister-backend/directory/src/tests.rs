@@ -2,17 +2,22 @@
 
 use ed25519_dalek::SigningKey;
 use ic_stable_structures::VectorMemory;
+use paigham_wire::admin::{
+    Action, AdminLogRequest, AdminRefusal, AdminSet, ApproveRequest, InitArgument, Proposal, Quotas,
+};
 use paigham_wire::chain::{record_next, record_start};
 use paigham_wire::codec::{decode, encode};
 use paigham_wire::directory::{
     DirectoryError, LookupReply, LookupRequest, SubmitReply, SubmitRequest,
 };
+use paigham_wire::hash::blake3;
 use paigham_wire::identity::{
     AccountState, DeviceEntry, IdentityRecord, RecordContent, RecordKind, Role, recovery_key_hash,
 };
-use paigham_wire::ids::{AccountId, CanisterId, DeviceId, DirectoryKey, InboxId};
-use paigham_wire::leaf::Leaf;
+use paigham_wire::ids::{AccountId, CanisterId, DeviceId, DirectoryKey, InboxId, PrincipalId};
+use paigham_wire::leaf::{Leaf, ShardsLeaf};
 use paigham_wire::map::{Found, Witness};
+use paigham_wire::shards::{Shard, ShardMap, ShardState};
 
 use crate::Directory;
 
@@ -188,6 +193,80 @@ fn a_directory_outlives_its_code() {
             .accepted_at,
         NOW
     );
+}
+
+/// Two of three administrators set the shard map: readers get it under the directory's root, and
+/// what was executed leads to the certified head. Before, its absence is certified; one
+/// administrator alone, and a relay's action, change nothing.
+#[test]
+fn administrators_set_the_shard_map() {
+    let memory = VectorMemory::default();
+    let mut directory = Directory::open(memory.clone(), 1).unwrap();
+    let admin = |id| PrincipalId::new(&[9, id]).unwrap();
+    let canister = CanisterId::new(&[1]).unwrap();
+    let argument = InitArgument {
+        admins: Some(AdminSet {
+            admins: (0..3).map(admin).collect(),
+            threshold: 2,
+        }),
+        difficulties: None,
+    };
+    directory.install(&argument).unwrap();
+    let none = directory.shards(vec![1]);
+    let witness = Witness::decode(none.witness.as_slice()).unwrap();
+    assert_eq!(witness.root(), directory.root());
+    assert_eq!(witness.get(&ShardsLeaf::key()), Ok(Found::Absent));
+    assert!(none.map.as_slice().is_empty());
+
+    let map = ShardMap {
+        shards: vec![Shard {
+            canister: CanisterId::new(&[7]).unwrap(),
+            subnet: admin(8),
+            state: ShardState::Open,
+        }],
+    };
+    let proposal = |action| {
+        encode(&Proposal {
+            canister: canister.clone(),
+            number: 0,
+            action,
+        })
+    };
+    let wanted = proposal(Action::SetShards(map.clone()));
+    let mut propose = |who, request: &[u8]| directory.admin_propose(request, &canister, &who, NOW);
+    let quotas = proposal(Action::SetQuotas(Quotas::default()));
+    assert_eq!(propose(admin(0), &quotas), Err(AdminRefusal::WrongCanister));
+    assert_eq!(propose(admin(7), &wanted), Err(AdminRefusal::NotAdmin));
+    let first = propose(admin(0), &wanted).unwrap();
+    assert_eq!((first.approvals, first.executed), (1, 0));
+    assert!(directory.shards(vec![1]).map.as_slice().is_empty());
+    let approval = encode(&ApproveRequest {
+        proposal: first.proposal,
+    });
+    let second = directory.admin_approve(&approval, &admin(2), NOW).unwrap();
+    assert_eq!(second.executed, 1);
+
+    let root = directory.root();
+    drop(directory);
+    let mut directory = Directory::open(memory, 1).unwrap();
+    assert_eq!(directory.root(), root);
+    let reply = directory.shards(vec![1]);
+    let witness = Witness::decode(reply.witness.as_slice()).unwrap();
+    assert_eq!(witness.root(), root);
+    let Ok(Found::Present(leaf)) = witness.get(&ShardsLeaf::key()) else {
+        panic!("absent")
+    };
+    let Leaf::Shards(leaf) = decode(leaf).unwrap() else {
+        panic!("another leaf")
+    };
+    assert_eq!(leaf.map_hash, blake3(reply.map.as_slice()));
+    assert_eq!(decode(reply.map.as_slice()), Ok(map));
+    let log = directory
+        .admin_log(&encode(&AdminLogRequest { from: 0 }), vec![1])
+        .unwrap();
+    assert_eq!(log.entries.len(), 1);
+    assert_eq!(log.entries[0].approvers, [admin(0), admin(2)]);
+    assert_eq!(leaf.admin_head, log.entries[0].head(&[0; 32]));
 }
 
 /// The interface that others build against is the one in spec/.

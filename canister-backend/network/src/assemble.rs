@@ -17,25 +17,23 @@ const RENEW_SECONDS: u64 = LIFETIME_SECONDS / 2;
 /// The proof types that count: certified reads of the directory (`spec/protocol.md` §4.4).
 const PROOF_TYPES: [u16; 1] = [1];
 
-/// A canister of every network. Their order is the order of installation, for good.
+/// A canister of every network.
 struct Part {
     role: CanisterRole,
     name: &'static str,
     module: &'static [u8],
 }
 
-const PARTS: [Part; 2] = [
-    Part {
-        role: CanisterRole::Directory,
-        name: "directory",
-        module: DIRECTORY,
-    },
-    Part {
-        role: CanisterRole::Relay,
-        name: "relay",
-        module: RELAY,
-    },
-];
+const DIRECTORY_PART: Part = Part {
+    role: CanisterRole::Directory,
+    name: "directory",
+    module: DIRECTORY,
+};
+const RELAY_PART: Part = Part {
+    role: CanisterRole::Relay,
+    name: "relay",
+    module: RELAY,
+};
 
 /// Who signs, and what a first file calls the network.
 pub(crate) struct Signer {
@@ -70,37 +68,74 @@ impl Signer {
 }
 
 /// Installs or upgrades what differs, and gives the network file that says what now runs:
-/// `previous` itself if it still does.
+/// `previous` itself if it still does. `relays` are to be on each subnet; `None` keeps those that
+/// are there.
 pub(crate) async fn assemble(
-    subnet: &Subnet,
+    subnets: &[Subnet],
+    relays: Option<u16>,
     urls: Vec<String>,
     signer: &Signer,
     previous: Option<&VerifiedNetwork>,
 ) -> Result<VerifiedNetwork, NetworkUpError> {
+    let first_subnet = subnets.first().ok_or(NetworkUpError::NoNetwork)?;
     if let Some(previous) = previous {
-        belongs_to(previous, subnet, signer)?;
+        belongs_to(previous, first_subnet, signer)?;
     }
-    let installed = subnet.status().await?.canisters;
-    let mut canisters = Vec::with_capacity(PARTS.len());
-    for (index, part) in PARTS.iter().enumerate() {
-        let found = match previous {
-            Some(previous) => Some(named_in(previous, part, &installed)?),
-            None => installed.get(index),
+    let mut canisters = Vec::new();
+    for (index, subnet) in subnets.iter().enumerate() {
+        let before = if index == 0 {
+            &[DIRECTORY_PART][..]
+        } else {
+            &[]
         };
-        let id = match found {
-            Some(found) => bring_up_to_date(subnet, part, found).await?,
-            None => install(subnet, part).await?,
-        };
-        canisters.push(entry(part, id));
+        canisters.extend(on_subnet(subnet, before, relays, previous).await?);
     }
-    let now_seconds = subnet.status().await?.time_ns / 1_000_000_000;
+    let now_seconds = first_subnet.status().await?.time_ns / 1_000_000_000;
     let Some(previous) = previous else {
-        return publishable(&first(subnet, canisters, urls, signer, now_seconds), signer);
+        let file = first(first_subnet, canisters, urls, signer, now_seconds);
+        return publishable(&file, signer);
     };
     match successor(previous, canisters, urls, now_seconds) {
         Some(next) => publishable(&next, signer),
         None => Ok(previous.clone()),
     }
+}
+
+/// Brings one subnet up: what stands `before` the relays, then the relays. Their order is the order
+/// of installation, for good.
+async fn on_subnet(
+    subnet: &Subnet,
+    before: &[Part],
+    relays: Option<u16>,
+    previous: Option<&VerifiedNetwork>,
+) -> Result<Vec<NetworkCanister>, NetworkUpError> {
+    let installed = subnet.status().await?.canisters;
+    let known = match previous {
+        Some(previous) => named_in(previous, subnet, &installed)?,
+        None => installed.iter().map(|found| (None, found)).collect(),
+    };
+    let relays_there = known.len().saturating_sub(before.len());
+    let relays = relays.map_or(relays_there.max(1), usize::from);
+    if relays < relays_there {
+        return Err(NetworkUpError::Layout(
+            "a relay cannot be taken out of a network",
+        ));
+    }
+    let parts = before
+        .iter()
+        .chain(std::iter::repeat_n(&RELAY_PART, relays));
+    let mut canisters = Vec::new();
+    for (index, part) in parts.enumerate() {
+        let id = match known.get(index) {
+            Some((role, _)) if role.is_some_and(|role| role != part.role) => {
+                return Err(NetworkUpError::OtherSubnet);
+            }
+            Some((_, found)) => bring_up_to_date(subnet, part, found).await?,
+            None => install(subnet, part).await?,
+        };
+        canisters.push(entry(part, id));
+    }
+    Ok(canisters)
 }
 
 /// A file beside another subnet or key would lead clients astray: better not to start.
@@ -118,23 +153,23 @@ fn belongs_to(
     Ok(())
 }
 
-/// The canister that the file names for a part.
+/// The canisters that the file names on a subnet, in its order.
 fn named_in<'a>(
     previous: &VerifiedNetwork,
-    part: &Part,
+    subnet: &Subnet,
     installed: &'a [CanisterStatus],
-) -> Result<&'a CanisterStatus, NetworkUpError> {
-    let named = previous
-        .file()
-        .canisters
-        .iter()
-        .find(|entry| entry.role == part.role);
-    let id = named.and_then(|entry| Principal::try_from_slice(&entry.id).ok());
-    let id = id.ok_or(NetworkUpError::OtherSubnet)?.to_text();
-    installed
-        .iter()
-        .find(|canister| canister.id == id)
-        .ok_or(NetworkUpError::OtherSubnet)
+) -> Result<Vec<(Option<CanisterRole>, &'a CanisterStatus)>, NetworkUpError> {
+    let mut named = Vec::new();
+    for entry in &previous.file().canisters {
+        let id = Principal::try_from_slice(&entry.id).map_err(|_| NetworkUpError::OtherSubnet)?;
+        if !subnet.range().contains(&id) {
+            continue;
+        }
+        let id = id.to_text();
+        let found = installed.iter().find(|canister| canister.id == id);
+        named.push((Some(entry.role), found.ok_or(NetworkUpError::OtherSubnet)?));
+    }
+    Ok(named)
 }
 
 async fn install(subnet: &Subnet, part: &Part) -> Result<Principal, NetworkUpError> {
@@ -214,13 +249,37 @@ fn successor(
         return None;
     }
     Some(NetworkFile {
-        sequence: old.sequence.saturating_add(1),
-        issued_at: now_seconds,
-        expires_at: now_seconds + LIFETIME_SECONDS,
         canisters,
         urls,
-        ..old.clone()
+        ..next_of(old, now_seconds)
     })
+}
+
+/// The file that follows when nothing but the root key changes.
+pub(crate) fn under_another_root(
+    previous: &VerifiedNetwork,
+    root_key: Vec<u8>,
+    signer: &Signer,
+    now_seconds: u64,
+) -> Result<VerifiedNetwork, NetworkUpError> {
+    if previous.file().release != signer.key_set() {
+        return Err(NetworkUpError::OtherReleaseKey);
+    }
+    let next = NetworkFile {
+        root_key: root_key.into(),
+        ..next_of(previous.file(), now_seconds)
+    };
+    publishable(&next, signer)
+}
+
+/// The same, with the next number and a year to go.
+fn next_of(old: &NetworkFile, now_seconds: u64) -> NetworkFile {
+    NetworkFile {
+        sequence: old.sequence.saturating_add(1),
+        issued_at: now_seconds,
+        expires_at: now_seconds.saturating_add(LIFETIME_SECONDS),
+        ..old.clone()
+    }
 }
 
 /// Signs a file and reads it back as clients will.

@@ -42,6 +42,18 @@ pub enum NetworkUpError {
     /// The network file names other release keys than the stored one.
     #[error("the release key in the data folder is not the network file's")]
     OtherReleaseKey,
+    /// What the network was to be made of cannot be, or not any more.
+    #[error("{0}")]
+    Layout(&'static str),
+    /// The root key is not 32 bytes.
+    #[error("the root key in the data folder is damaged")]
+    RootKey,
+    /// There is no network in the folder yet.
+    #[error("there is no network in the data folder")]
+    NoNetwork,
+    /// There is no subnet of this number.
+    #[error("the network has no subnet {0}")]
+    NoSubnet(u16),
     /// The release key is not 32 bytes.
     #[error("the release key in the data folder is damaged")]
     ReleaseKey,

@@ -6,14 +6,19 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
+use paigham_subnet::{FileJournal, KeyFile, RootKey, Subnet};
 use paigham_wire::network::VerifiedNetwork;
 use zeroize::Zeroizing;
 
 use crate::error::NetworkUpError;
+use crate::layout::{Layout, NetworkTopology, SUBNETS_MAX};
 
 const SUBNET: &str = "subnet";
+const ROOT_KEY: &str = "root.key";
 const RELEASE_KEY: &str = "release.key";
 const NETWORK_FILE: &str = "network.cbor";
+/// Ending of a key that takes another one's place once the network file names it.
+const NEXT: &str = ".next";
 
 /// The folder; whoever opened the subnet in it is its only writer.
 #[derive(Debug)]
@@ -38,9 +43,125 @@ impl Folder {
         })
     }
 
-    /// Where the subnet is.
-    pub(crate) fn subnet(&self) -> PathBuf {
-        self.path.join(SUBNET)
+    /// Where the subnet with this index is, counted from 0.
+    pub(crate) fn subnet(&self, index: u16) -> PathBuf {
+        self.path.join(subnet_name(index))
+    }
+
+    /// Opens the subnets, making those that are missing. Those that were opened are in `subnets`
+    /// also when it fails.
+    pub(crate) fn open_subnets(
+        &self,
+        layout: &Layout,
+        subnets: &mut Vec<Subnet>,
+    ) -> Result<(), NetworkUpError> {
+        let (count, topology) = layout.settle(self.subnets(), self.topology())?;
+        if let Some(file) = self.network_file()? {
+            self.settle_root(&file)?;
+        }
+        let root = match topology {
+            NetworkTopology::SelfRoot => None,
+            NetworkTopology::Delegated => Some(self.root_key_or_new()?),
+        };
+        for index in 0..count {
+            let config = layout.config(root.as_ref(), index);
+            subnets.push(Subnet::open_as(&self.subnet(index), &config)?);
+        }
+        Ok(())
+    }
+
+    /// Keeps the subnets from being opened while the locks are held.
+    pub(crate) fn lock(&self) -> Result<Vec<FileJournal>, NetworkUpError> {
+        (0..self.subnets())
+            .map(|index| FileJournal::open(&self.subnet(index)))
+            .collect::<Result<_, _>>()
+            .map_err(|error| NetworkUpError::Subnet(error.into()))
+    }
+
+    /// How many subnets there are.
+    pub(crate) fn subnets(&self) -> u16 {
+        (0..SUBNETS_MAX)
+            .take_while(|index| self.subnet(*index).is_dir())
+            .fold(0, |count, _| count + 1)
+    }
+
+    /// Who signs for the subnets, if that is settled.
+    pub(crate) fn topology(&self) -> Option<NetworkTopology> {
+        if self.path.join(ROOT_KEY).exists() {
+            Some(NetworkTopology::Delegated)
+        } else {
+            (self.subnets() > 0).then_some(NetworkTopology::SelfRoot)
+        }
+    }
+
+    /// The root key of a network whose subnets are delegated; made if there is none.
+    pub(crate) fn root_key_or_new(&self) -> Result<RootKey, NetworkUpError> {
+        if self.read(ROOT_KEY)?.is_none() {
+            self.replace(ROOT_KEY, &*random_seed()?, 0o600)?;
+        }
+        let seed = self.read(ROOT_KEY)?.ok_or(NetworkUpError::RootKey)?;
+        root_key(&seed)
+    }
+
+    /// Puts a new root key beside the one in use; returns what clients pin of it.
+    pub(crate) fn prepare_root(
+        &self,
+        topology: NetworkTopology,
+    ) -> Result<Vec<u8>, NetworkUpError> {
+        let name = self.root_file(topology);
+        let (bytes, der) = match topology {
+            NetworkTopology::Delegated => {
+                let seed = random_seed()?;
+                let der = root_key(&*seed)?.der();
+                (Zeroizing::new(seed.to_vec()), der)
+            }
+            NetworkTopology::SelfRoot => {
+                let keys = KeyFile::read(&self.path.join(&name))?.with_new_root()?;
+                (Zeroizing::new(keys.to_bytes()), keys.subnet_key_der()?)
+            }
+        };
+        self.replace(&format!("{name}{NEXT}"), &bytes, 0o600)?;
+        Ok(der)
+    }
+
+    /// Finishes a change of the root key, or forgets it, by what the network file says.
+    pub(crate) fn settle_root(&self, file: &VerifiedNetwork) -> Result<(), NetworkUpError> {
+        let Some(topology) = self.topology() else {
+            return Ok(());
+        };
+        let name = self.root_file(topology);
+        let next = format!("{name}{NEXT}");
+        let Some(bytes) = self.read(&next)? else {
+            return Ok(());
+        };
+        let der = match topology {
+            NetworkTopology::Delegated => root_key(&bytes)?.der(),
+            NetworkTopology::SelfRoot => KeyFile::read(&self.path.join(&next))?.subnet_key_der()?,
+        };
+        let (from, to) = (self.path.join(&next), self.path.join(&name));
+        let settled = if file.file().root_key.as_slice() == der {
+            std::fs::rename(from, &to)
+        } else {
+            std::fs::remove_file(from)
+        };
+        settled
+            .and_then(|()| File::open(to.parent().unwrap_or(&self.path))?.sync_all())
+            .map_err(|error| self.disk(&next, error))
+    }
+
+    /// Gives a subnet below a root key another key.
+    pub(crate) fn renew_subnet_key(&self, index: u16) -> Result<(), NetworkUpError> {
+        let name = format!("{}/{}", subnet_name(index), KeyFile::NAME);
+        let keys = KeyFile::read(&self.path.join(&name))?.with_new_subnet_key()?;
+        self.replace(&name, &Zeroizing::new(keys.to_bytes()), 0o600)
+    }
+
+    /// The file that holds the root key.
+    fn root_file(&self, topology: NetworkTopology) -> String {
+        match topology {
+            NetworkTopology::Delegated => ROOT_KEY.to_owned(),
+            NetworkTopology::SelfRoot => format!("{}/{}", subnet_name(0), KeyFile::NAME),
+        }
     }
 
     /// The published network file, if there is one.
@@ -74,10 +195,7 @@ impl Folder {
     /// have left one.
     pub(crate) fn release_key_or_new(&self) -> Result<SigningKey, NetworkUpError> {
         if self.read(RELEASE_KEY)?.is_none() {
-            let mut seed = Zeroizing::new([0; 32]);
-            getrandom::fill(&mut *seed)
-                .map_err(|error| NetworkUpError::Random(error.to_string()))?;
-            self.replace(RELEASE_KEY, &*seed, 0o600)?;
+            self.replace(RELEASE_KEY, &*random_seed()?, 0o600)?;
         }
         self.release_key()
     }
@@ -107,8 +225,9 @@ impl Folder {
                 .open(&temporary)?;
             file.write_all(bytes)?;
             file.sync_all()?;
-            std::fs::rename(&temporary, self.path.join(name))?;
-            File::open(&self.path)?.sync_all()
+            let target = self.path.join(name);
+            std::fs::rename(&temporary, &target)?;
+            File::open(target.parent().unwrap_or(&self.path))?.sync_all()
         };
         write().map_err(|error| self.disk(name, error))
     }
@@ -119,4 +238,23 @@ impl Folder {
             error,
         }
     }
+}
+
+/// The first subnet's folder has its name from the time when there was one only.
+fn subnet_name(index: u16) -> String {
+    match index {
+        0 => SUBNET.to_owned(),
+        _ => format!("{SUBNET}-{}", index + 1),
+    }
+}
+
+fn root_key(seed: &[u8]) -> Result<RootKey, NetworkUpError> {
+    let seed = seed.try_into().map_err(|_| NetworkUpError::RootKey)?;
+    Ok(RootKey::from_seed(seed))
+}
+
+fn random_seed() -> Result<Zeroizing<[u8; 32]>, NetworkUpError> {
+    let mut seed = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *seed).map_err(|error| NetworkUpError::Random(error.to_string()))?;
+    Ok(seed)
 }

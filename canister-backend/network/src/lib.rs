@@ -1,9 +1,11 @@
-//! A development network on one machine: the embedded subnet, the two canisters on it, and the
-//! signed network file that clients pin.
+//! A development network on one machine: embedded subnets, the canisters on them, and the signed
+//! network file that clients pin.
 //!
 //! ```text
 //! data/
 //!   subnet/        journal, checkpoints and keys of the subnet (`spec/subnet.md`)
+//!   subnet-2/ …    those of further subnets, below a root key
+//!   root.key       seed of the root key where it delegates to subnets, 32 bytes
 //!   release.key    seed of the one release key, 32 bytes, readable by its owner only
 //!   network.cbor   the network file, replaced as a whole
 //! ```
@@ -20,6 +22,8 @@
 mod assemble;
 mod error;
 mod folder;
+mod layout;
+mod rekey;
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -29,11 +33,13 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
-use paigham_subnet::{Clock, Journal, Subnet};
+use paigham_subnet::{Clock, Journal, StopReason, Subnet, router_of};
 use paigham_wire::ids::CanisterId;
 use paigham_wire::network::{NETWORK_PATH, NetworkLink, VerifiedNetwork};
 
 pub use error::NetworkUpError;
+pub use layout::{Layout, NetworkTopology, RELAYS_MAX, SUBNETS_MAX};
+pub use rekey::{Rekey, rekey};
 
 use assemble::{Signer, assemble};
 use folder::Folder;
@@ -44,7 +50,8 @@ const NOWHERE: &str = "http://subnet.invalid";
 /// A running development network.
 #[derive(Debug)]
 pub struct Network {
-    subnet: Subnet,
+    first: Subnet,
+    others: Vec<Subnet>,
     file: VerifiedNetwork,
     directory: CanisterId,
     relay: CanisterId,
@@ -60,30 +67,44 @@ impl Network {
     /// # Errors
     /// [`NetworkUpError`].
     pub async fn up(data: &Path, address: SocketAddr) -> Result<Self, NetworkUpError> {
+        Self::up_as(data, address, &Layout::default()).await
+    }
+
+    /// As [`Network::up`], made of what `layout` says.
+    ///
+    /// # Errors
+    /// [`NetworkUpError`].
+    pub async fn up_as(
+        data: &Path,
+        address: SocketAddr,
+        layout: &Layout,
+    ) -> Result<Self, NetworkUpError> {
         let folder = Folder::open(data)?;
-        let subnet = Subnet::open(&folder.subnet())?;
-        let outcome = Self::up_on(&folder, &subnet, address).await;
-        match outcome {
-            Ok(file) => Self::new(subnet, file),
+        let mut subnets = Vec::new();
+        match Self::up_on(&folder, &mut subnets, address, layout).await {
+            Ok(file) => Self::new(subnets, file),
             Err(error) => {
-                subnet.shutdown();
+                subnets.iter().for_each(Subnet::shutdown);
                 Err(error)
             }
         }
     }
 
+    /// Opens the subnets of a folder into `subnets` and puts the network on them.
     async fn up_on(
         folder: &Folder,
-        subnet: &Subnet,
+        subnets: &mut Vec<Subnet>,
         address: SocketAddr,
+        layout: &Layout,
     ) -> Result<VerifiedNetwork, NetworkUpError> {
+        folder.open_subnets(layout, subnets)?;
         let previous = folder.network_file()?;
         let signer = match previous {
             Some(_) => Signer::random_network(folder.release_key()?)?,
             None => Signer::random_network(folder.release_key_or_new()?)?,
         };
         let urls = vec![url_of(address)];
-        let file = assemble(subnet, urls, &signer, previous.as_ref()).await?;
+        let file = assemble(subnets, layout.relays, urls, &signer, previous.as_ref()).await?;
         if previous.as_ref() != Some(&file) {
             folder.publish(file.bytes())?;
         }
@@ -100,8 +121,28 @@ impl Network {
         urls: Vec<String>,
         seed: [u8; 32],
     ) -> Result<Self, NetworkUpError> {
-        let file = assemble(&subnet, urls, &Signer::from_seed(seed), None).await?;
-        Self::new(subnet, file)
+        Self::on_all(vec![subnet], None, urls, seed, None).await
+    }
+
+    /// Like [`Network::on`], on several subnets of one root key with so many relays each. `file` is
+    /// what [`file_bytes`](Self::file_bytes) gave before, if they were restarted.
+    ///
+    /// # Errors
+    /// [`NetworkUpError`].
+    pub async fn on_all(
+        subnets: Vec<Subnet>,
+        relays: Option<u16>,
+        urls: Vec<String>,
+        seed: [u8; 32],
+        file: Option<&[u8]>,
+    ) -> Result<Self, NetworkUpError> {
+        let previous = file
+            .map(VerifiedNetwork::pinned)
+            .transpose()
+            .map_err(NetworkUpError::File)?;
+        let signer = Signer::from_seed(seed);
+        let file = assemble(&subnets, relays, urls, &signer, previous.as_ref()).await?;
+        Self::new(subnets, file)
     }
 
     /// Like [`Network::on`], for a subnet that was restarted: `file` is what
@@ -115,10 +156,7 @@ impl Network {
         seed: [u8; 32],
         file: &[u8],
     ) -> Result<Self, NetworkUpError> {
-        let previous = VerifiedNetwork::pinned(file).map_err(NetworkUpError::File)?;
-        let signer = Signer::from_seed(seed);
-        let file = assemble(&subnet, urls, &signer, Some(&previous)).await?;
-        Self::new(subnet, file)
+        Self::on_all(vec![subnet], None, urls, seed, Some(file)).await
     }
 
     /// A network on a journal and a clock of the caller's, reached in the same process only.
@@ -134,21 +172,48 @@ impl Network {
         Self::on(subnet, vec![NOWHERE.to_owned()], seed).await
     }
 
-    fn new(subnet: Subnet, file: VerifiedNetwork) -> Result<Self, NetworkUpError> {
+    fn new(mut subnets: Vec<Subnet>, file: VerifiedNetwork) -> Result<Self, NetworkUpError> {
         let directory = file.directory().map_err(NetworkUpError::File)?;
         let relay = file.relay().map_err(NetworkUpError::File)?;
+        if subnets.is_empty() {
+            return Err(NetworkUpError::NoNetwork);
+        }
+        let others = subnets.split_off(1);
+        let first = subnets.pop().ok_or(NetworkUpError::NoNetwork)?;
         Ok(Self {
-            subnet,
+            first,
+            others,
             file,
             directory,
             relay,
         })
     }
 
-    /// The subnet, for transports in the same process and for its status.
+    /// The first subnet, which holds the directory.
     #[must_use]
     pub const fn subnet(&self) -> &Subnet {
-        &self.subnet
+        &self.first
+    }
+
+    /// All subnets.
+    pub fn subnets(&self) -> impl Iterator<Item = &Subnet> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
+    /// Waits until a subnet stops by itself, and tells why.
+    pub async fn stops_by_itself(&self) -> StopReason {
+        let mut waiting: Vec<_> = self
+            .subnets()
+            .map(|subnet| Box::pin(subnet.stops_by_itself()))
+            .collect();
+        std::future::poll_fn(|context| {
+            waiting
+                .iter_mut()
+                .map(|subnet| subnet.as_mut().poll(context))
+                .find(std::task::Poll::is_ready)
+                .unwrap_or(std::task::Poll::Pending)
+        })
+        .await
     }
 
     /// The network file as it is published.
@@ -169,25 +234,21 @@ impl Network {
         &self.directory
     }
 
-    /// The relay canister.
+    /// The relay canister where clients make new queues and inboxes: the first of all.
     #[must_use]
     pub const fn relay(&self) -> &CanisterId {
         &self.relay
     }
 
-    /// The link to give to people: the hash of this file, served under `url` (without a path).
+    /// The link to give to people, as [`link_to`].
     #[must_use]
     pub fn link(&self, url: &str) -> NetworkLink {
-        let at = format!("{}{NETWORK_PATH}", url.trim_end_matches('/'));
-        NetworkLink {
-            hash: self.file.hash(),
-            at,
-        }
+        link_to(&self.file, url)
     }
 
-    /// The subnet's HTTP interface and the network file beside it.
+    /// The subnets' HTTP interface and the network file beside it.
     pub fn router(&self) -> Router {
-        self.subnet.router().merge(self.file_route())
+        router_of(self.subnets()).merge(self.file_route())
     }
 
     fn file_route(&self) -> Router {
@@ -205,12 +266,23 @@ impl Network {
         listener: tokio::net::TcpListener,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<()> {
-        self.subnet.serve(listener, self.file_route(), stop).await
+        axum::serve(listener, self.router())
+            .with_graceful_shutdown(stop)
+            .await
     }
 
-    /// Stops the subnet after a checkpoint.
+    /// Stops the subnets, each after a checkpoint.
     pub fn shutdown(&self) {
-        self.subnet.shutdown();
+        self.subnets().for_each(Subnet::shutdown);
+    }
+}
+
+/// The link to a network file: its hash, and that it is served under `url` (without a path).
+#[must_use]
+pub fn link_to(file: &VerifiedNetwork, url: &str) -> NetworkLink {
+    NetworkLink {
+        hash: file.hash(),
+        at: format!("{}{NETWORK_PATH}", url.trim_end_matches('/')),
     }
 }
 

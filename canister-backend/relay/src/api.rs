@@ -4,8 +4,9 @@ use std::cell::RefCell;
 
 use ic_cdk::api;
 use ic_stable_structures::DefaultMemoryImpl;
-use paigham_wire::codec::encode_result;
-use paigham_wire::ids::CanisterId;
+use paigham_wire::admin::{AdminRefusal, InitArgument};
+use paigham_wire::codec::{decode, encode_result};
+use paigham_wire::ids::{CanisterId, PrincipalId};
 use paigham_wire::relay::RelayError;
 use serde_bytes::ByteBuf;
 use tls_codec::Serialize;
@@ -14,8 +15,8 @@ use crate::blob;
 use crate::limits::{argument_limit, is_query};
 use crate::relay::Relay;
 
-/// 8 MiB: with 32,768 buckets a canister's stable memory fits.
-const BUCKET_PAGES: u16 = 128;
+/// 16 MiB: with 32,768 buckets a canister's whole stable memory can be used.
+const BUCKET_PAGES: u16 = 256;
 
 thread_local! {
     static RELAY: RefCell<Option<Relay<DefaultMemoryImpl>>> = const { RefCell::new(None) };
@@ -40,8 +41,8 @@ fn with<T>(action: impl FnOnce(&mut Relay<DefaultMemoryImpl>) -> T) -> T {
 }
 
 /// Runs an update and certifies the new root, once.
-fn update<T: Serialize>(
-    action: impl FnOnce(&mut Relay<DefaultMemoryImpl>, u64) -> Result<T, RelayError>,
+fn update<T: Serialize, E: Serialize>(
+    action: impl FnOnce(&mut Relay<DefaultMemoryImpl>, u64) -> Result<T, E>,
 ) -> ByteBuf {
     with(|relay| {
         let reply = encode_result(&action(relay, api::time()));
@@ -61,14 +62,34 @@ fn query<T: Serialize>(
     ByteBuf::from(encode_result(&reply))
 }
 
+/// Who calls.
+fn caller() -> Result<PrincipalId, AdminRefusal> {
+    // A principal has at most 29 bytes.
+    PrincipalId::new(api::msg_caller().as_slice()).ok_or(AdminRefusal::NotAdmin)
+}
+
+/// Takes an [`InitArgument`]; without one nobody administers. A wrong one installs nothing.
 #[ic_cdk::init]
-fn init() {
-    with(|relay| api::certified_data_set(relay.seal()));
+fn init(argument: Option<ByteBuf>) {
+    let argument = match argument.map(|bytes| decode(&bytes)) {
+        None => InitArgument::default(),
+        Some(Ok(argument)) => argument,
+        Some(Err(_)) => ic_cdk::trap("the argument is no InitArgument"),
+    };
+    with(|relay| {
+        if let Err(refusal) = relay.install(&argument) {
+            ic_cdk::trap(format!("the argument: {refusal}"));
+        }
+        api::certified_data_set(relay.seal());
+    });
 }
 
 #[ic_cdk::post_upgrade]
 fn post_upgrade() {
-    with(|relay| api::certified_data_set(relay.seal()));
+    with(|relay| {
+        relay.certify_shard();
+        api::certified_data_set(relay.seal());
+    });
 }
 
 /// Sheds what will fail anyway; every check is made again by the method.
@@ -144,6 +165,65 @@ fn claim(request: ByteBuf) -> ByteBuf {
 #[ic_cdk::query(decode_with = "blob::decode", encode_with = "blob::encode")]
 fn pool(request: ByteBuf) -> ByteBuf {
     query(|relay, certificate, _| relay.pool(&request, certificate))
+}
+
+#[ic_cdk::query(decode_with = "blob::decode", encode_with = "blob::encode")]
+fn shard(_request: ByteBuf) -> ByteBuf {
+    query(|relay, certificate, _| relay.shard(certificate))
+}
+
+#[ic_cdk::update(decode_with = "blob::decode", encode_with = "blob::encode")]
+fn create_blob(request: ByteBuf) -> ByteBuf {
+    update(|relay, now| relay.create_blob(&request, now))
+}
+
+#[ic_cdk::update(decode_with = "blob::decode", encode_with = "blob::encode")]
+fn put_chunk(request: ByteBuf) -> ByteBuf {
+    update(|relay, now| relay.put_chunk(&request, now))
+}
+
+/// Needs no certificate: the id of the blob is the hash of what it answers.
+#[ic_cdk::query(
+    decode_with = "blob::decode",
+    encode_with = "blob::encode",
+    name = "blob"
+)]
+fn blob_state(request: ByteBuf) -> ByteBuf {
+    with(|relay| ByteBuf::from(encode_result(&relay.blob(&request, api::time()))))
+}
+
+#[ic_cdk::query(decode_with = "blob::decode", encode_with = "blob::encode")]
+fn chunk(request: ByteBuf) -> ByteBuf {
+    with(|relay| ByteBuf::from(encode_result(&relay.chunk(&request, api::time()))))
+}
+
+/// Not certified: a gateway only wakes clients.
+#[ic_cdk::query(decode_with = "blob::decode", encode_with = "blob::encode")]
+fn tail(request: ByteBuf) -> ByteBuf {
+    let reply = match caller() {
+        Ok(caller) => with(|relay| relay.tail(&request, &caller)),
+        Err(_) => Err(RelayError::NotListed),
+    };
+    ByteBuf::from(encode_result(&reply))
+}
+
+#[ic_cdk::update(decode_with = "blob::decode", encode_with = "blob::encode")]
+fn admin_propose(request: ByteBuf) -> ByteBuf {
+    update(|relay, now| relay.admin_propose(&request, &caller()?, now))
+}
+
+#[ic_cdk::update(decode_with = "blob::decode", encode_with = "blob::encode")]
+fn admin_approve(request: ByteBuf) -> ByteBuf {
+    update(|relay, now| relay.admin_approve(&request, &caller()?, now))
+}
+
+#[ic_cdk::query(decode_with = "blob::decode", encode_with = "blob::encode")]
+fn admin_log(request: ByteBuf) -> ByteBuf {
+    let reply = match api::data_certificate() {
+        Some(certificate) => with(|relay| relay.admin_log(&request, certificate)),
+        None => Err(AdminRefusal::NoCertificate),
+    };
+    ByteBuf::from(encode_result(&reply))
 }
 
 candid::export_service!();

@@ -2,7 +2,7 @@
 
 use ic_stable_structures::Memory;
 use paigham_wire::chain::EntryDigest;
-use paigham_wire::frame::{FrameError, PostKind, PostRef, verify_post_tag};
+use paigham_wire::frame::{FRAME_BYTES, FrameError, PostKind, PostRef, verify_post_tag};
 use paigham_wire::hash::Hash;
 use paigham_wire::ids::QueueId;
 use paigham_wire::relay::{
@@ -10,13 +10,12 @@ use paigham_wire::relay::{
 };
 
 use crate::entries::{Entries, Range};
-use crate::posts::{check_after_seq, check_epoch, check_time};
+use crate::posts::{check_after_seq, check_epoch, check_room, check_time};
 use crate::records::QueueRecord;
 use crate::relay::Relay;
 
 impl<M: Memory> Relay<M> {
-    /// Takes posts one by one. Their queues are stored at the end: whatever stops the call before
-    /// undoes all of it.
+    /// Takes posts one by one.
     pub(crate) fn append_batch(
         &mut self,
         posts: &[u8],
@@ -61,6 +60,10 @@ impl<M: Memory> Relay<M> {
         if !verify_post_tag(&keys.mac_key, &hash, post.tag) {
             return Err(PostRefusal::WrongMac);
         }
+        check_room(&open.record, header.kind)?;
+        let quotas = &self.administration.settings().quotas;
+        let bytes = FRAME_BYTES + post.envelope.len();
+        open.record.quota.admit_post(now, bytes, quotas)?;
         let position = self.store_entry(&mut open.record, post, hash, &[post.envelope], now)?;
         open.changed = true;
         open.recent.push(EntryDigest {
@@ -78,7 +81,7 @@ impl<M: Memory> Relay<M> {
     ) -> Result<&'a mut OpenQueue, PostRefusal> {
         if slot.as_ref().is_none_or(|open| open.queue != *queue) {
             self.close(slot.take());
-            let record = self.queue(queue).ok_or(PostRefusal::NoSuchQueue)?;
+            let record = self.load_queue(queue).ok_or(PostRefusal::NoSuchQueue)?;
             *slot = Some(OpenQueue {
                 queue: *queue,
                 recent: Recent::behind(record.leaf.seq),

@@ -20,6 +20,8 @@
 //! ```
 //! Numbers are little-endian.
 
+use std::collections::BTreeMap;
+
 use ic_stable_structures::Memory;
 use paigham_wire::chain::EntryDigest;
 use paigham_wire::frame::HEADER_BYTES;
@@ -30,6 +32,9 @@ use crate::log::{LogError, SegmentLog};
 
 const LINK_BYTES: usize = 74;
 const OWNER_FOLLOWS: u8 = 1;
+/// Steps that lead from an entry to its owner's first in the bucket, at most: twice the bits of a
+/// number, squared.
+const OWNER_MAX_STEPS: usize = 1_024;
 /// Bytes of a post header behind the queue id.
 const HEADER_REST: usize = HEADER_BYTES - 32;
 /// Bits of an offset that are kept: far more than can be live at once.
@@ -68,6 +73,12 @@ impl Link {
         header
     }
 
+    /// Bytes of the envelope, as the post header says.
+    pub(crate) const fn envelope_bytes(&self) -> usize {
+        let [.., high, middle, low] = self.header_rest;
+        u32::from_be_bytes([0, high, middle, low]) as usize
+    }
+
     /// Bytes of the body.
     pub(crate) const fn body_bytes(&self) -> usize {
         self.body as usize
@@ -76,6 +87,11 @@ impl Link {
     const fn body_at(&self) -> u64 {
         let owner = if self.owned { 32 } else { 0 };
         self.offset + LINK_BYTES as u64 + owner
+    }
+
+    /// Where it begins.
+    pub(crate) const fn offset(&self) -> u64 {
+        self.offset
     }
 
     /// Offset behind the entry.
@@ -93,13 +109,13 @@ pub(crate) struct Entries<M> {
 }
 
 impl<M: Memory> Entries<M> {
-    /// Opens them in `memory`.
+    /// Opens them in `memory`; see [`SegmentLog::open`].
     ///
     /// # Errors
     /// Any [`LogError`].
-    pub(crate) fn open(memory: M) -> Result<Self, LogError> {
+    pub(crate) fn open(memory: M, span: u64) -> Result<Self, LogError> {
         Ok(Self {
-            log: SegmentLog::open(memory)?,
+            log: SegmentLog::open(memory, span)?,
             #[cfg(test)]
             links_read: std::cell::Cell::default(),
         })
@@ -193,7 +209,11 @@ impl<M: Memory> Entries<M> {
     pub(crate) fn newest_before(&self, range: &Range, offset: u64) -> Option<Link> {
         let mut at = self.newest(range)?;
         while at.offset >= offset {
-            let back = if at.jump >= offset {
+            // What lies before the first retained entry may have been given away.
+            if at.number <= range.first {
+                return None;
+            }
+            let back = if at.jump >= offset && jump_target(at.number) >= range.first {
                 at.jump
             } else {
                 at.previous
@@ -203,7 +223,7 @@ impl<M: Memory> Entries<M> {
             }
             at = self.link(back);
         }
-        (at.number >= range.first).then_some(at)
+        Some(at)
     }
 
     /// Entries `from` to `to`, oldest first; they must be retained.
@@ -220,9 +240,15 @@ impl<M: Memory> Entries<M> {
 
     /// The body of an entry, from its byte `from` on.
     pub(crate) fn body(&self, link: &Link, from: usize) -> Vec<u8> {
-        let mut body = vec![0; link.body_bytes().saturating_sub(from)];
-        self.log.read(link.body_at() + from as u64, &mut body);
-        body
+        self.part(link, from, link.body_bytes().saturating_sub(from))
+    }
+
+    /// Some bytes of a body, as far as it has them.
+    pub(crate) fn part(&self, link: &Link, from: usize, length: usize) -> Vec<u8> {
+        let there = link.body_bytes().saturating_sub(from).min(length);
+        let mut part = vec![0; there];
+        self.log.read(link.body_at() + from as u64, &mut part);
+        part
     }
 
     /// Fills `into` from the start of a body.
@@ -247,6 +273,33 @@ impl<M: Memory> Entries<M> {
             owner
         });
         (link, owner)
+    }
+
+    /// Whose entry it is: the first of the owner in the same bucket says so. `known` has owners of
+    /// other entries, by offset. `None` where the bucket is damaged.
+    pub(crate) fn owner(&self, link: &Link, known: &BTreeMap<u64, Hash>) -> Option<Hash> {
+        let start = self.log.bucket_of(link.offset)?.start;
+        let mut at = link.clone();
+        // Each jump clears a bit of the number, and so many single steps lie between two jumps.
+        for _ in 0..OWNER_MAX_STEPS {
+            let back = if at.jump >= start {
+                at.jump
+            } else {
+                at.previous
+            };
+            if back < start {
+                return None;
+            }
+            if let Some(owner) = known.get(&back) {
+                return Some(*owner);
+            }
+            let (before, owner) = self.scan(back);
+            if owner.is_some() {
+                return owner;
+            }
+            at = before;
+        }
+        None
     }
 
     fn link(&self, offset: u64) -> Link {

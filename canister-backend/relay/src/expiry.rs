@@ -7,16 +7,17 @@
 
 use ic_stable_structures::Memory;
 use paigham_wire::chain::{commit_next, queue_next};
+use paigham_wire::codec::decode;
 use paigham_wire::hash::Hash;
 use paigham_wire::ids::QueueId;
 
-use crate::entries::{Entries, Range};
+use crate::entries::Entries;
 use crate::limits::{
-    COMMITS_KEPT_NS, EXPIRY_STEP_ENTRIES, KEPT_AT_LEAST_NS, LOG_MAX_BYTES, POSTS_KEPT_NS,
+    COMMITS_KEPT_NS, EXPIRY_STEP_ENTRIES, KEPT_AT_LEAST_NS, LOGS_MAX_BYTES, POSTS_KEPT_NS,
 };
 use crate::log::Bucket;
-use crate::records::CommitBody;
-use crate::relay::Relay;
+use crate::records::{CommitBody, TokenRecord};
+use crate::relay::{Relay, paired};
 
 /// How long things are kept while there is room, and how much room there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub struct Retention {
     pub posts: u64,
     /// Nanoseconds that commits and Welcomes are kept at most.
     pub commits: u64,
-    /// Bytes that posts, and that commits, may take.
+    /// Bytes that posts and commits may take together.
     pub bytes: u64,
 }
 
@@ -34,21 +35,21 @@ impl Default for Retention {
         Self {
             posts: POSTS_KEPT_NS,
             commits: COMMITS_KEPT_NS,
-            bytes: LOG_MAX_BYTES,
+            bytes: LOGS_MAX_BYTES,
         }
     }
 }
 
 impl Retention {
-    /// How long posts are kept when they take so many bytes: up to half of the room the full time,
-    /// then ever shorter.
+    /// How long posts are kept when the logs take so many bytes: up to half of the room the full
+    /// time, then ever shorter.
     fn posts_kept(&self, bytes: u64) -> u64 {
         shortened(self.posts, bytes, self.bytes)
     }
 
     /// How long commits are kept: always longer than the posts that they stand among.
-    fn commits_kept(&self, commits: u64, posts: u64) -> u64 {
-        shortened(self.commits, commits, self.bytes).max(self.posts_kept(posts) + KEPT_AT_LEAST_NS)
+    fn commits_kept(&self, bytes: u64) -> u64 {
+        shortened(self.commits, bytes, self.bytes).max(self.posts_kept(bytes) + KEPT_AT_LEAST_NS)
     }
 }
 
@@ -73,9 +74,10 @@ pub struct Horizons {
 impl<M: Memory> Relay<M> {
     /// One bounded step of expiry; true if more is due.
     pub fn expire(&mut self, now: u64) -> bool {
-        let posts = self.posts.log.bytes_in_use();
-        let kept = self.retention.posts_kept(posts);
+        let bytes = self.posts.log.bytes_in_use() + self.commits.log.bytes_in_use();
+        let kept = self.retention.posts_kept(bytes);
         if let Some(bucket) = due(&mut self.posts, kept, now) {
+            self.posts.log.begin_drop();
             let window = Window::of(&self.posts, &bucket, self.posts_swept);
             self.posts_swept = self.sweep(&bucket, window, Self::forget_posts);
             if self.posts_swept >= bucket.end {
@@ -83,9 +85,9 @@ impl<M: Memory> Relay<M> {
             }
             return true;
         }
-        let commits = self.commits.log.bytes_in_use();
-        let kept = self.retention.commits_kept(commits, posts);
+        let kept = self.retention.commits_kept(bytes);
         if let Some(bucket) = due(&mut self.commits, kept, now) {
+            self.commits.log.begin_drop();
             let window = Window::of(&self.commits, &bucket, self.commits_swept);
             self.commits_swept = self.sweep(&bucket, window, Self::forget_commits);
             if self.commits_swept >= bucket.end {
@@ -100,8 +102,8 @@ impl<M: Memory> Relay<M> {
     #[must_use]
     pub fn horizons(&self) -> Horizons {
         Horizons {
-            posts: self.posts.log.kept_since(self.posts_swept),
-            commits: self.commits.log.kept_since(self.commits_swept),
+            posts: self.posts.log.kept_since(),
+            commits: self.commits.log.kept_since(),
         }
     }
 
@@ -109,7 +111,7 @@ impl<M: Memory> Relay<M> {
     fn sweep(&mut self, bucket: &Bucket, window: Window, forget: Forget<M>) -> u64 {
         let mut left = EXPIRY_STEP_ENTRIES;
         for (owner, at) in window.owners {
-            if !forget(self, &owner, bucket.end, &mut left) {
+            if left == 0 || !forget(self, &owner, bucket.end, &mut left) {
                 return at;
             }
         }
@@ -119,35 +121,45 @@ impl<M: Memory> Relay<M> {
     /// Forgets the posts of a queue that lie before `end`; false if more are left than `left`.
     fn forget_posts(&mut self, owner: &Hash, end: u64, left: &mut u32) -> bool {
         let queue = QueueId(*owner);
-        let Some(mut record) = self.queue(&queue) else {
+        let Some(mut record) = self.load_queue(&queue) else {
             return true;
         };
         let range = record.entries();
-        let Some((to, done)) = reach(&self.posts, &range, end, left) else {
+        let Some(last) = self.posts.newest_before(&range, end) else {
             return true;
         };
+        let to = last.number.min(range.first.saturating_add(*left));
         let leaf = &mut record.leaf;
         for link in self.posts.between(&range, range.first, to) {
             leaf.head_before = queue_next(&leaf.head_before, link.number, &link.digest);
             leaf.first_seq = link.number + 1;
+            *left = left.saturating_sub(1);
         }
         self.put_queue(&queue, &record);
-        done
+        to == last.number
     }
 
-    /// The same of commits; with a commit goes what waited for its joiners.
+    /// The same of commits; with a commit goes what waited for its joiners, and the read token
+    /// whose generation it ended.
     fn forget_commits(&mut self, owner: &Hash, end: u64, left: &mut u32) -> bool {
         let queue = QueueId(*owner);
         let Some(mut record) = self.queue(&queue) else {
             return true;
         };
         let range = record.commits();
-        let Some((to, done)) = reach(&self.commits, &range, end, left) else {
+        let Some(last) = self.commits.newest_before(&range, end) else {
             return true;
         };
-        let leaf = &mut record.leaf;
+        let to = last.number.min(range.first.saturating_add(*left));
+        let mut forgotten = None;
         for link in self.commits.between(&range, range.first, to) {
+            if forgotten.is_some() && *left == 0 {
+                break;
+            }
             let body = CommitBody::from_bytes(&self.commits.read_body(&link));
+            let locators = self.locators(&link, &body);
+            self.forget_locators(&queue, link.number, &locators);
+            let leaf = &mut record.leaf;
             leaf.commit_head_before = commit_next(
                 &leaf.commit_head_before,
                 link.number,
@@ -156,12 +168,32 @@ impl<M: Memory> Relay<M> {
                 &body.keys_hash,
             );
             leaf.first_epoch = link.number + 1;
+            *left = left.saturating_sub(1 + body.joiners);
+            forgotten = Some((link.number, body.seq));
         }
         self.put_queue(&queue, &record);
-        for epoch in range.first..=to {
-            self.drop_bundle(&queue, epoch);
+        let Some((epoch, seq)) = forgotten else {
+            return true;
+        };
+        self.forget_tokens(&queue, seq, left);
+        epoch == last.number
+    }
+
+    /// Forgets tokens that read nothing any more: their generation ended with an entry up to `seq`,
+    /// and posts are kept for less time than commits.
+    fn forget_tokens(&mut self, queue: &QueueId, seq: u32, left: &mut u32) {
+        let range = paired(&queue.0, &[0; 32])..=paired(&queue.0, &[0xff; 32]);
+        let of_queue = self.tokens.range(range).take(*left as usize + 1);
+        let over: Vec<_> = of_queue
+            .filter_map(|token| {
+                let record: TokenRecord = decode(&token.value()).ok()?;
+                (record.end != 0 && record.end <= seq).then(|| *token.key())
+            })
+            .collect();
+        for key in over {
+            self.tokens.remove(&key);
+            *left = left.saturating_sub(1);
         }
-        done
     }
 }
 
@@ -177,23 +209,6 @@ fn due<M: Memory>(entries: &mut Entries<M>, kept: u64, now: u64) -> Option<Bucke
     }
     let bucket = entries.log.oldest_closed()?;
     over(bucket.opened_at).then_some(bucket)
-}
-
-/// Up to which entry one step forgets, and whether that is all before `end`.
-fn reach<M: Memory>(
-    entries: &Entries<M>,
-    range: &Range,
-    end: u64,
-    left: &mut u32,
-) -> Option<(u32, bool)> {
-    let last = entries.newest_before(range, end)?.number;
-    let count = (last - range.first + 1).min(*left);
-    *left -= count;
-    if count == 0 {
-        return Some((range.first - 1, false));
-    }
-    let to = range.first + count - 1;
-    Some((to, to == last))
 }
 
 /// What one step looks at.

@@ -112,7 +112,7 @@ impl<M: Memory> Relay<M> {
         room.digests -= links.len();
         room.bytes -= links.len() * COMMIT_DIGEST_BYTES;
         let digest = |link: Link| {
-            let CommitBody { seq, keys_hash } =
+            let CommitBody { seq, keys_hash, .. } =
                 CommitBody::from_bytes(&self.commits.read_body(&link));
             CommitDigest {
                 seq,
@@ -140,11 +140,7 @@ impl<M: Memory> Relay<M> {
                 let offset = u64::from_le_bytes(self.posts.read_body(&link));
                 self.commits.at(offset)
             });
-            let bytes = match &commit {
-                Some(commit) => commit.body_bytes(),
-                None => link.body_bytes(),
-            };
-            if !room.take(bytes) {
+            if !room.take(link.envelope_bytes()) {
                 break;
             }
             let (keys_hash, envelope) = match &commit {
@@ -180,7 +176,7 @@ impl<M: Memory> Relay<M> {
         let mut entries = Vec::new();
         for link in links {
             let seq = CommitBody::from_bytes(&self.commits.read_body(&link)).seq;
-            if end.is_some_and(|end| seq > end) || !room.take(link.body_bytes()) {
+            if end.is_some_and(|end| seq > end) || !room.take(link.envelope_bytes()) {
                 break;
             }
             let (keys_hash, envelope) = self.commit_body(&link);
@@ -197,7 +193,7 @@ impl<M: Memory> Relay<M> {
 
     fn commit_body(&self, commit: &Link) -> (Option<Hash>, Vec<u8>) {
         let start = CommitBody::from_bytes(&self.commits.read_body(commit));
-        let envelope = self.commits.body(commit, CommitBody::BYTES);
+        let envelope = self.commits.body(commit, start.envelope_at());
         (Some(start.keys_hash), envelope)
     }
 }

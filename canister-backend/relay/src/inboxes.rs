@@ -12,12 +12,23 @@ use paigham_wire::relay::{
     InboxOperation, InboxReply, InboxState, Position, ReadInbox, RelayError, SignatureBytes,
     XWING_KEY_BYTES, credential,
 };
+use paigham_wire::ticket::Paid;
 
 use crate::limits::{INBOX_MAX_DEPOSITS, READ_MAX_DEPOSITS};
-use crate::records::{InboxRecord, StoredDeposit};
+use crate::records::{InboxRecord, PoolRecord, StoredDeposit};
 use crate::relay::{Relay, get, numbered, put};
+use crate::tickets::Checked;
 
 const NS_PER_SECOND: u64 = 1_000_000_000;
+
+/// Who deposits or claims.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// Somebody with a capability of the owner.
+    Contact,
+    /// Somebody with a ticket.
+    Stranger(Checked),
+}
 
 impl<M: Memory> Relay<M> {
     /// Makes an inbox; a repeat gets the same reply.
@@ -38,7 +49,7 @@ impl<M: Memory> Relay<M> {
             return Err(RelayError::WrongSignature);
         }
         if let Some(record) = self.inbox(&inbox) {
-            let same = record.xwing_key == request.xwing_key;
+            let same = self.pool_record(&inbox)?.xwing_key == request.xwing_key;
             return if same {
                 Ok(record.state())
             } else {
@@ -60,28 +71,33 @@ impl<M: Memory> Relay<M> {
         let record = InboxRecord {
             leaf,
             inbox_key: request.inbox_key,
-            xwing_key: request.xwing_key,
-            last_resort: Vec::new().into(),
             first_package: 0,
             next_package: 0,
-            claims: Vec::new(),
             last_signature: [0; 64],
+            strangers: 0,
         };
-        self.put_inbox(&inbox, &record);
+        self.add_inbox(&inbox, &record)?;
+        let pool = PoolRecord {
+            xwing_key: request.xwing_key,
+            last_resort: Vec::new().into(),
+            claims: Vec::new(),
+        };
+        put(&mut self.pools, inbox.0, &pool);
         Ok(record.state())
     }
 
     /// Whether a stranger or contact may deposit or claim.
-    pub(crate) fn check_credential(
+    pub(crate) fn check_credential<R: Paid>(
         &self,
+        request: &R,
         offered: &Credential,
         inbox: &InboxId,
         inbox_key: &[u8; 32],
         now: u64,
-    ) -> Result<(), RelayError> {
+    ) -> Result<Admission, RelayError> {
         match offered.credential_type {
             // Tickets are not demanded yet.
-            credential::NONE if offered.data.as_slice().is_empty() => Ok(()),
+            credential::NONE if offered.data.as_slice().is_empty() => Ok(Admission::Contact),
             credential::CAPABILITY => {
                 let capability: Capability =
                     decode(offered.data.as_slice()).map_err(|_| RelayError::Credential)?;
@@ -91,16 +107,19 @@ impl<M: Memory> Relay<M> {
                     operation.verify(inbox_key, &capability.signature, &self.canister, inbox);
                 let lasts = u64::from(not_after) >= now / NS_PER_SECOND;
                 if holds && lasts {
-                    Ok(())
+                    Ok(Admission::Contact)
                 } else {
                     Err(RelayError::Credential)
                 }
             }
-            _ => Err(RelayError::Credential),
+            _ => self
+                .check_ticket(request, offered, now)
+                .map(Admission::Stranger),
         }
     }
 
-    /// Stores a deposit; one that is still retained keeps its place.
+    /// Stores a deposit; one that is still retained, or was paid for with the same ticket, keeps
+    /// its place.
     pub(crate) fn deposit(&mut self, request: &[u8], now: u64) -> Result<Position, RelayError> {
         let request: Deposit = decode(request).map_err(|_| RelayError::Malformed)?;
         if request.sealed.as_slice().len() > DEPOSIT_MAX_BYTES {
@@ -108,9 +127,21 @@ impl<M: Memory> Relay<M> {
         }
         let inbox = request.inbox;
         let mut record = self.inbox(&inbox).ok_or(RelayError::NoSuchInbox)?;
-        self.check_credential(&request.credential, &inbox, &record.inbox_key, now)?;
-        if let Some(position) = self.find_deposit(&inbox, &record.leaf, &request.sealed) {
-            return Ok(position);
+        let key = &record.inbox_key;
+        let admission = self.check_credential(&request, &request.credential, &inbox, key, now)?;
+        let receipt = match admission {
+            Admission::Stranger(Checked::Repeat(position)) => return Ok(position),
+            Admission::Stranger(Checked::Fresh(receipt)) => Some(receipt),
+            Admission::Contact => {
+                if let Some(position) = self.find_deposit(&inbox, &record.leaf, &request.sealed) {
+                    return Ok(position);
+                }
+                None
+            }
+        };
+        let strangers_may = self.administration.settings().quotas.stranger_deposits;
+        if receipt.is_some() && record.strangers >= strangers_may {
+            return Err(RelayError::Full);
         }
         let leaf = &mut record.leaf;
         // One below the largest number: the first retained one is one behind the newest when all
@@ -121,16 +152,22 @@ impl<M: Memory> Relay<M> {
         leaf.seq += 1;
         let seq = leaf.seq;
         leaf.head = inbox_next(&leaf.head, seq, now, &blake3(request.sealed.as_slice()));
+        let position = Position {
+            seq,
+            accepted_at: now,
+        };
         let stored = StoredDeposit {
             accepted_at: now,
+            stranger: u8::from(receipt.is_some()),
             sealed: request.sealed,
         };
         put(&mut self.deposits, numbered(&inbox.0, seq), &stored);
+        if let Some(receipt) = receipt {
+            record.strangers += 1;
+            self.spend(&receipt, &position);
+        }
         self.put_inbox(&inbox, &record);
-        Ok(Position {
-            seq,
-            accepted_at: now,
-        })
+        Ok(position)
     }
 
     fn find_deposit(
@@ -201,6 +238,7 @@ impl<M: Memory> Relay<M> {
             StoredDeposit {
                 accepted_at,
                 sealed,
+                ..
             },
         ) in self.retained(&inbox, &record.leaf, from_seq)
         {
@@ -241,6 +279,7 @@ impl<M: Memory> Relay<M> {
             let key = numbered(&inbox.0, leaf.first_seq);
             if let Some(stored) = get::<36, M, StoredDeposit>(&self.deposits, &key) {
                 let hash = blake3(stored.sealed.as_slice());
+                record.strangers = record.strangers.saturating_sub(stored.stranger.into());
                 leaf.head_before =
                     inbox_next(&leaf.head_before, leaf.first_seq, stored.accepted_at, &hash);
             }

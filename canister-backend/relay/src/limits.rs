@@ -4,18 +4,33 @@
 pub(crate) const QUEUE_MAX_ENTRIES: u32 = 1_000_000;
 /// Of these the last may be commits only: who floods a queue can still be removed from it.
 pub(crate) const ENTRIES_KEPT_FOR_COMMITS: u32 = 10_000;
+/// Spent tickets remembered of one beacon; beyond, tickets over it are refused as `Busy`. At the
+/// difficulty that applies then, filling a table costs 2^45 hashes.
+pub(crate) const SPENT_MAX: u64 = 1_000_000;
+/// Bits of work that are added as the second half of a table of spent tickets fills.
+pub(crate) const SPENT_RAISES_BITS: u8 = 8;
+/// Bytes that chunks of blobs may take; beyond, none is announced until some have gone.
+pub(crate) const BLOBS_MAX_BYTES: u64 = 64 << 30;
+/// Time that one bucket of chunks takes in.
+pub(crate) const BLOB_SPAN_NS: u64 = 6 * 3_600 * 1_000_000_000;
+/// Blobs that one step of expiry forgets.
+pub(crate) const EXPIRY_STEP_BLOBS: u32 = 256;
 /// Deposits that an inbox retains until it is drained.
 pub(crate) const INBOX_MAX_DEPOSITS: u32 = 1_000;
 /// How long entries are kept at most. Their bucket goes as a whole when its first one is this old.
 pub(crate) const POSTS_KEPT_NS: u64 = 30 * 24 * 3_600 * 1_000_000_000;
 /// How long commits and Welcomes are kept at most, so that a device that was away can follow.
 pub(crate) const COMMITS_KEPT_NS: u64 = 90 * 24 * 3_600 * 1_000_000_000;
+/// Time that one bucket of posts takes in: how much earlier than the others its last one may go.
+pub(crate) const POSTS_SPAN_NS: u64 = 6 * 3_600 * 1_000_000_000;
+/// The same of commits: fewer, so that an idle shard's buckets take less room.
+pub(crate) const COMMITS_SPAN_NS: u64 = 24 * 3_600 * 1_000_000_000;
 /// How long entries are kept however full a shard is.
 pub(crate) const KEPT_AT_LEAST_NS: u64 = 24 * 3_600 * 1_000_000_000;
-/// Bytes that posts, and that commits, may take before the oldest go earlier.
-pub(crate) const LOG_MAX_BYTES: u64 = 200 << 30;
-/// Entries that one step of expiry looks at, and hashes of one queue: a bound on the work of one
-/// message.
+/// Bytes that posts and commits may take together; from half of it on the oldest go earlier.
+pub(crate) const LOGS_MAX_BYTES: u64 = 400 << 30;
+/// Entries that one step of expiry looks at, and entries and joiners that it forgets: a bound on
+/// the work of one message.
 pub(crate) const EXPIRY_STEP_ENTRIES: u32 = 4_096;
 /// Largest sealed Welcome wrapper and tree of one commit in bytes: with the commit they must fit
 /// an ingress message of 2 MiB.
@@ -38,11 +53,13 @@ pub fn argument_limit(method: &str) -> Option<usize> {
         "append_batch" | "submit_commit" => Some(2_048 * KIB),
         "refill" => Some(1_024 * KIB),
         "fetch" => Some(16 * KIB),
+        "put_chunk" => Some(1_025 * KIB),
+        "admin_propose" => Some(96 * KIB),
         "deposit" => Some(10 * KIB),
+        "create_blob" => Some(4 * KIB),
         "create_inbox" => Some(2 * KIB),
-        "create_queue" | "ack_welcome" | "drain" | "claim" | "welcome" | "read_inbox" | "pool" => {
-            Some(KIB)
-        }
+        "create_queue" | "ack_welcome" | "drain" | "claim" | "welcome" | "read_inbox" | "pool"
+        | "admin_approve" | "admin_log" | "shard" | "tail" | "blob" | "chunk" => Some(KIB),
         _ => None,
     }
 }
@@ -50,5 +67,16 @@ pub fn argument_limit(method: &str) -> Option<usize> {
 /// Whether a method is a query.
 #[must_use]
 pub fn is_query(method: &str) -> bool {
-    matches!(method, "fetch" | "welcome" | "read_inbox" | "pool")
+    matches!(
+        method,
+        "fetch"
+            | "welcome"
+            | "read_inbox"
+            | "pool"
+            | "shard"
+            | "tail"
+            | "blob"
+            | "chunk"
+            | "admin_log"
+    )
 }

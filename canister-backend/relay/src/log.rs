@@ -10,6 +10,7 @@
 //! 0                     4096           header
 //!   0                   4              "PLOG"
 //!   4                   1              layout version, 1
+//!   5                   1              1 while the oldest bucket is going
 //!   8                   8              tail: offset of the next append
 //!   16                  8              oldest bucket retained, counted from the first ever
 //!   24                  8              buckets opened ever
@@ -33,19 +34,17 @@ use ic_stable_structures::Memory;
 
 /// Bytes of a segment.
 pub(crate) const SEGMENT_BYTES: u64 = 1 << 20;
-/// Time that one bucket takes in: how finely old entries go.
-pub(crate) const BUCKET_SPAN_NS: u64 = 6 * 3_600 * 1_000_000_000;
 /// Segments that can be live at once: 512 GiB, more than the stable memory of a canister.
 const SEGMENTS_MAX: u64 = 1 << 19;
-/// Buckets that can be live at once: of six hours each, far more than the longest retention.
+/// Buckets that can be live at once: far more than the longest retention has.
 const BUCKETS_MAX: u64 = 4_096;
 
 const MAGIC: &[u8; 4] = b"PLOG";
 const LAYOUT: u8 = 1;
 const HEADER_BYTES: usize = 40;
 const BUCKETS_AT: u64 = 4_096;
-const BUCKET_BYTES: u64 = 32;
-const PLACES_AT: u64 = BUCKETS_AT + BUCKETS_MAX * BUCKET_BYTES;
+const BUCKET_BYTES: usize = 32;
+const PLACES_AT: u64 = BUCKETS_AT + BUCKETS_MAX * BUCKET_BYTES as u64;
 const FREE_AT: u64 = PLACES_AT + SEGMENTS_MAX * 4;
 const DATA_AT: u64 = (FREE_AT + SEGMENTS_MAX * 4).next_multiple_of(64 * 1024);
 const WASM_PAGE: u64 = 64 * 1024;
@@ -78,6 +77,8 @@ pub(crate) struct Bucket {
 #[derive(Debug)]
 pub(crate) struct SegmentLog<M> {
     memory: M,
+    /// Nanoseconds that one bucket takes in.
+    span: u64,
     tail: u64,
     first_bucket: u64,
     next_bucket: u64,
@@ -85,6 +86,8 @@ pub(crate) struct SegmentLog<M> {
     free: u32,
     /// The newest bucket; meaningless while there is none.
     current: Bucket,
+    /// Whether entries of the oldest bucket have been forgotten.
+    going: bool,
     /// Whether the header in memory is older than this.
     changed: bool,
     /// The segment looked up last and its place.
@@ -92,13 +95,15 @@ pub(crate) struct SegmentLog<M> {
 }
 
 impl<M: Memory> SegmentLog<M> {
-    /// Opens the log in `memory`, or makes an empty one in an empty memory.
+    /// Opens the log in `memory`, or makes an empty one in an empty memory. A bucket takes in `span`
+    /// nanoseconds: how finely old entries go.
     ///
     /// # Errors
     /// Any [`LogError`].
-    pub(crate) fn open(memory: M) -> Result<Self, LogError> {
+    pub(crate) fn open(memory: M, span: u64) -> Result<Self, LogError> {
         let mut log = Self {
             memory,
+            span,
             // Nothing lies at 0, so that it can stand for no offset.
             tail: SEGMENT_BYTES,
             first_bucket: 0,
@@ -110,6 +115,7 @@ impl<M: Memory> SegmentLog<M> {
                 end: 0,
                 opened_at: 0,
             },
+            going: false,
             changed: true,
             last_place: Cell::new((u64::MAX, 0)),
         };
@@ -126,6 +132,7 @@ impl<M: Memory> SegmentLog<M> {
         if header[4] != LAYOUT {
             return Err(LogError::Layout(header[4]));
         }
+        log.going = header[5] != 0;
         log.tail = le_u64(&header, 8);
         log.first_bucket = le_u64(&header, 16);
         log.next_bucket = le_u64(&header, 24);
@@ -162,6 +169,7 @@ impl<M: Memory> SegmentLog<M> {
         let mut header = [0; HEADER_BYTES];
         header[..4].copy_from_slice(MAGIC);
         header[4] = LAYOUT;
+        header[5] = u8::from(self.going);
         header[8..16].copy_from_slice(&self.tail.to_le_bytes());
         header[16..24].copy_from_slice(&self.first_bucket.to_le_bytes());
         header[24..32].copy_from_slice(&self.next_bucket.to_le_bytes());
@@ -196,10 +204,43 @@ impl<M: Memory> SegmentLog<M> {
         self.current.start
     }
 
+    /// The retained bucket that an offset lies in.
+    pub(crate) fn bucket_of(&self, offset: u64) -> Option<Bucket> {
+        // The last that starts at or before it, by halving.
+        let (mut low, mut high) = (self.first_bucket, self.next_bucket);
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.bucket(middle).start <= offset {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let found = low.checked_sub(1).filter(|n| *n >= self.first_bucket)?;
+        let bucket = self.bucket(found);
+        let end = if found + 1 == self.next_bucket {
+            self.tail
+        } else {
+            bucket.end
+        };
+        (offset < end).then_some(Bucket { end, ..bucket })
+    }
+
+    /// Where the first entry at or behind an offset begins, for one that begins or ends an entry:
+    /// between buckets nothing lies. `None` if there is none.
+    pub(crate) fn entry_from(&self, offset: u64) -> Option<u64> {
+        if self.bucket_of(offset).is_some() {
+            return Some(offset);
+        }
+        (self.first_bucket..self.next_bucket)
+            .map(|number| self.bucket(number).start)
+            .find(|start| *start >= offset && *start < self.tail)
+    }
+
     /// Opens a new bucket if the newest one has had its time.
     pub(crate) fn turn_bucket(&mut self, now: u64) {
         let live = self.next_bucket - self.first_bucket;
-        let due = live == 0 || now >= self.current.opened_at.saturating_add(BUCKET_SPAN_NS);
+        let due = live == 0 || now >= self.current.opened_at.saturating_add(self.span);
         // A clock that jumps far cannot use up the table: the newest bucket then takes in more.
         if !due || live == BUCKETS_MAX {
             return;
@@ -305,19 +346,18 @@ impl<M: Memory> SegmentLog<M> {
         (self.next_bucket > self.first_bucket).then_some(self.current.opened_at)
     }
 
-    /// From when on all entries are there, if the oldest bucket has been swept up to `swept`; 0
-    /// while nothing has gone.
-    pub(crate) fn kept_since(&self, swept: u64) -> u64 {
-        if self.next_bucket == self.first_bucket {
-            return 0;
-        }
-        let oldest = self.bucket(self.first_bucket);
-        if swept > oldest.start && self.next_bucket - self.first_bucket > 1 {
-            self.bucket(self.first_bucket + 1).opened_at
-        } else if self.first_bucket > 0 {
-            oldest.opened_at
-        } else {
-            0
+    /// Says that entries of the oldest closed bucket are forgotten from now on.
+    pub(crate) fn begin_drop(&mut self) {
+        self.going = true;
+        self.changed = true;
+    }
+
+    /// From when on all entries are there; 0 while nothing has gone.
+    pub(crate) fn kept_since(&self) -> u64 {
+        match self.next_bucket - self.first_bucket {
+            2.. if self.going => self.bucket(self.first_bucket + 1).opened_at,
+            1.. if self.first_bucket > 0 => self.bucket(self.first_bucket).opened_at,
+            _ => 0,
         }
     }
 
@@ -333,6 +373,7 @@ impl<M: Memory> SegmentLog<M> {
             self.free += 1;
         }
         self.first_bucket += 1;
+        self.going = false;
         self.changed = true;
     }
 
@@ -347,8 +388,8 @@ impl<M: Memory> SegmentLog<M> {
     }
 
     fn bucket(&self, number: u64) -> Bucket {
-        let mut bytes = [0; BUCKET_BYTES as usize];
-        let at = BUCKETS_AT + number % BUCKETS_MAX * BUCKET_BYTES;
+        let mut bytes = [0; BUCKET_BYTES];
+        let at = BUCKETS_AT + number % BUCKETS_MAX * BUCKET_BYTES as u64;
         self.memory.read(at, &mut bytes);
         Bucket {
             start: le_u64(&bytes, 0),
@@ -358,11 +399,11 @@ impl<M: Memory> SegmentLog<M> {
     }
 
     fn put_bucket(&self, number: u64, bucket: &Bucket) {
-        let mut bytes = [0; BUCKET_BYTES as usize];
+        let mut bytes = [0; BUCKET_BYTES];
         bytes[..8].copy_from_slice(&bucket.start.to_le_bytes());
         bytes[8..16].copy_from_slice(&bucket.end.to_le_bytes());
         bytes[16..24].copy_from_slice(&bucket.opened_at.to_le_bytes());
-        let at = BUCKETS_AT + number % BUCKETS_MAX * BUCKET_BYTES;
+        let at = BUCKETS_AT + number % BUCKETS_MAX * BUCKET_BYTES as u64;
         self.memory.write(at, &bytes);
     }
 

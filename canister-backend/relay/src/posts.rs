@@ -11,14 +11,15 @@ use paigham_wire::ids::QueueId;
 use paigham_wire::keys::EPOCH_ZERO_KEYS_HASH;
 use paigham_wire::leaf::QueueLeaf;
 use paigham_wire::relay::{
-    COMMIT_MAX_JOINERS, CommitAccepted, CreateQueue, Position, PostRefusal, QueueCreated,
-    RelayError, SubmitCommit,
+    COMMIT_MAX_JOINERS, CommitAccepted, CommitBundle, CreateQueue, Position, PostRefusal,
+    QueueCreated, RelayError, SubmitCommit,
 };
 
 use crate::limits::{
     BUNDLE_MAX_BYTES, COMMIT_MAX_BYTES, ENTRIES_KEPT_FOR_COMMITS, QUEUE_MAX_ENTRIES,
 };
-use crate::records::{CommitBody, QUOTA_BYTES, QueueRecord, TokenRecord};
+use crate::quota::QueueQuota;
+use crate::records::{CommitBody, QueueRecord, TokenRecord};
 use crate::relay::{Relay, paired, put};
 
 const NS_PER_SECOND: u64 = 1_000_000_000;
@@ -50,9 +51,9 @@ impl<M: Memory> Relay<M> {
                 keys: None,
                 newest_entry: 0,
                 newest_commit: 0,
-                quota: [0; QUOTA_BYTES],
+                quota: QueueQuota::default(),
             };
-            self.put_queue(&queue, &record);
+            self.add_queue(&queue, &record)?;
         }
         Ok(QueueCreated { queue })
     }
@@ -67,18 +68,6 @@ impl<M: Memory> Relay<M> {
         body: &[&[u8]],
         now: u64,
     ) -> Result<Position, PostRefusal> {
-        let leaf = &record.leaf;
-        let room = match post.header.kind {
-            PostKind::Commit => QUEUE_MAX_ENTRIES,
-            PostKind::Application | PostKind::Proposal => {
-                QUEUE_MAX_ENTRIES - ENTRIES_KEPT_FOR_COMMITS
-            }
-        };
-        // The number after the newest must exist as well: it is the first retained one where all
-        // others have expired.
-        if leaf.seq + 1 - leaf.first_seq >= room || leaf.seq >= u32::MAX - 1 {
-            return Err(PostRefusal::Full);
-        }
         let digest = EntryDigest {
             accepted_at: now,
             post_hash,
@@ -126,7 +115,11 @@ impl<M: Memory> Relay<M> {
         if let Some(accepted) = self.find_commit(&record, started, &hash) {
             return Ok(accepted);
         }
-        check_after_seq(&header, &record.leaf).map_err(RelayError::Post)?;
+        // However far behind: a commit's repeat is known by its epoch, and who floods a queue must
+        // not keep it from being told apart.
+        if header.after_seq > record.leaf.seq {
+            return Err(PostRefusal::AfterSeqAhead.into());
+        }
         check_time(header.not_after, now).map_err(RelayError::Post)?;
         check_epoch(header.epoch, record.leaf.epoch).map_err(RelayError::Post)?;
         let signed = request.verify(
@@ -142,9 +135,26 @@ impl<M: Memory> Relay<M> {
         check_generation(&record, &request)?;
         self.check_token(&record, &header.queue, &request)?;
         self.check_locators(&bundle.locators)?;
-        self.store_commit(&mut record, &post, hash, &request, now)
+        check_room(&record, header.kind).map_err(RelayError::Post)?;
+        let quotas = &self.administration.settings().quotas;
+        let bytes = post.envelope.len() + bundle_bytes;
+        record
+            .quota
+            .admit_commit(now, bytes, quotas)
+            .map_err(RelayError::Post)?;
+        self.announce_bundle(&header.queue, started, bundle)?;
+        let accepted = self.store_commit(&mut record, &post, hash, &request, now);
+        if accepted.is_err() {
+            self.forget_locators(&header.queue, started, &bundle.locators);
+        }
+        accepted
     }
 
+    /// Stores a commit, or nothing.
+    ///
+    /// # Panics
+    /// If there is room for the commit and none for where it lies: half of the call is stored by
+    /// then, and the trap undoes it.
     fn store_commit(
         &mut self,
         record: &mut QueueRecord,
@@ -161,7 +171,20 @@ impl<M: Memory> Relay<M> {
             post_hash,
         };
         let seq = record.leaf.seq + 1;
-        let body = CommitBody { seq, keys_hash };
+        let CommitBundle {
+            wrapper,
+            tree,
+            locators,
+        } = &request.bundle;
+        let length = |bytes: usize| u32::try_from(bytes).map_err(|_| RelayError::TooLarge);
+        let body = CommitBody {
+            seq,
+            keys_hash,
+            joiners: length(locators.len())?,
+            wrapper: length(wrapper.as_slice().len())?,
+            tree: length(tree.as_slice().len())?,
+        };
+        let locators: Vec<_> = locators.iter().map(|locator| locator.0).collect();
         let range = record.commits();
         let header = post.header_bytes;
         let commit = self
@@ -171,7 +194,13 @@ impl<M: Memory> Relay<M> {
                 &range,
                 &digest,
                 header,
-                &[&body.to_bytes(), post.envelope],
+                &[
+                    &body.to_bytes(),
+                    locators.as_flattened(),
+                    wrapper.as_slice(),
+                    tree.as_slice(),
+                    post.envelope,
+                ],
                 now,
             )
             .map_err(|_| RelayError::Full)?;
@@ -179,7 +208,7 @@ impl<M: Memory> Relay<M> {
         let stub = commit.to_le_bytes();
         let position = self
             .store_entry(record, post, post_hash, &[&stub], now)
-            .map_err(RelayError::Post)?;
+            .expect("no stable memory left; the whole call is undone");
         let epoch = record.leaf.epoch + 1;
         if keys.generation != record.leaf.generation {
             if let Some(ended) = &record.keys {
@@ -210,7 +239,6 @@ impl<M: Memory> Relay<M> {
         leaf.generation = keys.generation;
         record.control_key = keys.control_key;
         record.keys = Some(keys.clone());
-        self.store_bundle(&queue, epoch, &request.bundle);
         self.put_queue(&queue, record);
         Ok(CommitAccepted { epoch, position })
     }
@@ -260,6 +288,21 @@ pub(crate) fn check_after_seq(header: &PostHeader, leaf: &QueueLeaf) -> Result<(
         Some(behind) if behind > REPEAT_WINDOW => Err(PostRefusal::CatchUpFirst),
         Some(_) => Ok(()),
     }
+}
+
+/// Whether the queue takes one more entry.
+pub(crate) fn check_room(record: &QueueRecord, kind: PostKind) -> Result<(), PostRefusal> {
+    let leaf = &record.leaf;
+    let room = match kind {
+        PostKind::Commit => QUEUE_MAX_ENTRIES,
+        PostKind::Application | PostKind::Proposal => QUEUE_MAX_ENTRIES - ENTRIES_KEPT_FOR_COMMITS,
+    };
+    // The number after the newest must exist as well: it is the first retained one where all
+    // others have expired.
+    if leaf.seq + 1 - leaf.first_seq >= room || leaf.seq >= u32::MAX - 1 {
+        return Err(PostRefusal::Full);
+    }
+    Ok(())
 }
 
 pub(crate) fn check_time(not_after: u32, now: u64) -> Result<(), PostRefusal> {

@@ -1,12 +1,12 @@
 //! What the stable structures hold.
 
 use paigham_wire::hash::Hash;
-use paigham_wire::ids::WelcomeLocator;
 use paigham_wire::keys::{EpochKeys, MacKey};
 use paigham_wire::leaf::{InboxLeaf, QueueLeaf};
 use paigham_wire::relay::{InboxState, SignatureBytes};
 
 use crate::entries::Range;
+use crate::quota::QueueQuota;
 use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize, VLBytes};
 
 /// Bytes of a queue's record behind its leaf.
@@ -35,7 +35,7 @@ pub(crate) struct QueueRecord {
     pub newest_entry: u64,
     /// Offset of the newest commit in 40 bits.
     pub newest_commit: u64,
-    pub quota: [u8; QUOTA_BYTES],
+    pub quota: QueueQuota,
 }
 
 impl QueueRecord {
@@ -49,7 +49,7 @@ impl QueueRecord {
         }
         extra[96..101].copy_from_slice(&self.newest_entry.to_le_bytes()[..5]);
         extra[101..106].copy_from_slice(&self.newest_commit.to_le_bytes()[..5]);
-        extra[106..].copy_from_slice(&self.quota);
+        extra[106..].copy_from_slice(&self.quota.to_bytes());
         extra
     }
 
@@ -72,7 +72,7 @@ impl QueueRecord {
             keys,
             newest_entry: offset(96),
             newest_commit: offset(101),
-            quota: part(extra, 106),
+            quota: QueueQuota::from_bytes(&part(extra, 106)),
             leaf,
         }
     }
@@ -102,22 +102,37 @@ fn part<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     part
 }
 
-/// What the body of a stored commit begins with; its envelope follows.
+/// What the body of a stored commit begins with.
+///
+/// ```text
+/// offset  bytes  body
+/// 0       4      number among the queue's entries
+/// 4       32     H(keys) of the epoch that it started
+/// 36      4      joiners
+/// 40      4      bytes of the sealed wrapper
+/// 44      4      bytes of the sealed tree
+/// 48      …      locators of 32 bytes, wrapper, tree, envelope
+/// ```
+/// Numbers are little-endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CommitBody {
-    /// Its number among the queue's entries.
     pub seq: u32,
-    /// H(keys) of the epoch that it started.
     pub keys_hash: Hash,
+    pub joiners: u32,
+    pub wrapper: u32,
+    pub tree: u32,
 }
 
 impl CommitBody {
-    pub(crate) const BYTES: usize = 36;
+    pub(crate) const BYTES: usize = 48;
 
     pub(crate) fn to_bytes(self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
         bytes[..4].copy_from_slice(&self.seq.to_le_bytes());
-        bytes[4..].copy_from_slice(&self.keys_hash);
+        bytes[4..36].copy_from_slice(&self.keys_hash);
+        bytes[36..40].copy_from_slice(&self.joiners.to_le_bytes());
+        bytes[40..44].copy_from_slice(&self.wrapper.to_le_bytes());
+        bytes[44..].copy_from_slice(&self.tree.to_le_bytes());
         bytes
     }
 
@@ -125,7 +140,25 @@ impl CommitBody {
         Self {
             seq: u32::from_le_bytes(part(bytes, 0)),
             keys_hash: part(bytes, 4),
+            joiners: u32::from_le_bytes(part(bytes, 36)),
+            wrapper: u32::from_le_bytes(part(bytes, 40)),
+            tree: u32::from_le_bytes(part(bytes, 44)),
         }
+    }
+
+    /// Where the wrapper begins.
+    pub(crate) const fn wrapper_at(&self) -> usize {
+        Self::BYTES + self.joiners as usize * 32
+    }
+
+    /// Where the tree begins.
+    pub(crate) const fn tree_at(&self) -> usize {
+        self.wrapper_at() + self.wrapper as usize
+    }
+
+    /// Where the envelope begins; it is the rest.
+    pub(crate) const fn envelope_at(&self) -> usize {
+        self.tree_at() + self.tree as usize
     }
 }
 
@@ -136,35 +169,53 @@ pub(crate) struct TokenRecord {
     pub end: u32,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
-pub(crate) struct BundleRecord {
-    pub wrapper: VLBytes,
-    pub tree: VLBytes,
-}
+/// Bytes of an inbox's record behind its leaf.
+pub(crate) const INBOX_EXTRA_BYTES: usize = 108;
 
-/// Whose Welcome still waits; apart from its bytes, so that an acknowledgement does not write them
-/// again.
-#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
-pub(crate) struct JoinersRecord {
-    pub locators: Vec<WelcomeLocator>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+/// An inbox: its leaf, and what is not certified.
+///
+/// ```text
+/// offset  bytes  behind the leaf
+/// 0       32     inbox key
+/// 32      4      number of the oldest one-time key package, little-endian
+/// 36      4      number of the next to come, little-endian
+/// 40      64     signature of the newest drain or refill, so that its repeat is harmless
+/// 104     4      retained deposits of strangers, little-endian
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct InboxRecord {
     pub leaf: InboxLeaf,
     pub inbox_key: Hash,
-    pub xwing_key: VLBytes,
-    pub last_resort: VLBytes,
-    /// Number of the oldest one-time key package, and of the next to come.
     pub first_package: u32,
     pub next_package: u32,
-    /// Claim ids remembered, oldest first.
-    pub claims: Vec<Hash>,
-    /// Signature of the newest drain or refill, so that its repeat is harmless.
     pub last_signature: SignatureBytes,
+    pub strangers: u32,
 }
 
 impl InboxRecord {
+    /// What is not certified.
+    pub(crate) fn extra(&self) -> [u8; INBOX_EXTRA_BYTES] {
+        let mut extra = [0; INBOX_EXTRA_BYTES];
+        extra[..32].copy_from_slice(&self.inbox_key);
+        extra[32..36].copy_from_slice(&self.first_package.to_le_bytes());
+        extra[36..40].copy_from_slice(&self.next_package.to_le_bytes());
+        extra[40..104].copy_from_slice(&self.last_signature);
+        extra[104..].copy_from_slice(&self.strangers.to_le_bytes());
+        extra
+    }
+
+    /// Puts a record together again.
+    pub(crate) fn new(leaf: InboxLeaf, extra: &[u8; INBOX_EXTRA_BYTES]) -> Self {
+        Self {
+            leaf,
+            inbox_key: part(extra, 0),
+            first_package: u32::from_le_bytes(part(extra, 32)),
+            next_package: u32::from_le_bytes(part(extra, 36)),
+            last_signature: part(extra, 40),
+            strangers: u32::from_le_bytes(part(extra, 104)),
+        }
+    }
+
     pub(crate) const fn state(&self) -> InboxState {
         InboxState {
             one_time_left: self.leaf.one_time_left,
@@ -173,8 +224,19 @@ impl InboxRecord {
     }
 }
 
+/// What strangers need of an inbox; too long for its record, and seldom changed.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub(crate) struct PoolRecord {
+    pub xwing_key: VLBytes,
+    pub last_resort: VLBytes,
+    /// Claim ids remembered, oldest first.
+    pub claims: Vec<Hash>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
 pub(crate) struct StoredDeposit {
     pub accepted_at: u64,
+    /// 1 if a ticket paid for it, 0 if a capability let it in.
+    pub stranger: u8,
     pub sealed: VLBytes,
 }

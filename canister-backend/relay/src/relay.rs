@@ -6,13 +6,18 @@ use paigham_wire::codec::{decode, encode};
 use paigham_wire::hash::Hash;
 use paigham_wire::ids::{CanisterId, InboxId, QueueId};
 use paigham_wire::leaf::Leaf;
-use paigham_wire::map::{MapError, MerkleMap, StableMemory};
+use paigham_wire::map::{MapError, MerkleMap, Record, StableMemory};
+use paigham_wire::relay::RelayError;
 use tls_codec::{DeserializeBytes, Serialize};
 
+use crate::administration::AdministrationStore;
+use crate::blobs::Blobs;
 use crate::entries::Entries;
 use crate::expiry::Retention;
+use crate::limits::{COMMITS_SPAN_NS, POSTS_SPAN_NS};
 use crate::log::LogError;
-use crate::records::{InboxRecord, QUEUE_EXTRA_BYTES, QueueRecord};
+use crate::records::{InboxRecord, QueueRecord};
+use crate::tickets::Tickets;
 
 /// Version of the layout of stable memory.
 const LAYOUT: u32 = 2;
@@ -34,21 +39,20 @@ pub enum OpenError {
 pub struct Relay<M: Memory> {
     pub(crate) canister: CanisterId,
     pub(crate) map: MerkleMap<StableMemory<VirtualMemory<M>>>,
-    pub(crate) queues: Table<32, M>,
     pub(crate) posts: Entries<VirtualMemory<M>>,
     pub(crate) commits: Entries<VirtualMemory<M>>,
     /// How far the oldest bucket of either log has been swept; begun again after an upgrade.
     pub(crate) posts_swept: u64,
     pub(crate) commits_swept: u64,
     pub(crate) retention: Retention,
-    pub(crate) joiners: Table<36, M>,
     pub(crate) tokens: Table<64, M>,
-    pub(crate) bundles: Table<36, M>,
-    pub(crate) welcomes: Table<32, M>,
-    pub(crate) inboxes: Table<32, M>,
+    pub(crate) pools: Table<32, M>,
     pub(crate) deposits: Table<36, M>,
     pub(crate) packages: Table<36, M>,
     pub(crate) claims: Table<64, M>,
+    pub(crate) tickets: Tickets<M>,
+    pub(crate) administration: AdministrationStore<M>,
+    pub(crate) blobs: Blobs<M>,
 }
 
 impl<M: Memory> std::fmt::Debug for Relay<M> {
@@ -72,24 +76,30 @@ impl<M: Memory> Relay<M> {
             return Err(OpenError::Layout(*layout.get()));
         }
         let at = |id: u8| manager.get(MemoryId::new(id));
-        Ok(Self {
+        let mut relay = Self {
             canister,
-            map: MerkleMap::open(StableMemory(at(0))).map_err(OpenError::Map)?,
-            queues: StableBTreeMap::init(at(1)),
-            posts: Entries::open(at(2)).map_err(OpenError::Log)?,
-            commits: Entries::open(at(3)).map_err(OpenError::Log)?,
-            joiners: StableBTreeMap::init(at(4)),
+            map: MerkleMap::open(
+                StableMemory(at(0)),
+                StableMemory(at(1)),
+                StableMemory(at(7)),
+            )
+            .map_err(OpenError::Map)?,
+            posts: Entries::open(at(2), POSTS_SPAN_NS).map_err(OpenError::Log)?,
+            commits: Entries::open(at(3), COMMITS_SPAN_NS).map_err(OpenError::Log)?,
             retention: Retention::default(),
             posts_swept: 0,
             commits_swept: 0,
             tokens: StableBTreeMap::init(at(5)),
-            bundles: StableBTreeMap::init(at(6)),
-            welcomes: StableBTreeMap::init(at(7)),
-            inboxes: StableBTreeMap::init(at(8)),
+            pools: StableBTreeMap::init(at(8)),
             deposits: StableBTreeMap::init(at(9)),
             packages: StableBTreeMap::init(at(10)),
             claims: StableBTreeMap::init(at(11)),
-        })
+            tickets: Tickets::open(at(13), at(14), at(15)),
+            administration: AdministrationStore::open(at(16), at(17)),
+            blobs: Blobs::open([18, 19, 20, 21, 22, 23].map(at)).map_err(OpenError::Log)?,
+        };
+        relay.use_settings();
+        Ok(relay)
     }
 
     /// Ends an update: what it stored counts from here on. Returns the root of the certified map,
@@ -97,60 +107,101 @@ impl<M: Memory> Relay<M> {
     pub fn seal(&mut self) -> Hash {
         self.posts.log.flush();
         self.commits.log.flush();
+        self.blobs.flush();
         self.map.root()
     }
 
     pub(crate) fn queue(&self, queue: &QueueId) -> Option<QueueRecord> {
-        let bytes = self.queues.get(&queue.0)?;
-        let (leaf, extra) = bytes.split_last_chunk::<QUEUE_EXTRA_BYTES>()?;
-        match decode(leaf).ok()? {
-            Leaf::Queue(leaf) => Some(QueueRecord::new(leaf, extra)),
-            _ => None,
-        }
+        queue_record(&self.map.get(&queue.0)?)
     }
 
-    /// Stores a queue and puts its leaf into the map.
+    /// As [`Relay::queue`], for storing it right after.
+    pub(crate) fn load_queue(&mut self, queue: &QueueId) -> Option<QueueRecord> {
+        queue_record(&self.map.load(&queue.0)?)
+    }
+
+    /// Stores a new queue.
+    ///
+    /// # Errors
+    /// As [`Relay::add`].
+    pub(crate) fn add_queue(
+        &mut self,
+        queue: &QueueId,
+        record: &QueueRecord,
+    ) -> Result<(), RelayError> {
+        self.add(&queue.0, &Leaf::Queue(record.leaf.clone()), &record.extra())
+    }
+
+    /// Stores a queue that is there.
     pub(crate) fn put_queue(&mut self, queue: &QueueId, record: &QueueRecord) {
-        let leaf = encode(&Leaf::Queue(record.leaf.clone()));
-        self.certify(&queue.0, &leaf);
-        self.queues
-            .insert(queue.0, [&leaf[..], &record.extra()].concat());
+        self.put_leaf(&queue.0, &Leaf::Queue(record.leaf.clone()), &record.extra());
     }
 
     pub(crate) fn inbox(&self, inbox: &InboxId) -> Option<InboxRecord> {
-        get(&self.inboxes, &inbox.0)
+        inbox_record(&self.map.get(&inbox.0)?)
     }
 
-    /// Stores an inbox and puts its leaf into the map.
-    pub(crate) fn put_inbox(&mut self, inbox: &InboxId, record: &InboxRecord) {
-        self.certify(&inbox.0, &encode(&Leaf::Inbox(record.leaf.clone())));
-        self.inboxes.insert(inbox.0, encode(record));
-    }
-
-    /// Puts a leaf into the map.
+    /// Stores a new inbox.
     ///
-    /// # Panics
-    /// When stable memory cannot grow: half of the call is stored by then, and the trap undoes it.
-    pub(crate) fn certify(&mut self, key: &[u8; 32], leaf: &[u8]) {
-        self.map
-            .insert(key, leaf)
-            .expect("no stable memory left; the whole call is undone");
+    /// # Errors
+    /// As [`Relay::add`].
+    pub(crate) fn add_inbox(
+        &mut self,
+        inbox: &InboxId,
+        record: &InboxRecord,
+    ) -> Result<(), RelayError> {
+        self.add(&inbox.0, &Leaf::Inbox(record.leaf.clone()), &record.extra())
     }
 
-    /// The value of a leaf, for witnesses.
-    pub(crate) fn leaf(&self, key: &[u8; 32]) -> Option<Vec<u8>> {
-        let leaf = if let Some(queue) = self.queue(&QueueId(*key)) {
-            Leaf::Queue(queue.leaf)
-        } else if let Some(inbox) = self.inbox(&InboxId(*key)) {
-            Leaf::Inbox(inbox.leaf)
-        } else {
-            Leaf::Welcome(self.welcome_leaf(key)?)
-        };
-        Some(encode(&leaf))
+    /// Stores an inbox that is there.
+    pub(crate) fn put_inbox(&mut self, inbox: &InboxId, record: &InboxRecord) {
+        self.put_leaf(&inbox.0, &Leaf::Inbox(record.leaf.clone()), &record.extra());
+    }
+
+    /// Puts a leaf under a new id.
+    ///
+    /// # Errors
+    /// [`RelayError::Exists`] if something else has the id, [`RelayError::Full`] if there is no
+    /// room for it; nothing is changed then.
+    pub(crate) fn add(
+        &mut self,
+        id: &[u8; 32],
+        leaf: &Leaf,
+        extra: &[u8],
+    ) -> Result<(), RelayError> {
+        if self.map.load(id).is_some() {
+            return Err(RelayError::Exists);
+        }
+        self.map
+            .insert(id, &encode(leaf), extra)
+            .map_err(|_| RelayError::Full)
+    }
+
+    /// # Panics
+    /// Never: a record that is there is changed in its place, and all records of a kind have the
+    /// same length.
+    fn put_leaf(&mut self, id: &[u8; 32], leaf: &Leaf, extra: &[u8]) {
+        self.map
+            .insert(id, &encode(leaf), extra)
+            .expect("the record is there and keeps its length");
     }
 
     pub(crate) fn witness(&self, keys: &[[u8; 32]]) -> Vec<u8> {
-        self.map.witness(keys, |key| self.leaf(key)).encode()
+        self.map.witness(keys).encode()
+    }
+}
+
+fn queue_record(record: &Record) -> Option<QueueRecord> {
+    match decode(&record.leaf).ok()? {
+        Leaf::Queue(leaf) => Some(QueueRecord::new(leaf, record.extra.first_chunk()?)),
+        _ => None,
+    }
+}
+
+fn inbox_record(record: &Record) -> Option<InboxRecord> {
+    match decode(&record.leaf).ok()? {
+        Leaf::Inbox(leaf) => Some(InboxRecord::new(leaf, record.extra.first_chunk()?)),
+        _ => None,
     }
 }
 

@@ -21,8 +21,13 @@ use proptest::prelude::*;
 
 use crate::Relay;
 
+mod administration;
+mod blobs;
 mod expiry;
 mod log;
+mod map;
+mod tail;
+mod tickets;
 
 const NOW: u64 = 1_700_000_000 * 1_000_000_000;
 const SOON: u32 = 1_700_000_000 + 300;
@@ -512,7 +517,7 @@ fn welcomes_wait_for_their_joiners() {
         assert_eq!(reply.wrapper.as_slice(), b"wrapper");
         let witness = Witness::decode(reply.witness.as_slice()).unwrap();
         assert!(matches!(
-            witness.get(&id.locator().0),
+            witness.get(&id.locator().map_key()),
             Ok(Found::Present(_))
         ));
     }
@@ -537,7 +542,7 @@ fn welcomes_wait_for_their_joiners() {
     ack(&mut relay, ids[1]);
     let reply = read(&relay, ids[1]);
     let witness = Witness::decode(reply.witness.as_slice()).unwrap();
-    assert_eq!(witness.get(&ids[1].locator().0), Ok(Found::Absent));
+    assert_eq!(witness.get(&ids[1].locator().map_key()), Ok(Found::Absent));
     assert_eq!(witness.root(), relay.seal());
 }
 

@@ -79,7 +79,7 @@ fn new_engine() -> wasmtime::Result<Engine> {
 /// from wasmtime's own: 1 for an operator, 0 for structure, and 1 for each byte of a bulk copy.
 ///
 /// wasmtime counts 1 for entering a function, so calls weigh one less here than there. A weight has
-/// eight bits: `memory.grow` and its like are counted with 255 instead of 300.
+/// eight bits: `memory.grow` weighs 255 here, and `prep` adds the 45 that are missing.
 fn costs() -> OperatorCost {
     let mut cost = OperatorCost::new();
     macro_rules! weigh {
@@ -132,8 +132,14 @@ fn costs() -> OperatorCost {
 pub(crate) mod charge {
     /// Any system call.
     pub const SYSTEM_CALL: u64 = 500;
-    /// Reading or writing stable memory.
+    /// Reading or writing stable memory; its size is free.
     pub const STABLE: u64 = 20;
+    /// Growing stable memory.
+    pub const STABLE_GROW: u64 = 100;
+    /// Beginning a call.
+    pub const CALL_NEW: u64 = 1_500;
+    /// Making a call.
+    pub const CALL_PERFORM: u64 = 5_000;
     /// Reading the counter.
     pub const PERFORMANCE_COUNTER: u64 = 200;
     /// Printing.

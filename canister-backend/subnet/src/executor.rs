@@ -1,20 +1,26 @@
 //! The thread that owns the state: it takes what has arrived, makes a round of it, and answers.
 
-use std::collections::{BTreeSet, HashSet};
+mod reads;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use candid::Principal;
 use ic_transport_types::{RejectCode, RejectResponse, RequestId};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
-use crate::canister::{Execution, InstallError, Outcome};
+use crate::clock::Clock;
+use crate::code::InstallError;
+use crate::config::Config;
+use crate::execution::{Execution, Outcome, Reject, reject_code};
 use crate::journal::Journal;
 use crate::keys::to_cbor;
-use crate::state::{Ingress, Round, State};
-use crate::status::{CanisterStatus, SubnetStatus};
+use crate::management::Admission;
+use crate::replicas::{Divergence, Followers};
+use crate::state::{Ingress, LAYOUT, Round, State};
+use crate::topology::{RangesForm, Signed};
 
 /// How often an idle subnet signs its state again.
 const HEARTBEAT: Duration = Duration::from_nanos(HEARTBEAT_NS);
@@ -31,50 +37,9 @@ const EXPIRY_MAX_AHEAD_NS: u64 = 330 * 1_000_000_000;
 /// The log is replaced by a checkpoint when it holds more bytes than this and than the last
 /// checkpoint, so that both the log and the work of checkpoints stay in proportion.
 const LOG_MAX_BYTES: u64 = 16 * 1024 * 1024;
-
-/// Where time comes from, in nanoseconds since 1970.
-pub trait Clock: Send + Sync + std::fmt::Debug {
-    /// Now.
-    fn now_ns(&self) -> u64;
-}
-
-/// The clock of this machine.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now_ns(&self) -> u64 {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        since
-            .ok()
-            .and_then(|since| u64::try_from(since.as_nanos()).ok())
-            .unwrap_or(0)
-    }
-}
-
-/// A clock that a test moves.
-#[derive(Debug, Clone, Default)]
-pub struct ManualClock(Arc<AtomicU64>);
-
-impl ManualClock {
-    /// Starts at a time.
-    #[must_use]
-    pub fn at(now_ns: u64) -> Self {
-        Self(Arc::new(AtomicU64::new(now_ns)))
-    }
-
-    /// Moves forward.
-    pub fn advance(&self, by: Duration) {
-        let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
-        self.0.fetch_add(by, Ordering::SeqCst);
-    }
-}
-
-impl Clock for ManualClock {
-    fn now_ns(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
-    }
-}
+/// Pause before a round that no call from outside asked for, so that canisters which keep calling
+/// themselves leave time for others.
+const QUEUE_PAUSE: Duration = Duration::from_millis(10);
 
 /// A query, authenticated.
 #[derive(Debug, Clone)]
@@ -84,6 +49,8 @@ pub(crate) struct Query {
     pub sender: Principal,
     pub method: String,
     pub argument: Vec<u8>,
+    /// Of the certificate that the canister sees.
+    pub form: RangesForm,
 }
 
 /// A read of the state tree, authenticated.
@@ -98,7 +65,7 @@ pub(crate) struct Read {
 /// What an update call is answered with.
 #[derive(Debug, Clone)]
 pub(crate) enum CallAnswer {
-    Certificate(Vec<u8>),
+    Certificate(Signed),
     Rejected(RejectResponse),
     Refused(String),
 }
@@ -106,7 +73,7 @@ pub(crate) enum CallAnswer {
 pub(crate) enum Command {
     Call(Ingress, oneshot::Sender<CallAnswer>),
     Query(Query, oneshot::Sender<Vec<u8>>),
-    ReadState(Read, oneshot::Sender<Result<Vec<u8>, String>>),
+    ReadState(Read, oneshot::Sender<Result<Signed, String>>),
     Admin(Box<dyn FnOnce(&mut Executor) + Send>),
     Stop,
 }
@@ -142,44 +109,80 @@ impl std::fmt::Debug for Command {
 /// An update call and who waits for its answer.
 type Call = (Ingress, oneshot::Sender<CallAnswer>);
 
+/// Why a subnet stopped by itself. What was not answered by then is not certified.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StopReason {
+    /// The disk does not take what must be on it, or there is no randomness.
+    #[error("the journal failed: {0}")]
+    Journal(String),
+    /// Replicas that ran the same rounds are not in the same state.
+    #[error(transparent)]
+    Diverged(#[from] Divergence),
+}
+
 /// The owner of state and journal.
 #[derive(Debug)]
 pub(crate) struct Executor {
     state: State,
+    followers: Followers,
     journal: Box<dyn Journal>,
     clock: Arc<dyn Clock>,
     log_bytes: u64,
     checkpoint_bytes: u64,
-    /// Set when the journal failed: nothing is answered any more.
+    /// Who waits for the answers of requests under way.
+    waiting: HashMap<Vec<u8>, Vec<oneshot::Sender<CallAnswer>>>,
+    /// Set when the journal failed or replicas differ: nothing is answered any more.
     broken: bool,
+    stopped: watch::Sender<Option<StopReason>>,
+}
+
+/// The executor's thread and how to reach it.
+pub(crate) struct Spawned {
+    pub commands: SyncSender<Queued>,
+    pub thread: std::thread::JoinHandle<()>,
+    pub stopped: watch::Receiver<Option<StopReason>>,
 }
 
 /// Starts the thread.
 pub(crate) fn spawn(
     state: State,
+    followers: Followers,
     journal: Box<dyn Journal>,
     clock: Arc<dyn Clock>,
-) -> std::io::Result<(SyncSender<Queued>, std::thread::JoinHandle<()>)> {
-    let (sender, receiver) = sync_channel(QUEUE_COMMANDS);
+    config: &Config,
+) -> std::io::Result<Spawned> {
+    let (commands, receiver) = sync_channel(QUEUE_COMMANDS);
+    let (sender, stopped) = watch::channel(None);
     let mut executor = Executor {
         state,
+        followers,
         journal,
         clock,
         log_bytes: 0,
         checkpoint_bytes: 0,
+        waiting: HashMap::new(),
         broken: false,
+        stopped: sender,
     };
+    let config = config.clone();
     let thread = std::thread::Builder::new()
         .name("subnet".into())
         .stack_size(16 * 1024 * 1024)
-        .spawn(move || executor.run(&receiver))?;
-    Ok((sender, thread))
+        .spawn(move || {
+            config.enter_thread();
+            executor.run(&receiver);
+        })?;
+    Ok(Spawned {
+        commands,
+        thread,
+        stopped,
+    })
 }
 
 impl Executor {
     fn run(&mut self, receiver: &Receiver<Queued>) {
         loop {
-            let first = match receiver.recv_timeout(HEARTBEAT) {
+            let first = match receiver.recv_timeout(self.pause()) {
                 Ok(command) => Some(command),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -205,6 +208,17 @@ impl Executor {
         self.make_checkpoint();
     }
 
+    /// How long to wait for commands.
+    fn pause(&self) -> Duration {
+        let now = self.clock.now_ns();
+        if self.state.has_work(now) {
+            return QUEUE_PAUSE;
+        }
+        let due = self.state.next_due();
+        let until = due.map_or(HEARTBEAT_NS, |due| due.saturating_sub(now));
+        HEARTBEAT.min(Duration::from_nanos(until))
+    }
+
     fn round(&mut self, commands: Vec<Command>) {
         let mut calls = Vec::new();
         let mut reads = Vec::new();
@@ -216,6 +230,7 @@ impl Executor {
         }
         self.updates(calls);
         self.refresh();
+        self.forget_who_left();
         for read in reads {
             if self.broken {
                 return;
@@ -241,7 +256,26 @@ impl Executor {
     fn refresh(&mut self) {
         let now = self.now();
         if !self.broken && now - self.state.time >= HEARTBEAT_NS {
-            self.state.advance(now);
+            self.advance(now);
+        }
+    }
+
+    fn advance(&mut self, now: u64) {
+        self.state.advance(now);
+        self.followers.each(|state| state.advance(now));
+    }
+
+    /// Stops for good.
+    fn stop(&mut self, reason: StopReason) {
+        tracing::error!(%reason, "the subnet stops");
+        self.broken = true;
+        self.stopped.send_replace(Some(reason));
+    }
+
+    /// Compares the replicas after each did the same; stops if they differ.
+    fn compare(&mut self) {
+        if let Err(divergence) = self.followers.compare(&self.state) {
+            self.stop(divergence.into());
         }
     }
 
@@ -250,7 +284,8 @@ impl Executor {
         self.clock.now_ns().max(self.state.time)
     }
 
-    /// Makes rounds of the calls, as many as their bytes ask for.
+    /// Makes rounds of the calls, as many as their bytes ask for; or one without any, if canisters
+    /// have something to do.
     fn updates(&mut self, calls: Vec<Call>) {
         let mut round = Vec::new();
         let mut bytes = 0;
@@ -267,52 +302,86 @@ impl Executor {
     }
 
     fn update_round(&mut self, calls: Vec<Call>) {
-        if calls.is_empty() || self.broken {
+        if self.broken {
             return;
         }
         let time = self.now().max(self.state.time + 1);
-        let mut waiting = Vec::new();
-        let mut round = Round {
-            time,
-            root_before: self.state.contents_root(),
-            ingress: Vec::new(),
-        };
+        let mut repeats = Vec::new();
+        let mut ingress = Vec::new();
         let mut seen = HashSet::new();
-        for (ingress, reply) in calls {
+        for (call, reply) in calls {
             // A repeat is answered with what became of the first, never run again.
-            let repeat = self.state.is_known(&ingress.id) || seen.contains(&ingress.id);
+            let repeat = self.state.is_known(&call.id) || seen.contains(&call.id);
             if repeat {
-                waiting.push((ingress.id, reply));
+                repeats.push((call.id, reply));
                 continue;
             }
-            match self.admit(&ingress, time) {
+            match self.admit(&call, time) {
                 Ok(()) => {
-                    seen.insert(ingress.id.clone());
-                    waiting.push((ingress.id.clone(), reply));
-                    round.ingress.push(ingress);
+                    seen.insert(call.id.clone());
+                    repeats.push((call.id.clone(), reply));
+                    ingress.push(call);
                 }
                 Err(answer) => {
                     drop(reply.send(answer));
                 }
             }
         }
-        if !round.ingress.is_empty() {
-            if let Err(error) = self.log(&round) {
-                tracing::error!(%error, "the journal failed; the subnet stops");
-                self.broken = true;
-                return;
+        if ingress.is_empty() && !self.state.has_work(time) {
+            if !repeats.is_empty() {
+                self.refresh();
             }
-            self.state.execute(&round);
-        } else {
-            self.refresh();
+        } else if let Err(error) = self.run_round(time, ingress) {
+            self.stop(StopReason::Journal(error.to_string()));
         }
-        for (id, reply) in waiting {
-            let path = vec![b"request_status".to_vec(), id];
-            drop(reply.send(CallAnswer::Certificate(self.state.certify(&[path]))));
+        if self.broken {
+            return;
         }
+        for (id, reply) in repeats {
+            self.waiting.entry(id).or_default().push(reply);
+        }
+        self.answer();
         if self.log_bytes > LOG_MAX_BYTES.max(self.checkpoint_bytes) {
             self.make_checkpoint();
         }
+    }
+
+    fn run_round(&mut self, time: u64, ingress: Vec<Ingress>) -> std::io::Result<()> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(std::io::Error::other)?;
+        let round = Round {
+            layout: LAYOUT,
+            time,
+            root_before: self.state.contents_root(),
+            seed,
+            ingress,
+        };
+        self.log(&round)?;
+        self.state.execute(&round);
+        self.followers.each(|state| state.execute(&round));
+        self.compare();
+        Ok(())
+    }
+
+    /// Certifies to who waits what became of their requests.
+    fn answer(&mut self) {
+        let state = &self.state;
+        let done = self.waiting.extract_if(|id, _| !state.is_processing(id));
+        for (id, waiting) in done {
+            let path = vec![b"request_status".to_vec(), id];
+            let signed = state.certify(&[path]);
+            for reply in waiting {
+                drop(reply.send(CallAnswer::Certificate(signed.clone())));
+            }
+        }
+    }
+
+    /// Forgets callers who wait no longer; they ask for the status.
+    fn forget_who_left(&mut self) {
+        self.waiting.retain(|_, waiting| {
+            waiting.retain(|reply| !reply.is_closed());
+            !waiting.is_empty()
+        });
     }
 
     /// Whether a call may enter the round. The canister is asked on its state before the round: that
@@ -326,29 +395,32 @@ impl Executor {
                 "the request expires too far in the future".into(),
             ));
         }
-        let Some(canister) = self.state.canister_mut(&ingress.canister) else {
-            return Err(reject(
-                RejectCode::DestinationInvalid,
-                "no such canister",
-                "IC0301",
-            ));
-        };
-        let (method, sender) = (&ingress.method, ingress.sender.as_slice());
-        if !canister.has_method(method, true) && !canister.has_method(method, false) {
-            let text = format!("the canister has no method {method}");
-            return Err(reject(RejectCode::DestinationInvalid, &text, "IC0536"));
+        if ingress.canister == Principal::management_canister() {
+            let admitted = self.state.admit_management(ingress);
+            return admitted.map_err(|refused| match refused {
+                Admission::Rejected(why) => reject(why),
+                Admission::WrongAddress => {
+                    let text = "the address is not that of the canister that the request is about";
+                    CallAnswer::Refused(text.into())
+                }
+            });
         }
-        let inspected = canister.inspect(method, ingress.argument.clone(), sender, now);
-        match inspected.outcome {
+        let Some(canister) = self.state.canister_mut(&ingress.canister) else {
+            return Err(reject(Reject::failed("IC0301", "no such canister")));
+        };
+        let method = &ingress.method;
+        canister
+            .check_running()
+            .and_then(|()| canister.check_method(method, true))
+            .map_err(reject)?;
+        match canister.inspect(method, ingress.argument.clone(), &ingress.sender, now) {
             Outcome::Accepted => Ok(()),
-            Outcome::Failed { code, message } => {
-                Err(reject(RejectCode::CanisterError, &message, code))
+            Outcome::Failed { code, message } => Err(reject(Reject::failed(code, message))),
+            Outcome::Replied(_) | Outcome::Rejected(_) | Outcome::Unanswered => {
+                let text = "refused by the canister";
+                let code = reject_code::CANISTER_REJECT;
+                Err(reject(Reject::new(code, "IC0406", text)))
             }
-            Outcome::Replied(_) | Outcome::Rejected(_) => Err(reject(
-                RejectCode::CanisterReject,
-                "refused by the canister",
-                "IC0406",
-            )),
         }
     }
 
@@ -364,84 +436,8 @@ impl Executor {
         self.checkpoint_bytes = state.len() as u64;
         self.log_bytes = 0;
         if let Err(error) = self.journal.checkpoint(&state) {
-            tracing::error!(%error, "the checkpoint failed; the subnet stops");
-            self.broken = true;
+            self.stop(StopReason::Journal(error.to_string()));
         }
-    }
-
-    fn query(&mut self, query: Query) -> Vec<u8> {
-        use ic_transport_types::{NodeSignature, QueryResponse, ReplyResponse};
-        let time = self.state.time;
-        let certificate = self.state.data_certificate(&query.canister);
-        let execution = match self.state.canister_mut(&query.canister) {
-            Some(canister) if canister.has_method(&query.method, false) => {
-                let sender = query.sender.as_slice();
-                let execution =
-                    canister.query(&query.method, query.argument, sender, time, certificate);
-                self.state.count(query.canister, &query.method, &execution);
-                execution.outcome
-            }
-            Some(_) => Outcome::Failed {
-                code: "IC0536",
-                message: format!("the canister has no query {}", query.method),
-            },
-            None => Outcome::Failed {
-                code: "IC0301",
-                message: "no such canister".into(),
-            },
-        };
-        let mut response = match execution {
-            Outcome::Replied(arg) => QueryResponse::Replied {
-                reply: ReplyResponse { arg },
-                signatures: Vec::new(),
-            },
-            Outcome::Rejected(text) => rejected(RejectCode::CanisterReject, text, "IC0406"),
-            Outcome::Failed { code, message } if code == "IC0301" || code == "IC0536" => {
-                rejected(RejectCode::DestinationInvalid, message, code)
-            }
-            Outcome::Failed { code, message } => rejected(RejectCode::CanisterError, message, code),
-            Outcome::Accepted => rejected(RejectCode::SysFatal, "no reply".into(), "IC0506"),
-        };
-        let signature = NodeSignature {
-            timestamp: time,
-            signature: self
-                .state
-                .keys
-                .sign_as_node(&response.signable(query.id, time)),
-            identity: self.state.keys.node_id,
-        };
-        match &mut response {
-            QueryResponse::Replied { signatures, .. }
-            | QueryResponse::Rejected { signatures, .. } => signatures.push(signature),
-        }
-        to_cbor(&response)
-    }
-
-    fn read_state(&self, read: &Read) -> Result<Vec<u8>, String> {
-        let mut requests = BTreeSet::new();
-        for path in &read.paths {
-            let labels: Vec<_> = path.iter().map(Vec::as_slice).collect();
-            match labels.as_slice() {
-                [b"time"] | [b"subnet", ..] | [b"canister_ranges", ..] => {}
-                [b"canister", _, b"module_hash" | b"controllers"] => {}
-                [b"request_status", id, ..] => {
-                    requests.insert(*id);
-                    let asked = (read.sender, read.addressed);
-                    if self
-                        .state
-                        .parties_of(id)
-                        .is_some_and(|parties| parties != asked)
-                    {
-                        return Err("the request was sent by or to somebody else".into());
-                    }
-                }
-                _ => return Err("the path is not one that may be read".into()),
-            }
-        }
-        if requests.len() > 1 {
-            return Err("more than one request".into());
-        }
-        Ok(self.state.certify(&read.paths))
     }
 
     /// Installs a canister and makes that durable.
@@ -451,13 +447,11 @@ impl Executor {
         argument: Vec<u8>,
         controllers: &[Principal],
     ) -> Result<Principal, InstallError> {
-        let id = self.state.install(module, argument, controllers)?;
-        self.make_checkpoint();
-        if self.broken {
-            Err(InstallError::Journal("see the log".into()))
-        } else {
-            Ok(id)
-        }
+        let id = self.state.install(module, argument.clone(), controllers)?;
+        self.followers
+            .each(|state| drop(state.install(module, argument.clone(), controllers)));
+        self.keep()?;
+        Ok(id)
     }
 
     /// Upgrades a canister and makes that durable.
@@ -467,12 +461,34 @@ impl Executor {
         module: &[u8],
         argument: Vec<u8>,
     ) -> Result<(), InstallError> {
-        self.state.upgrade(id, module, argument)?;
-        self.make_checkpoint();
-        if self.broken {
-            Err(InstallError::Journal("see the log".into()))
-        } else {
-            Ok(())
+        self.state.upgrade(id, module, argument.clone())?;
+        self.followers
+            .each(|state| drop(state.upgrade(id, module, argument.clone())));
+        self.keep()
+    }
+
+    /// Makes an administrator's change durable, if the replicas agree on it.
+    fn keep(&mut self) -> Result<(), InstallError> {
+        self.compare();
+        if !self.broken {
+            self.make_checkpoint();
+        }
+        let stopped = self.stopped.borrow().clone();
+        stopped.map_or(Ok(()), |reason| {
+            Err(InstallError::Stopped(reason.to_string()))
+        })
+    }
+
+    /// Turns over one bit of a canister's heap in one replica; 1 is the first.
+    #[cfg(feature = "testkit")]
+    pub fn flip_heap_bit(&mut self, replica: usize, canister: &Principal, byte: usize) {
+        let state = match replica.checked_sub(2) {
+            Some(index) => self.followers.get_mut(index),
+            None => Some(&mut self.state),
+        };
+        let canister = state.and_then(|state| state.canister_mut(canister));
+        if let Some(code) = canister.and_then(|canister| canister.code.as_mut()) {
+            code.flip_heap_bit(byte);
         }
     }
 
@@ -485,69 +501,40 @@ impl Executor {
         argument: Vec<u8>,
     ) -> Option<Execution> {
         let time = self.now().max(self.state.time + 1);
-        let anonymous = Principal::anonymous();
-        let measured = self.state.canister_mut(canister)?;
-        let execution = measured.update(method, argument, anonymous.as_slice(), time);
-        // What it certified is signed before anybody asks.
-        self.state.advance(time);
-        Some(execution)
+        let execution = self.state.measure(canister, method, argument, time);
+        self.followers.each(|state| state.advance(time));
+        execution
     }
 
-    pub fn status(&self) -> SubnetStatus {
-        let canisters = self.state.canisters().iter().map(|(id, canister)| {
-            let (heap_bytes, stable_bytes) = canister.memory_sizes();
-            let methods = self
-                .state
-                .usage
-                .iter()
-                .filter(|((canister, _), _)| canister == id);
-            CanisterStatus {
-                id: id.to_text(),
-                module_hash: hex::encode(canister.module_hash()),
-                controllers: canister
-                    .controllers()
-                    .iter()
-                    .filter_map(|id| Principal::try_from_slice(id).ok())
-                    .map(|id| id.to_text())
-                    .collect(),
-                heap_bytes,
-                stable_bytes,
-                methods: methods
-                    .map(|((_, method), usage)| (method.clone(), *usage))
-                    .collect(),
-            }
-        });
-        SubnetStatus {
-            subnet: self.state.keys.subnet.to_text(),
-            root_key: hex::encode(&self.state.keys.root_der),
-            rounds: self.state.rounds,
-            time_ns: self.state.time,
-            state_root: hex::encode(self.state.root()),
-            canisters: canisters.collect(),
+    /// Sets who may create canisters through the network, and makes that durable; `false` if they
+    /// are too many.
+    pub fn set_creators(&mut self, creators: Vec<Principal>) -> bool {
+        let set = self.state.set_creators(creators.clone());
+        if set {
+            self.followers.each(|state| {
+                state.set_creators(creators.clone());
+            });
+            self.make_checkpoint();
+        }
+        set
+    }
+}
+
+impl From<Reject> for RejectResponse {
+    fn from(reject: Reject) -> Self {
+        Self {
+            reject_code: match reject.code {
+                reject_code::SYS_TRANSIENT => RejectCode::SysTransient,
+                reject_code::DESTINATION_INVALID => RejectCode::DestinationInvalid,
+                reject_code::CANISTER_REJECT => RejectCode::CanisterReject,
+                _ => RejectCode::CanisterError,
+            },
+            reject_message: reject.message,
+            error_code: Some(reject.error_code),
         }
     }
 }
 
-fn rejected(
-    reject_code: RejectCode,
-    reject_message: String,
-    code: &str,
-) -> ic_transport_types::QueryResponse {
-    let reject = RejectResponse {
-        reject_code,
-        reject_message,
-        error_code: Some(code.to_owned()),
-    };
-    ic_transport_types::QueryResponse::Rejected {
-        reject,
-        signatures: Vec::new(),
-    }
-}
-
-fn reject(reject_code: RejectCode, text: &str, code: &str) -> CallAnswer {
-    CallAnswer::Rejected(RejectResponse {
-        reject_code,
-        reject_message: text.to_owned(),
-        error_code: Some(code.to_owned()),
-    })
+fn reject(why: Reject) -> CallAnswer {
+    CallAnswer::Rejected(why.into())
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -15,9 +16,11 @@ use serde::Serialize;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::auth::authenticate;
-use crate::executor::{CallAnswer, Clock, Command, Query, Queued, Read};
+use crate::clock::Clock;
+use crate::executor::{CallAnswer, Command, Query, Queued, Read};
 use crate::keys::to_cbor;
 use crate::state::Ingress;
+use crate::topology::{CanisterRange, Delegator, RangesForm, Signed};
 
 /// Largest request in bytes.
 const BODY_MAX_BYTES: usize = 5 * 1024 * 1024;
@@ -28,27 +31,119 @@ const MAX_PATHS: usize = 1_000;
 const MAX_LABELS: usize = 127;
 /// Bytes of requests that wait for the executor; beyond, callers are told to come back.
 const WAITING_MAX_BYTES: usize = 64 * 1024 * 1024;
+/// How long a call of version 3 or 4 waits for its certificate; beyond, the caller polls.
+const CALL_PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the handlers need.
+/// What the handlers need of one subnet.
 #[derive(Debug, Clone)]
 pub(crate) struct Front {
     executor: SyncSender<Queued>,
     room: Arc<Semaphore>,
     clock: Arc<dyn Clock>,
+    pub identity: Arc<Identity>,
+}
+
+/// What a subnet is to those who ask it.
+#[derive(Debug)]
+pub(crate) struct Identity {
     pub root_key: Vec<u8>,
+    pub subnet: Principal,
+    pub range: CanisterRange,
+    pub delegator: Option<Arc<Delegator>>,
+}
+
+/// The subnets behind one listener, at least one.
+#[derive(Debug, Clone)]
+pub(crate) struct Fronts(Arc<[Front]>);
+
+impl Fronts {
+    pub fn new(fronts: impl IntoIterator<Item = Front>) -> Self {
+        Self(fronts.into_iter().collect())
+    }
+
+    /// The subnet that holds a canister. The management canister is everywhere.
+    fn of_canister(&self, canister: &Principal) -> Result<&Front, Refusal> {
+        let anywhere = *canister == Principal::management_canister();
+        self.0
+            .iter()
+            .find(|front| anywhere || front.holds(canister))
+            .ok_or_else(|| bad("no subnet holds this canister"))
+    }
+
+    fn of_subnet(&self, subnet: &Principal) -> Result<&Front, Refusal> {
+        self.0
+            .iter()
+            .find(|front| front.identity.subnet == *subnet)
+            .ok_or_else(|| bad("there is no such subnet"))
+    }
+
+    fn first(&self) -> Result<&Front, Refusal> {
+        self.0.first().ok_or_else(gone)
+    }
+}
+
+/// The version of the interface that a path names, as far as answers differ by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answering {
+    /// With nothing: the caller polls.
+    Later,
+    /// With a certificate whose delegation, if there is one, names ranges so.
+    At(RangesForm),
 }
 
 /// All routes.
-pub(crate) fn router(front: Front) -> Router {
+pub(crate) fn router(fronts: Fronts) -> Router {
+    use RangesForm::{Flat, Sharded};
+    let call = |answering| {
+        post(
+            move |State(fronts): State<Fronts>, Path(id): Path<String>, body: Bytes| async move {
+                call(&fronts, &id, &body, answering).await
+            },
+        )
+    };
+    let query = |form| {
+        post(
+            move |State(fronts): State<Fronts>, Path(id): Path<String>, body: Bytes| async move {
+                query(&fronts, &id, &body, form).await
+            },
+        )
+    };
+    let read_state = |of, form| {
+        post(
+            move |State(fronts): State<Fronts>, Path(id): Path<String>, body: Bytes| async move {
+                read_state(&fronts, &id, &body, of, form).await
+            },
+        )
+    };
+    let canister = |version: u8, what: &str| format!("/api/v{version}/canister/{{id}}/{what}");
+    let subnet = |version: u8| format!("/api/v{version}/subnet/{{id}}/read_state");
     Router::new()
         .route("/api/v2/status", get(status))
-        .route("/api/v4/canister/{canister}/call", post(call))
-        .route("/api/v3/canister/{canister}/query", post(query))
-        .route("/api/v3/canister/{canister}/read_state", post(read_state))
-        .route("/api/v3/subnet/{subnet}/read_state", post(read_state))
+        .route(&canister(2, "call"), call(Answering::Later))
+        .route(&canister(3, "call"), call(Answering::At(Flat)))
+        .route(&canister(4, "call"), call(Answering::At(Sharded)))
+        .route(&canister(2, "query"), query(Flat))
+        .route(&canister(3, "query"), query(Sharded))
+        .route(
+            &canister(2, "read_state"),
+            read_state(Addressee::Canister, Flat),
+        )
+        .route(
+            &canister(3, "read_state"),
+            read_state(Addressee::Canister, Sharded),
+        )
+        .route(&subnet(2), read_state(Addressee::Subnet, Flat))
+        .route(&subnet(3), read_state(Addressee::Subnet, Sharded))
         .route("/paigham/subnet/status", get(subnet_status))
         .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
-        .with_state(front)
+        .with_state(fronts)
+}
+
+/// Whose id a path names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Addressee {
+    Canister,
+    Subnet,
 }
 
 /// A refusal with its status and reason.
@@ -77,13 +172,22 @@ fn cbor(status: StatusCode, body: Vec<u8>) -> Response {
 }
 
 impl Front {
-    pub fn new(executor: SyncSender<Queued>, clock: Arc<dyn Clock>, root_key: Vec<u8>) -> Self {
+    pub fn new(executor: SyncSender<Queued>, clock: Arc<dyn Clock>, identity: Identity) -> Self {
         Self {
             executor,
             room: Arc::new(Semaphore::new(WAITING_MAX_BYTES)),
             clock,
-            root_key,
+            identity: Arc::new(identity),
         }
+    }
+
+    /// A subnet that is alone answers for every id: that it does not hold one is its answer.
+    fn holds(&self, canister: &Principal) -> bool {
+        self.identity.range == CanisterRange::ALL || self.identity.range.contains(canister)
+    }
+
+    fn certificate(&self, signed: Signed, form: RangesForm) -> Vec<u8> {
+        signed.certificate(self.identity.delegator.as_deref(), form)
     }
 
     /// Queues a command that takes `bytes` of memory until it is done.
@@ -112,46 +216,33 @@ impl Front {
         )
     }
 
-    fn open(&self, canister: &str, body: &[u8]) -> Result<Authenticated, Refusal> {
-        let addressed = Principal::from_text(canister).map_err(bad)?;
+    fn open(&self, addressed: Principal, body: &[u8]) -> Result<EnvelopeContent, Refusal> {
         let envelope: Envelope<'_> = serde_cbor::from_slice(body).map_err(bad)?;
-        match envelope.content.as_ref() {
+        let canister = match envelope.content.as_ref() {
             EnvelopeContent::Call { canister_id, .. }
             | EnvelopeContent::Query { canister_id, .. } => {
-                if *canister_id == Principal::management_canister() {
-                    return Err(Refusal(
-                        StatusCode::NOT_IMPLEMENTED,
-                        "the embedded subnet has no management canister yet".into(),
-                    ));
-                }
-                if *canister_id != addressed {
+                // The management canister is reached at the address of whom the request is about.
+                let management = *canister_id == Principal::management_canister();
+                if !management && *canister_id != addressed {
                     return Err(bad(
                         "the canister of the address is not that of the request",
                     ));
                 }
+                *canister_id
             }
-            EnvelopeContent::ReadState { .. } => {}
-        }
-        authenticate(&envelope, &addressed, self.clock.now_ns()).map_err(bad)?;
+            EnvelopeContent::ReadState { .. } => addressed,
+        };
+        authenticate(&envelope, &canister, self.clock.now_ns()).map_err(bad)?;
         let anonymous_read = *envelope.content.sender() == Principal::anonymous()
             && !matches!(envelope.content.as_ref(), EnvelopeContent::Call { .. });
         if !anonymous_read && envelope.content.ingress_expiry() < self.clock.now_ns() {
             return Err(bad("the request has expired"));
         }
-        Ok(Authenticated {
-            addressed,
-            content: envelope.content.into_owned(),
-        })
+        Ok(envelope.content.into_owned())
     }
 }
 
-/// The content of an envelope whose sender is who signed it, and where it was sent.
-struct Authenticated {
-    addressed: Principal,
-    content: EnvelopeContent,
-}
-
-async fn status(State(front): State<Front>) -> Response {
+async fn status(State(fronts): State<Fronts>) -> Result<Response, Refusal> {
     #[derive(Serialize)]
     struct Status {
         #[serde(with = "serde_bytes")]
@@ -160,23 +251,26 @@ async fn status(State(front): State<Front>) -> Response {
         impl_version: &'static str,
     }
     let status = Status {
-        replica_health_status: if front.is_stopped() {
+        replica_health_status: if fronts.0.iter().any(Front::is_stopped) {
             "stopped"
         } else {
             "healthy"
         },
-        root_key: front.root_key,
+        root_key: fronts.first()?.identity.root_key.clone(),
         impl_version: concat!("paigham-subnet ", env!("CARGO_PKG_VERSION")),
     };
-    cbor(StatusCode::OK, to_cbor(&status))
+    Ok(cbor(StatusCode::OK, to_cbor(&status)))
 }
 
 async fn call(
-    State(front): State<Front>,
-    Path(canister): Path<String>,
-    body: Bytes,
+    fronts: &Fronts,
+    canister: &str,
+    body: &[u8],
+    answering: Answering,
 ) -> Result<Response, Refusal> {
-    let Authenticated { content, .. } = front.open(&canister, &body)?;
+    let addressed = Principal::from_text(canister).map_err(bad)?;
+    let front = fronts.of_canister(&addressed)?;
+    let content = front.open(addressed, body)?;
     let id = content.to_request_id();
     let EnvelopeContent::Call {
         ingress_expiry,
@@ -198,6 +292,7 @@ async fn call(
     let ingress = Ingress {
         id: id.as_slice().to_vec(),
         canister: canister_id,
+        effective: addressed,
         sender,
         method: method_name,
         argument: arg,
@@ -205,20 +300,31 @@ async fn call(
     };
     let (reply, answer) = oneshot::channel();
     front.send(Command::Call(ingress, reply), body.len())?;
-    let response = match answer.await.map_err(|_| gone())? {
-        CallAnswer::Certificate(certificate) => TransportCallResponse::Replied { certificate },
-        CallAnswer::Rejected(reject) => TransportCallResponse::NonReplicatedRejection(reject),
-        CallAnswer::Refused(reason) => return Err(bad(reason)),
+    let Ok(answer) = tokio::time::timeout(CALL_PATIENCE, answer).await else {
+        return Ok(StatusCode::ACCEPTED.into_response());
+    };
+    let response = match (answer.map_err(|_| gone())?, answering) {
+        (CallAnswer::Certificate(_), Answering::Later) => {
+            return Ok(StatusCode::ACCEPTED.into_response());
+        }
+        (CallAnswer::Certificate(signed), Answering::At(form)) => TransportCallResponse::Replied {
+            certificate: front.certificate(signed, form),
+        },
+        (CallAnswer::Rejected(reject), _) => TransportCallResponse::NonReplicatedRejection(reject),
+        (CallAnswer::Refused(reason), _) => return Err(bad(reason)),
     };
     Ok(cbor(StatusCode::OK, to_cbor(&response)))
 }
 
 async fn query(
-    State(front): State<Front>,
-    Path(canister): Path<String>,
-    body: Bytes,
+    fronts: &Fronts,
+    canister: &str,
+    body: &[u8],
+    form: RangesForm,
 ) -> Result<Response, Refusal> {
-    let Authenticated { content, .. } = front.open(&canister, &body)?;
+    let addressed = Principal::from_text(canister).map_err(bad)?;
+    let front = fronts.of_canister(&addressed)?;
+    let content = front.open(addressed, body)?;
     let id = content.to_request_id();
     let EnvelopeContent::Query {
         sender,
@@ -236,6 +342,7 @@ async fn query(
         sender,
         method: method_name,
         argument: arg,
+        form,
     };
     let (reply, answer) = oneshot::channel();
     front.send(Command::Query(query, reply), body.len())?;
@@ -243,11 +350,18 @@ async fn query(
 }
 
 async fn read_state(
-    State(front): State<Front>,
-    Path(address): Path<String>,
-    body: Bytes,
+    fronts: &Fronts,
+    address: &str,
+    body: &[u8],
+    of: Addressee,
+    form: RangesForm,
 ) -> Result<Response, Refusal> {
-    let Authenticated { addressed, content } = front.open(&address, &body)?;
+    let addressed = Principal::from_text(address).map_err(bad)?;
+    let front = match of {
+        Addressee::Canister => fronts.of_canister(&addressed)?,
+        Addressee::Subnet => fronts.of_subnet(&addressed)?,
+    };
+    let content = front.open(addressed, body)?;
     let EnvelopeContent::ReadState { sender, paths, .. } = content else {
         return Err(bad("not a read_state"));
     };
@@ -269,24 +383,28 @@ async fn read_state(
         addressed,
     };
     front.send(Command::ReadState(read, reply), body.len())?;
-    let certificate = answer
+    let signed = answer
         .await
         .map_err(|_| gone())?
         .map_err(|reason| Refusal(StatusCode::FORBIDDEN, reason))?;
+    let certificate = front.certificate(signed, form);
     Ok(cbor(
         StatusCode::OK,
         to_cbor(&ReadStateResponse { certificate }),
     ))
 }
 
-async fn subnet_status(State(front): State<Front>) -> Result<Response, Refusal> {
-    let (reply, answer) = oneshot::channel();
-    let command = Command::Admin(Box::new(move |executor| {
-        drop(reply.send(executor.status()));
-    }));
-    front.send(command, 0)?;
-    let status = answer.await.map_err(|_| gone())?;
-    let json = serde_json::to_vec(&status)
+async fn subnet_status(State(fronts): State<Fronts>) -> Result<Response, Refusal> {
+    let mut subnets = Vec::new();
+    for front in &*fronts.0 {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Admin(Box::new(move |executor| {
+            drop(reply.send(executor.status()));
+        }));
+        front.send(command, 0)?;
+        subnets.push(answer.await.map_err(|_| gone())?);
+    }
+    let json = serde_json::to_vec(&subnets)
         .map_err(|error| Refusal(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
 }

@@ -13,7 +13,8 @@ const RECORD_HEADER_BYTES: usize = 24;
 /// Largest record in bytes: a round holds 4 MiB of arguments, or one call.
 const RECORD_MAX_BYTES: usize = 256 * 1024 * 1024;
 /// Magic of a checkpoint file: name, layout version.
-const CHECKPOINT_MAGIC: &[u8; 8] = b"PSUBNET\x01";
+const CHECKPOINT_MAGIC: &[u8; 8] = b"PSUBNET\x02";
+const CHECKPOINT_NAME: &[u8] = b"PSUBNET";
 
 /// What a journal holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,6 +57,8 @@ pub struct FileJournal {
     log: Option<File>,
     /// Held while the journal is open; a second process is refused.
     _lock: File,
+    #[cfg(feature = "testkit")]
+    crash: Option<crate::testkit::FileCrash>,
 }
 
 impl FileJournal {
@@ -81,7 +84,28 @@ impl FileJournal {
             number: 0,
             log: None,
             _lock: lock,
+            #[cfg(feature = "testkit")]
+            crash: None,
         })
+    }
+
+    /// Dies before one of its operations on files.
+    #[cfg(feature = "testkit")]
+    pub fn crashes(&mut self, crash: crate::testkit::FileCrash) {
+        self.crash = Some(crash);
+    }
+
+    /// Stands before each operation on a file, where a test may let the process die.
+    #[cfg(feature = "testkit")]
+    fn step(&self) -> io::Result<()> {
+        self.crash.as_ref().map_or(Ok(()), |crash| crash.step())
+    }
+
+    /// Stands before each operation on a file, where a test may let the process die.
+    #[cfg(not(feature = "testkit"))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "for tests")]
+    const fn step(&self) -> io::Result<()> {
+        Ok(())
     }
 
     /// Whether nothing was ever stored in the folder.
@@ -186,26 +210,36 @@ impl Journal for FileJournal {
 
     fn append(&mut self, record: &[u8]) -> io::Result<()> {
         let framed = frame(record)?;
+        self.step()?;
         self.open_log()?.write_all(&framed)
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        self.step()?;
         self.open_log()?.sync_data()
     }
 
     fn checkpoint(&mut self, state: &[u8]) -> io::Result<()> {
         let number = self.number + 1;
         let temporary = self.folder.join("checkpoint.new");
+        self.step()?;
         let mut file = private().write(true).truncate(true).open(&temporary)?;
+        self.step()?;
         file.write_all(CHECKPOINT_MAGIC)?;
         file.write_all(blake3::hash(state).as_bytes())?;
+        self.step()?;
         file.write_all(state)?;
+        self.step()?;
         file.sync_all()?;
+        self.step()?;
         std::fs::rename(&temporary, self.path("checkpoint", number))?;
+        self.step()?;
         self.sync_folder()?;
         self.number = number;
         self.log = None;
+        self.step()?;
         self.open_log()?;
+        self.step()?;
         self.remove_older()
     }
 }
@@ -218,6 +252,13 @@ fn read_checkpoint(path: &Path) -> io::Result<Vec<u8>> {
     let (hash, state) = rest
         .split_first_chunk::<32>()
         .ok_or_else(|| damaged("checkpoint"))?;
+    if magic != CHECKPOINT_MAGIC && magic.starts_with(CHECKPOINT_NAME) {
+        let text = format!(
+            "a checkpoint of layout {}; this program reads layout {}",
+            magic[7], CHECKPOINT_MAGIC[7]
+        );
+        return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+    }
     if magic != CHECKPOINT_MAGIC || blake3::hash(state).as_bytes() != hash {
         return Err(damaged("checkpoint"));
     }
@@ -296,104 +337,10 @@ impl Journal for MemoryJournal {
     }
 }
 
-/// Journals that fail on purpose.
-#[cfg(feature = "testkit")]
-pub mod testkit {
-    use std::io;
-    use std::sync::{Arc, Mutex, PoisonError};
-
-    use super::{Journal, Stored};
-
-    /// What outlives a crash, and when the crash comes.
-    #[derive(Debug, Default)]
-    struct Disk {
-        durable: Stored,
-        written: Vec<Vec<u8>>,
-        operations: u64,
-        crash_at: Option<u64>,
-    }
-
-    /// A journal that dies before its n-th operation takes effect (even n) or after it did (odd n),
-    /// losing what was not synced. Clones share the disk: open a subnet on a clone to restart it.
-    #[derive(Debug, Clone, Default)]
-    pub struct FaultJournal {
-        disk: Arc<Mutex<Disk>>,
-    }
-
-    impl FaultJournal {
-        /// Sets the next crash: operation `point / 2`, before it if `point` is even, else after.
-        pub fn crash_at(&self, point: u64) {
-            let mut disk = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
-            disk.crash_at = Some(disk.operations * 2 + point);
-        }
-
-        /// Restarts the machine: what was not synced is gone, no crash is set.
-        pub fn restart(&self) {
-            let mut disk = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
-            disk.written.clear();
-            disk.crash_at = None;
-        }
-
-        /// Operations so far.
-        #[must_use]
-        pub fn operations(&self) -> u64 {
-            self.disk
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .operations
-        }
-
-        fn step(&self, effect: impl FnOnce(&mut Disk)) -> io::Result<()> {
-            let mut disk = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
-            let point = disk.operations * 2;
-            if disk.crash_at.is_some_and(|crash| crash <= point) {
-                return Err(io::Error::other("crashed before an operation"));
-            }
-            disk.operations += 1;
-            effect(&mut disk);
-            if disk.crash_at == Some(point + 1) {
-                return Err(io::Error::other("crashed after an operation"));
-            }
-            Ok(())
-        }
-    }
-
-    impl Journal for FaultJournal {
-        fn load(&mut self) -> io::Result<Stored> {
-            Ok(self
-                .disk
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .durable
-                .clone())
-        }
-
-        fn append(&mut self, record: &[u8]) -> io::Result<()> {
-            self.step(|disk| disk.written.push(record.to_vec()))
-        }
-
-        fn sync(&mut self) -> io::Result<()> {
-            self.step(|disk| {
-                let written = std::mem::take(&mut disk.written);
-                disk.durable.records.extend(written);
-            })
-        }
-
-        fn checkpoint(&mut self, state: &[u8]) -> io::Result<()> {
-            self.step(|disk| {
-                disk.written.clear();
-                disk.durable = Stored {
-                    checkpoint: Some(state.to_vec()),
-                    records: Vec::new(),
-                };
-            })
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testkit;
 
     fn conformance(journal: &mut dyn Journal) {
         assert_eq!(journal.load().unwrap(), Stored::default());
@@ -538,6 +485,51 @@ mod tests {
             std::fs::write(&path, &whole[..length]).unwrap();
             let loaded = FileJournal::open(folder.path()).unwrap().load();
             assert!(loaded.is_err(), "{length}");
+        }
+    }
+
+    /// The process dies before any one of its operations on files, while it writes records and a
+    /// checkpoint: what was acknowledged is there, in order, and nothing but that and what was being
+    /// written.
+    #[test]
+    fn a_death_at_any_operation_keeps_what_was_acknowledged() {
+        let mut operation = 0;
+        loop {
+            let folder = tempfile::tempdir().unwrap();
+            let crash = testkit::FileCrash::before(operation);
+            let mut journal = FileJournal::open(folder.path()).unwrap();
+            journal.load().unwrap();
+            journal.crashes(crash.clone());
+            // The state is the list of all that was written; a checkpoint takes it whole.
+            let (mut acknowledged, mut tried) = (Vec::new(), Vec::new());
+            for number in 0..6u8 {
+                tried.push(number);
+                let done = journal.append(&[number]).and_then(|()| journal.sync());
+                let done = match number % 2 {
+                    0 => done,
+                    _ => done.and_then(|()| journal.checkpoint(&tried)),
+                };
+                if done.is_err() {
+                    break;
+                }
+                acknowledged.clone_from(&tried);
+            }
+            drop(journal);
+            let stored = FileJournal::open(folder.path()).unwrap().load().unwrap();
+            let found = [
+                stored.checkpoint.unwrap_or_default(),
+                stored.records.concat(),
+            ]
+            .concat();
+            assert!(
+                found == acknowledged || found == tried,
+                "operation {operation}: {found:?}, acknowledged {acknowledged:?}"
+            );
+            if !crash.came() {
+                assert!(operation > 20, "all operations were passed");
+                return;
+            }
+            operation += 1;
         }
     }
 

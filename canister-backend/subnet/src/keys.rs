@@ -1,10 +1,14 @@
 //! The keys of the subnet and its node, and what they sign.
 
+use std::sync::Arc;
+
 use blst::min_sig::SecretKey;
 use candid::Principal;
 use ed25519_dalek::{Signer, SigningKey};
-use ic_certification::{Certificate, HashTree};
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::topology::{CanisterRange, Delegator, Topology};
 
 /// DER prefix of a BLS12-381 public key (37 bytes; the key has 96).
 const BLS_DER_PREFIX: [u8; 37] = [
@@ -24,10 +28,14 @@ const STATE_ROOT: &[u8] = b"\x0Dic-state-root";
 /// Seeds, as they are stored.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Seeds {
-    #[serde(with = "serde_bytes")]
-    pub root: Vec<u8>,
+    /// Of the subnet's key. It was always the root key once, and is called so on the disk.
+    #[serde(rename = "root", with = "serde_bytes")]
+    pub subnet: Vec<u8>,
     #[serde(with = "serde_bytes")]
     pub node: Vec<u8>,
+    /// The subnet's id where it is not that of the key: the key was changed below a root key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<ByteBuf>,
 }
 
 impl std::fmt::Debug for Seeds {
@@ -40,23 +48,55 @@ impl Seeds {
     /// Fresh ones from the operating system.
     pub fn random() -> Result<Self, getrandom::Error> {
         let mut seeds = Self {
-            root: vec![0; 32],
+            subnet: vec![0; 32],
             node: vec![0; 32],
+            id: None,
         };
-        getrandom::fill(&mut seeds.root)?;
+        getrandom::fill(&mut seeds.subnet)?;
         getrandom::fill(&mut seeds.node)?;
         Ok(seeds)
+    }
+
+    /// Those of a test.
+    pub fn of_test(seed: &[u8; 32]) -> Self {
+        Self {
+            subnet: seed.to_vec(),
+            node: blake3::hash(seed).as_bytes().to_vec(),
+            id: None,
+        }
+    }
+
+    fn key(&self) -> Option<SecretKey> {
+        SecretKey::key_gen(&self.subnet, &[]).ok()
+    }
+
+    /// The subnet key's DER form.
+    pub fn der(&self) -> Option<Vec<u8>> {
+        Some(bls_der(&self.key()?))
+    }
+
+    /// The subnet's id.
+    pub fn subnet_id(&self) -> Option<Principal> {
+        match &self.id {
+            Some(id) => Principal::try_from_slice(id).ok(),
+            None => Some(Principal::self_authenticating(self.der()?)),
+        }
     }
 }
 
 /// The keys at work.
 pub(crate) struct Keys {
-    root: SecretKey,
+    key: SecretKey,
     node: SigningKey,
+    /// What clients pin.
     pub root_der: Vec<u8>,
+    pub subnet_der: Vec<u8>,
     pub node_der: Vec<u8>,
     pub subnet: Principal,
     pub node_id: Principal,
+    pub range: CanisterRange,
+    /// The root key's word for this one, where it is not the root key itself.
+    pub delegator: Option<Arc<Delegator>>,
 }
 
 impl std::fmt::Debug for Keys {
@@ -68,30 +108,41 @@ impl std::fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// `None` for seeds of another length.
-    pub fn new(seeds: &Seeds) -> Option<Self> {
-        let root = SecretKey::key_gen(&seeds.root, &[]).ok()?;
+    /// `None` for seeds of another length. Delegations are of `time_ns`.
+    pub fn new(seeds: &Seeds, topology: &Topology, time_ns: u64) -> Option<Self> {
+        let key = seeds.key()?;
         let node = SigningKey::from_bytes(seeds.node.as_slice().try_into().ok()?);
-        let root_der = [&BLS_DER_PREFIX[..], &root.sk_to_pk().compress()].concat();
+        let subnet_der = bls_der(&key);
+        let subnet = seeds.subnet_id()?;
         let node_der = [&ED25519_DER_PREFIX[..], node.verifying_key().as_bytes()].concat();
-        let subnet = Principal::self_authenticating(&root_der);
         let node_id = Principal::self_authenticating(&node_der);
+        let range = topology.range();
+        let (root_der, delegator) = match topology {
+            // Agents take the root subnet's id from its key.
+            Topology::SelfRoot if seeds.id.is_some() => return None,
+            Topology::SelfRoot => (subnet_der.clone(), None),
+            Topology::Delegated { root, .. } => {
+                let (root_der, der) = (root.der(), subnet_der.clone());
+                let delegator = Delegator::new(root.clone(), subnet, der, range, time_ns);
+                (root_der, Some(Arc::new(delegator)))
+            }
+        };
         Some(Self {
-            root,
+            key,
             node,
             root_der,
+            subnet_der,
             node_der,
             subnet,
             node_id,
+            range,
+            delegator,
         })
     }
 
     /// The subnet's signature over a state root.
     pub fn sign_root(&self, root: &[u8; 32]) -> Vec<u8> {
-        self.root
-            .sign(&[STATE_ROOT, root].concat(), BLS_DST, &[])
-            .compress()
-            .to_vec()
+        sign_state_root(&self.key, root)
     }
 
     /// The node's signature over what it answers.
@@ -105,14 +156,16 @@ impl Keys {
     }
 }
 
-/// A certificate in CBOR, self-described.
-pub(crate) fn certificate(tree: HashTree, signature: Vec<u8>) -> Vec<u8> {
-    let certificate = Certificate {
-        tree,
-        signature,
-        delegation: None,
-    };
-    to_cbor(&certificate)
+/// DER form of a BLS key's public half.
+pub(crate) fn bls_der(key: &SecretKey) -> Vec<u8> {
+    [&BLS_DER_PREFIX[..], &key.sk_to_pk().compress()].concat()
+}
+
+/// A signature over the root of a state tree.
+pub(crate) fn sign_state_root(key: &SecretKey, root: &[u8; 32]) -> Vec<u8> {
+    key.sign(&[STATE_ROOT, root].concat(), BLS_DST, &[])
+        .compress()
+        .to_vec()
 }
 
 /// CBOR with the self-describing tag.

@@ -11,18 +11,29 @@
 #![forbid(unsafe_code)]
 
 mod auth;
+mod calls;
 mod canister;
+mod clock;
+mod code;
+mod config;
 mod engine;
+mod execution;
 mod executor;
 mod http;
 mod ic0;
 mod in_process;
 mod journal;
+mod key_file;
 mod keys;
+mod management;
 mod prep;
+mod replicas;
 mod stable;
 mod state;
 mod status;
+#[cfg(feature = "testkit")]
+pub mod testkit;
+mod topology;
 mod tree;
 
 use std::io;
@@ -33,24 +44,27 @@ use std::time::Duration;
 
 use axum::Router;
 use candid::Principal;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
-pub use canister::{Execution, InstallError, Outcome};
-pub use executor::{Clock, ManualClock, SystemClock};
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use code::InstallError;
+pub use config::{Config, REPLICAS_MAX};
+pub use execution::{Execution, Outcome};
+pub use executor::StopReason;
 pub use in_process::InProcess;
-#[cfg(feature = "testkit")]
-pub use journal::testkit;
 pub use journal::{FileJournal, Journal, MemoryJournal, Stored};
+pub use key_file::KeyFile;
 pub use prep::ModuleError;
+pub use replicas::Divergence;
 pub use status::{CanisterStatus, MethodUse, SubnetStatus};
+pub use topology::{CANISTERS_PER_SUBNET, CanisterRange, RootKey, Topology};
 
-use executor::{Command, Executor, Queued, spawn};
-use http::{Front, router};
+use executor::{Command, Executor, Queued, Spawned, spawn};
+use http::{Front, Fronts, Identity};
 use keys::{Keys, Seeds};
+use replicas::Followers;
 use state::{RestoreError, State};
 
-/// File of the subnet's and the node's secret keys, in the data folder.
-const KEYS_FILE: &str = "keys.cbor";
 /// How soon an administrator asks again while the queue is full.
 const BUSY_WAIT: Duration = Duration::from_millis(20);
 
@@ -63,18 +77,28 @@ pub enum OpenError {
     /// The disk.
     #[error("the subnet's data folder: {0}")]
     Disk(#[source] io::Error),
+    /// What is stored was written by another version, which reads it.
+    #[error("the subnet's data folder is of another version: {0}")]
+    Layout(String),
     /// What is stored does not make a subnet.
     #[error("the subnet's stored state: {0}")]
     State(String),
     /// The engine does not start, or there is no randomness.
     #[error("the subnet does not start: {0}")]
     Start(String),
+    /// No replica, or more than [`REPLICAS_MAX`].
+    #[error("{0} replicas; it must be 1 to {REPLICAS_MAX}")]
+    Replicas(u16),
+    /// Replicas that replayed the same log are not in the same state.
+    #[error(transparent)]
+    Diverged(#[from] Divergence),
 }
 
 impl From<io::Error> for OpenError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::ResourceBusy => Self::InUse,
+            io::ErrorKind::Unsupported => Self::Layout(error.to_string()),
             _ => Self::Disk(error),
         }
     }
@@ -96,8 +120,8 @@ pub struct Stopped;
 pub struct Subnet {
     executor: SyncSender<Queued>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+    stopped: watch::Receiver<Option<StopReason>>,
     front: Front,
-    subnet_id: Principal,
     node_seed: [u8; 32],
     node_id: Principal,
 }
@@ -108,9 +132,17 @@ impl Subnet {
     /// # Errors
     /// [`OpenError`].
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
+        Self::open_as(folder, &Config::default())
+    }
+
+    /// As [`Subnet::open`], run otherwise than by default.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open_as(folder: &Path, config: &Config) -> Result<Self, OpenError> {
         let journal = FileJournal::open(folder)?;
-        let seeds = load_or_make_seeds(&folder.join(KEYS_FILE), journal.is_new()?)?;
-        Self::start(Box::new(journal), Arc::new(SystemClock), &seeds)
+        let seeds = key_file::load_or_make(folder, journal.is_new()?)?;
+        Self::start(Box::new(journal), Arc::new(SystemClock), &seeds, config)
     }
 
     /// A subnet on another journal or clock; `seed` makes its keys.
@@ -122,48 +154,64 @@ impl Subnet {
         clock: Arc<dyn Clock>,
         seed: [u8; 32],
     ) -> Result<Self, OpenError> {
-        let node = blake3::hash(&seed).as_bytes().to_vec();
-        Self::start(
-            journal,
-            clock,
-            &Seeds {
-                root: seed.to_vec(),
-                node,
-            },
-        )
+        Self::open_with_as(journal, clock, seed, &Config::default())
+    }
+
+    /// As [`Subnet::open_with`], run otherwise than by default.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open_with_as(
+        journal: Box<dyn Journal>,
+        clock: Arc<dyn Clock>,
+        seed: [u8; 32],
+        config: &Config,
+    ) -> Result<Self, OpenError> {
+        Self::start(journal, clock, &Seeds::of_test(&seed), config)
     }
 
     fn start(
         mut journal: Box<dyn Journal>,
         clock: Arc<dyn Clock>,
         seeds: &Seeds,
+        config: &Config,
     ) -> Result<Self, OpenError> {
-        let keys = Keys::new(seeds).ok_or_else(|| OpenError::State("damaged keys".into()))?;
-        let root_key = keys.root_der.clone();
-        let (subnet_id, node_id, node_seed) = (keys.subnet, keys.node_id, keys.node_seed());
-        let engine = engine::engine().map_err(|error| OpenError::Start(error.to_string()))?;
-        let stored = journal.load()?;
-        let mut state = match stored.checkpoint {
-            Some(checkpoint) => State::restore(engine, keys, &checkpoint)?,
-            None => State::new(engine, keys, clock.now_ns()),
-        };
-        for record in &stored.records {
-            state.replay(record)?;
+        if !(1..=REPLICAS_MAX).contains(&config.replicas) {
+            return Err(OpenError::Replicas(config.replicas));
         }
+        config.enter_thread();
+        let stored = journal.load()?;
+        let now = clock.now_ns();
+        let mut states = (0..config.replicas)
+            .map(|_| replica(&stored, seeds, config, now))
+            .collect::<Result<Vec<_>, _>>()?
+            .into_iter();
+        let state = states.next().ok_or(OpenError::Replicas(0))?;
+        let followers = Followers::new(states.collect());
+        followers.compare(&state)?;
         if !stored.records.is_empty() {
             journal.checkpoint(&state.checkpoint())?;
         }
-        state.usage.clear();
-        let now = clock.now_ns();
-        state.advance(now);
-        let (executor, thread) = spawn(state, journal, Arc::clone(&clock))?;
-        let front = Front::new(executor.clone(), clock, root_key);
-        let thread = Mutex::new(Some(thread));
+        let keys = &state.keys;
+        let identity = Identity {
+            root_key: keys.root_der.clone(),
+            subnet: keys.subnet,
+            range: keys.range,
+            delegator: keys.delegator.clone(),
+        };
+        let (node_seed, node_id) = (keys.node_seed(), keys.node_id);
+        let spawned = spawn(state, followers, journal, Arc::clone(&clock), config)?;
+        let Spawned {
+            commands: executor,
+            thread,
+            stopped,
+        } = spawned;
+        let front = Front::new(executor.clone(), clock, identity);
         Ok(Self {
             executor,
-            thread,
+            thread: Mutex::new(Some(thread)),
+            stopped,
             front,
-            subnet_id,
             node_seed,
             node_id,
         })
@@ -172,13 +220,19 @@ impl Subnet {
     /// The key that every certificate leads to: DER, 133 bytes.
     #[must_use]
     pub fn root_key_der(&self) -> Vec<u8> {
-        self.front.root_key.clone()
+        self.front.identity.root_key.clone()
     }
 
     /// The subnet's id.
     #[must_use]
-    pub const fn subnet_id(&self) -> Principal {
-        self.subnet_id
+    pub fn subnet_id(&self) -> Principal {
+        self.front.identity.subnet
+    }
+
+    /// The canister ids that are this subnet's.
+    #[must_use]
+    pub fn range(&self) -> CanisterRange {
+        self.front.identity.range
     }
 
     /// The seed of the node's Ed25519 key and its id, so that a test can play a malicious node.
@@ -189,7 +243,7 @@ impl Subnet {
 
     /// The HTTP interface; callers may merge routes of their own.
     pub fn router(&self) -> Router {
-        router(self.front.clone())
+        router_of([self])
     }
 
     /// A transport for an agent in the same process.
@@ -211,7 +265,7 @@ impl Subnet {
         let (module, controllers) = (module.to_vec(), controllers.to_vec());
         self.admin(move |executor| executor.install(&module, argument, &controllers))
             .await
-            .map_err(|error| InstallError::Journal(error.to_string()))?
+            .map_err(|error| InstallError::Stopped(error.to_string()))?
     }
 
     /// Replaces a canister's module; all of it happens or nothing, durable when it returns.
@@ -227,7 +281,18 @@ impl Subnet {
         let module = module.to_vec();
         self.admin(move |executor| executor.upgrade(&canister, &module, argument))
             .await
-            .map_err(|error| InstallError::Journal(error.to_string()))?
+            .map_err(|error| InstallError::Stopped(error.to_string()))?
+    }
+
+    /// Sets who may create canisters through the management canister, instead of the holder of the
+    /// node's key alone; durable when it returns. `false` if they are more than 100: then nothing
+    /// changed.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn set_creators(&self, creators: Vec<Principal>) -> Result<bool, Stopped> {
+        self.admin(move |executor| executor.set_creators(creators))
+            .await
     }
 
     /// Runs an update outside of any round and tells what it cost; `None` for an unknown canister.
@@ -272,19 +337,33 @@ impl Subnet {
         }
     }
 
-    /// Serves HTTP until `stop` resolves. `extra` are routes beside the subnet's.
+    /// Turns over one bit of a canister's heap in one replica, as failing memory does; the first
+    /// replica has number 1.
     ///
     /// # Errors
-    /// Of the listener.
-    pub async fn serve(
+    /// [`Stopped`].
+    #[cfg(feature = "testkit")]
+    pub async fn flip_heap_bit(
         &self,
-        listener: tokio::net::TcpListener,
-        extra: Router,
-        stop: impl Future<Output = ()> + Send + 'static,
-    ) -> io::Result<()> {
-        axum::serve(listener, self.router().merge(extra))
-            .with_graceful_shutdown(stop)
+        replica: usize,
+        canister: Principal,
+        byte: usize,
+    ) -> Result<(), Stopped> {
+        self.admin(move |executor| executor.flip_heap_bit(replica, &canister, byte))
             .await
+    }
+
+    /// Waits until the subnet stops by itself, and tells why. Does not end when it is shut down.
+    pub async fn stops_by_itself(&self) -> StopReason {
+        let mut stopped = self.stopped.clone();
+        let reason = match stopped.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone(),
+            Err(_) => None,
+        };
+        match reason {
+            Some(reason) => reason,
+            None => std::future::pending().await,
+        }
     }
 
     /// Stops after a checkpoint; without it the next start replays the log.
@@ -301,31 +380,26 @@ impl Subnet {
     }
 }
 
-/// Keys are made for a new folder only: others would make another subnet of the same state.
-fn load_or_make_seeds(path: &Path, new: bool) -> Result<Seeds, OpenError> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    match std::fs::read(path) {
-        Ok(bytes) => {
-            serde_cbor::from_slice(&bytes).map_err(|_| OpenError::State("damaged keys.cbor".into()))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !new => {
-            Err(OpenError::State("keys.cbor is missing".into()))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let seeds = Seeds::random().map_err(|error| OpenError::Start(error.to_string()))?;
-            let temporary = path.with_extension("new");
-            let mut options = std::fs::OpenOptions::new();
-            options.create(true).truncate(true).write(true).mode(0o600);
-            let mut file = options.open(&temporary)?;
-            file.write_all(&keys::to_cbor(&seeds))?;
-            file.sync_all()?;
-            std::fs::rename(&temporary, path)?;
-            if let Some(folder) = path.parent() {
-                std::fs::File::open(folder)?.sync_all()?;
-            }
-            Ok(seeds)
-        }
-        Err(error) => Err(error.into()),
+/// The HTTP interface of several subnets behind one listener: requests go to the subnet that holds
+/// the canister which they are addressed to.
+pub fn router_of<'a>(subnets: impl IntoIterator<Item = &'a Subnet>) -> Router {
+    let fronts = subnets.into_iter().map(|subnet| subnet.front.clone());
+    http::router(Fronts::new(fronts))
+}
+
+/// The state of one replica: the checkpoint, then the log, then the present.
+fn replica(stored: &Stored, seeds: &Seeds, config: &Config, now: u64) -> Result<State, OpenError> {
+    let keys = Keys::new(seeds, &config.topology, now)
+        .ok_or_else(|| OpenError::State("keys that are not of this topology".into()))?;
+    let engine = engine::engine().map_err(|error| OpenError::Start(error.to_string()))?;
+    let mut state = match &stored.checkpoint {
+        Some(checkpoint) => State::restore(engine, keys, checkpoint)?,
+        None => State::new(engine, keys, now),
+    };
+    for record in &stored.records {
+        state.replay(record)?;
     }
+    state.usage.clear();
+    state.advance(now);
+    Ok(state)
 }

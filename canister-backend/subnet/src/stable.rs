@@ -1,16 +1,21 @@
-//! Stable memory: sparse 4-KiB pages with an overlay per message.
+//! Stable memory: sparse 4-KiB pages with an overlay per message. What was never written takes no
+//! room, here and in a checkpoint.
 
-use std::collections::BTreeMap;
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// Bytes of a page as memory is counted dirty.
 pub(crate) const PAGE: usize = 4096;
 /// Bytes of a wasm page, in which memory grows.
 const WASM_PAGE: u64 = 65_536;
-/// Most wasm pages: 4 GiB on one machine; a subnet allows 500 GiB.
-const MAX_WASM_PAGES: u64 = 65_536;
+/// Most wasm pages: 500 GiB, as on a subnet.
+const MAX_WASM_PAGES: u64 = 500 * 1024 * 1024 * 1024 / WASM_PAGE;
+/// Most pages that are kept: 8 GiB, since they lie in the memory of one machine.
+const MAX_PAGES: usize = 2 * 1024 * 1024;
 
-type Page = Box<[u8; PAGE]>;
+/// Shared between a canister and its copy during an upgrade, until one of them writes.
+type Page = Arc<[u8; PAGE]>;
 
 /// The committed pages and what the running message changed.
 #[derive(Debug, Default)]
@@ -21,21 +26,26 @@ pub(crate) struct StableMemory {
     size: u64,
 }
 
-/// An access beyond the end.
+/// Why stable memory was not read or written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("stable memory out of bounds")]
-pub(crate) struct OutOfBounds;
+pub(crate) enum StableError {
+    #[error("beyond the end")]
+    OutOfBounds,
+    #[error("more pages than are kept")]
+    Full,
+}
 
 impl StableMemory {
     /// From stored pages, if they lie within the size.
     pub fn restore(size: u64, pages: BTreeMap<u64, Vec<u8>>) -> Option<Self> {
         let end = size.checked_mul(WASM_PAGE / PAGE as u64)?;
-        if size > MAX_WASM_PAGES || pages.keys().any(|page| *page >= end) {
+        if size > MAX_WASM_PAGES || pages.len() > MAX_PAGES || pages.keys().any(|page| *page >= end)
+        {
             return None;
         }
         let pages = pages
             .into_iter()
-            .map(|(number, bytes)| Some((number, <Page>::try_from(bytes.into_boxed_slice()).ok()?)))
+            .map(|(number, bytes)| Some((number, Page::new(bytes.try_into().ok()?))))
             .collect::<Option<_>>()?;
         Some(Self {
             pages,
@@ -68,6 +78,11 @@ impl StableMemory {
             .collect()
     }
 
+    /// Whether another memory holds the same.
+    pub fn is_committed_as(&self, other: &Self) -> bool {
+        self.committed_size == other.committed_size && self.pages == other.pages
+    }
+
     pub const fn size(&self) -> u64 {
         self.size
     }
@@ -81,7 +96,7 @@ impl StableMemory {
         Some(std::mem::replace(&mut self.size, new))
     }
 
-    pub fn read(&self, offset: u64, into: &mut [u8]) -> Result<(), OutOfBounds> {
+    pub fn read(&self, offset: u64, into: &mut [u8]) -> Result<(), StableError> {
         self.check(offset, into.len())?;
         for (number, start, range) in spans(offset, into.len()) {
             let into = &mut into[range];
@@ -97,17 +112,20 @@ impl StableMemory {
         Ok(())
     }
 
-    pub fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), OutOfBounds> {
+    pub fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), StableError> {
         self.check(offset, bytes.len())?;
         for (number, start, range) in spans(offset, bytes.len()) {
             let bytes = &bytes[range];
-            let page = self.overlay.entry(number).or_insert_with(|| {
-                self.pages
-                    .get(&number)
-                    .cloned()
-                    .unwrap_or_else(|| Box::new([0; PAGE]))
-            });
-            page[start..start + bytes.len()].copy_from_slice(bytes);
+            let full = self.pages.len() + self.overlay.len() >= MAX_PAGES;
+            let page = match self.overlay.entry(number) {
+                Entry::Occupied(page) => page.into_mut(),
+                Entry::Vacant(entry) => match self.pages.get(&number) {
+                    Some(page) => entry.insert(Page::clone(page)),
+                    None if full => return Err(StableError::Full),
+                    None => entry.insert(Page::new([0; PAGE])),
+                },
+            };
+            Arc::make_mut(page)[start..start + bytes.len()].copy_from_slice(bytes);
         }
         Ok(())
     }
@@ -127,10 +145,12 @@ impl StableMemory {
         self.size = self.committed_size;
     }
 
-    fn check(&self, offset: u64, length: usize) -> Result<(), OutOfBounds> {
-        let end = offset.checked_add(length as u64).ok_or(OutOfBounds)?;
+    fn check(&self, offset: u64, length: usize) -> Result<(), StableError> {
+        let end = offset
+            .checked_add(length as u64)
+            .ok_or(StableError::OutOfBounds)?;
         if end > self.size * WASM_PAGE {
-            Err(OutOfBounds)
+            Err(StableError::OutOfBounds)
         } else {
             Ok(())
         }
@@ -173,7 +193,34 @@ mod tests {
         memory.read(4090, &mut read).unwrap();
         assert_eq!(&read, b"across pages");
         assert_eq!(memory.size(), 1);
-        assert_eq!(memory.write(65_530, b"too far"), Err(OutOfBounds));
-        assert_eq!(memory.read(u64::MAX, &mut read), Err(OutOfBounds));
+        assert_eq!(
+            memory.write(65_530, b"too far"),
+            Err(StableError::OutOfBounds)
+        );
+        assert_eq!(
+            memory.read(u64::MAX, &mut read),
+            Err(StableError::OutOfBounds)
+        );
+    }
+
+    /// A canister may spread over 500 GiB; what it never wrote takes no room and reads as zeros.
+    #[test]
+    fn only_what_was_written_takes_room() {
+        let mut memory = StableMemory::default();
+        assert_eq!(memory.grow(MAX_WASM_PAGES), Some(0));
+        assert_eq!(memory.grow(1), None);
+        let end = MAX_WASM_PAGES * WASM_PAGE;
+        memory.write(end - 3, b"end").unwrap();
+        assert_eq!(memory.write(end - 2, b"end"), Err(StableError::OutOfBounds));
+        memory.commit();
+        assert_eq!(memory.committed_pages().len(), 1);
+        let mut read = [1; 4];
+        memory.read(end - 4, &mut read).unwrap();
+        assert_eq!(&read, b"\0end");
+        let copy = memory.committed();
+        memory.write(end - 3, b"END").unwrap();
+        memory.commit();
+        copy.read(end - 4, &mut read).unwrap();
+        assert_eq!(&read, b"\0end", "a copy does not see later writes");
     }
 }

@@ -4,6 +4,7 @@
 //! middle; request statuses, of which there are many, live in a binary trie whose hashes are kept.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ic_certification::hash_tree::{fork_hash, labeled_hash, leaf_hash};
 use ic_certification::{HashTree, empty, fork, labeled, leaf, pruned};
@@ -16,6 +17,8 @@ pub(crate) enum Tree {
     Leaf(Vec<u8>),
     Map(BTreeMap<Vec<u8>, Self>),
     Statuses(Trie),
+    /// A tree that stays as it is over many seals, and its digest.
+    Fixed(Arc<(Self, Hash)>),
 }
 
 impl Tree {
@@ -28,11 +31,18 @@ impl Tree {
         )
     }
 
+    /// Hashes a tree once for all seals that it is part of.
+    pub fn fixed(tree: Self) -> Self {
+        let digest = tree.digest();
+        Self::Fixed(Arc::new((tree, digest)))
+    }
+
     pub fn digest(&self) -> Hash {
         match self {
             Self::Leaf(bytes) => leaf_hash(bytes),
             Self::Map(map) => map_digest(&map.iter().collect::<Vec<_>>()),
             Self::Statuses(trie) => trie.digest(),
+            Self::Fixed(fixed) => fixed.1,
         }
     }
 
@@ -49,6 +59,7 @@ impl Tree {
             Self::Leaf(bytes) => leaf(bytes.clone()),
             Self::Map(map) => map_witness(map, paths),
             Self::Statuses(trie) => trie.witness(paths),
+            Self::Fixed(fixed) => fixed.0.witness(paths),
         }
     }
 
@@ -63,6 +74,7 @@ impl Tree {
                 balanced(all)
             }
             Self::Statuses(trie) => pruned(trie.digest()),
+            Self::Fixed(fixed) => fixed.0.whole(),
         }
     }
 }
@@ -322,6 +334,20 @@ fn show(shown: &mut BTreeMap<Hash, HashTree>, label: &[u8], below: HashTree) {
         && (!is_pruned(&below) || !shown.contains_key(&label))
     {
         shown.insert(label, below);
+    }
+}
+
+/// Unsigned LEB128.
+pub(crate) fn leb128(mut value: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    loop {
+        let low = (value & 0x7f) as u8;
+        value >>= 7;
+        if value == 0 {
+            out.push(low);
+            return out;
+        }
+        out.push(low | 0x80);
     }
 }
 

@@ -350,7 +350,7 @@ async fn a_journal_that_fails_half_way_stops_the_subnet() {
     assert_eq!(post(&subnet, &path, query).await.0, 500);
     assert!(subnet.status().await.is_err());
     let install = subnet.install(&module(), Vec::new(), &[]).await;
-    assert!(matches!(install, Err(InstallError::Journal(_))));
+    assert!(matches!(install, Err(InstallError::Stopped(_))));
     subnet.shutdown();
 
     journal.restart();

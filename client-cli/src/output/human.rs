@@ -146,6 +146,7 @@ fn standing(standing: &Standing) -> String {
         Standing::Leaving => "leaving".into(),
         Standing::Out => "over: you are out".into(),
         Standing::Stopped(why) => format!("stopped: {}", text::isolate(why)),
+        Standing::Lapsed => "over: this device was away for too long".into(),
     }
 }
 
@@ -199,7 +200,24 @@ fn said(body: &Body, who: &str, names: &dyn Fn(AccountId) -> String) -> String {
         Body::KeysRenewed => format!("{who} renewed the keys"),
         Body::Out => "this device was taken out; nothing new can be read".into(),
         Body::Stopped(why) => format!("the conversation stopped here: {}", text::isolate(why)),
+        Body::Expired {
+            after_ns,
+            before_ns,
+            ..
+        } => expired(*after_ns, *before_ns),
+        Body::Lapsed => "this device was away for too long; ask a member to take you out and add \
+                         you again, or begin a new chat"
+            .into(),
     }
+}
+
+fn expired(after_ns: u64, before_ns: u64) -> String {
+    let before = time::utc(before_ns);
+    let when = match after_ns {
+        0 => format!("before {before}"),
+        after => format!("between {} and {before}", time::utc(after)),
+    };
+    format!("messages {when} had expired before this device fetched them")
 }
 
 fn members(

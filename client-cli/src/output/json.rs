@@ -69,6 +69,7 @@ fn standing(standing: &Standing) -> (&'static str, Option<&str>) {
         Standing::Leaving => ("leaving", None),
         Standing::Out => ("out", None),
         Standing::Stopped(why) => ("stopped", Some(why)),
+        Standing::Lapsed => ("lapsed", None),
     }
 }
 
@@ -89,6 +90,17 @@ pub(super) fn body(body: &Body) -> Value {
         Body::KeysRenewed => json!({ "kind": "keys_renewed" }),
         Body::Out => json!({ "kind": "out" }),
         Body::Stopped(why) => json!({ "kind": "stopped", "reason": why }),
+        Body::Expired {
+            count,
+            after_ns,
+            before_ns,
+        } => json!({
+            "kind": "expired",
+            "count": count,
+            "after_ms": (*after_ns > 0).then(|| milliseconds(*after_ns)),
+            "before_ms": milliseconds(*before_ns),
+        }),
+        Body::Lapsed => json!({ "kind": "lapsed" }),
     }
 }
 

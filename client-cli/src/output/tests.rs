@@ -13,6 +13,7 @@ const BILAL: AccountId = AccountId([0xb1; 16]);
 const QUEUE: QueueId = QueueId([0xc1; 32]);
 /// 2026-11-25 13:00:18 UTC.
 const NOW_NS: u64 = 1_795_611_618_000_000_000;
+const DAY_NS: u64 = 86_400_000_000_000;
 const PLAIN: Style = Style::new(false);
 
 fn name_of(account: AccountId) -> String {
@@ -83,6 +84,31 @@ fn a_text_cannot_look_like_ours() {
     assert!(!shown.contains(['\r', '\u{85}', '\u{2028}']));
 }
 
+fn expired(after_ns: u64) -> Body {
+    Body::Expired {
+        count: 7,
+        after_ns,
+        before_ns: NOW_NS,
+    }
+}
+
+/// What expired is told in our own words, so that no direction but the line's own is in it; a script
+/// gets both times in milliseconds, and none where nothing before is known.
+#[test]
+fn what_expired_has_its_time() {
+    let view = line(expired(NOW_NS - DAY_NS), true);
+    assert!(!shown(&view).contains(['\u{2068}', '\u{2069}', '\u{202b}']));
+    let expected = json!({
+        "kind": "expired",
+        "count": 7,
+        "after_ms": 1_795_525_218_000_u64,
+        "before_ms": 1_795_611_618_000_u64,
+    });
+    assert_eq!(message_line(&view, None).json()["body"], expected);
+    let unknown = line(expired(0), true);
+    assert!(message_line(&unknown, None).json()["body"]["after_ms"].is_null());
+}
+
 /// Each kind of event is a sentence, and a kind in JSON.
 #[test]
 fn events_are_told() {
@@ -125,6 +151,23 @@ fn events_are_told() {
             Body::Stopped("why".into()),
             "the conversation stopped here: why",
             "stopped",
+        ),
+        (
+            Body::Lapsed,
+            "this device was away for too long; ask a member to take you out and add you again, or \
+             begin a new chat",
+            "lapsed",
+        ),
+        (
+            expired(NOW_NS - DAY_NS),
+            "messages between 2026-11-24 13:00:18 UTC and 2026-11-25 13:00:18 UTC had expired before \
+             this device fetched them",
+            "expired",
+        ),
+        (
+            expired(0),
+            "messages before 2026-11-25 13:00:18 UTC had expired before this device fetched them",
+            "expired",
         ),
     ] {
         let view = line(body, true);
@@ -220,6 +263,20 @@ fn views_are_shown() {
     assert!(text.contains("members  آمنہ (admin), Bilal"));
     assert_eq!(shown.json()["standing"], "stopped");
     assert_eq!(shown.json()["reason"], "why");
+    let lapsed = ConversationView {
+        standing: Standing::Lapsed,
+        ..view.clone()
+    };
+    let lapsed = ConversationLine {
+        view: &lapsed,
+        names: Names(&name_of),
+    };
+    assert!(
+        lapsed
+            .text(PLAIN)
+            .contains("· over: this device was away for too long ·")
+    );
+    assert_eq!(lapsed.json()["standing"], "lapsed");
     assert_eq!(shown.json()["members"][1], "b1".repeat(16));
 
     let report = SyncReport {

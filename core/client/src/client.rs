@@ -34,7 +34,6 @@ pub struct Client {
     pub(crate) connection: Connection,
     pub(crate) judge: DirectoryMapJudge,
     pub(crate) notices: Vec<Notice>,
-    code_checked: bool,
     clock_named: bool,
 }
 
@@ -82,7 +81,6 @@ impl Client {
             connection,
             judge,
             notices: Vec::new(),
-            code_checked: false,
             clock_named: false,
         })
     }
@@ -134,15 +132,6 @@ impl Client {
             self.notices.push(Notice::ClockWrong(seconds));
         }
         std::mem::take(&mut self.notices)
-    }
-
-    /// Checks once, before anything is sent, that both canisters run code that is allowed.
-    pub(crate) async fn check_code(&mut self) -> Result<(), ClientError> {
-        if !self.code_checked {
-            self.connection.check_code().await?;
-            self.code_checked = true;
-        }
-        Ok(())
     }
 
     /// Commits a change together with what was learned of the network's time.

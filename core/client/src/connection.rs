@@ -1,6 +1,7 @@
 //! Calls to the canisters through an unmodified agent, and the verification that every answer has
 //! to pass (`spec/client.md` §1, §2).
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -15,7 +16,7 @@ use paigham_wire::codec::{decode_result, encode};
 use paigham_wire::directory::{DirectoryError, LookupReply, Ping};
 use paigham_wire::ids::CanisterId;
 use paigham_wire::map::Witness;
-use paigham_wire::network::{NetworkError, VerifiedNetwork};
+use paigham_wire::network::{CanisterRole, NetworkError, VerifiedNetwork};
 use paigham_wire::relay::{FetchReply, InboxReply, PoolReply, WelcomeReply};
 use serde_bytes::ByteBuf;
 use tls_codec::{DeserializeBytes, Serialize};
@@ -33,6 +34,9 @@ const UPDATE_EXPIRY_NS: u64 = 4 * 60 * 1_000_000_000;
 const DRIFT_NS: u64 = 60 * 1_000_000_000;
 /// How wrong this machine's clock may be where OpenMLS reads it; lifetimes leave a day.
 const CLOCK_MAX_SECONDS: u64 = 12 * 3_600;
+/// How long a look at a canister's code counts: a running client sends nothing to other code for
+/// longer than that.
+const CODE_COUNTS_NS: u64 = 5 * 60 * 1_000_000_000;
 /// How long a ping may take to prove the present.
 const PING_MAX_NS: u64 = 60 * 1_000_000_000;
 /// Largest answer in bytes; a query reply has at most 3 MiB.
@@ -78,6 +82,8 @@ pub(crate) struct Connection {
     time: Mutex<NetworkTime>,
     /// Wall and monotonic clock when the time was last compared with a certificate.
     compared: Mutex<Option<(u64, u64)>>,
+    /// The same for each canister whose code was looked at and found to be allowed.
+    code_seen: Mutex<BTreeMap<Vec<u8>, (u64, u64)>>,
 }
 
 impl std::fmt::Debug for Connection {
@@ -118,6 +124,7 @@ impl Connection {
             clock,
             time: Mutex::new(time),
             compared: Mutex::new(None),
+            code_seen: Mutex::default(),
         })
     }
 
@@ -336,6 +343,7 @@ impl Connection {
         E: DeserializeBytes + Into<ClientError>,
     {
         self.ensure_time().await?;
+        self.ensure_code(canister).await?;
         let (answer, time_ns) = self.call(canister, method, request, self.now_ns()).await?;
         self.locked_time().observe(time_ns);
         Ok((reply::<T, E>(method, &answer), time_ns))
@@ -396,30 +404,71 @@ impl Connection {
     /// names, and the file has not expired.
     ///
     /// # Errors
-    /// [`NotVerified::Code`], [`NetworkError::Expired`].
+    /// As [`Connection::ensure_code`].
     pub async fn check_code(&self) -> Result<(), ClientError> {
-        for (canister, name) in [(&self.directory, "directory"), (&self.relay, "relay")] {
-            let state = self.canister_state(canister).await?;
-            self.check_time(state.time_ns).await?;
-            let allowed = self.network.entry(canister);
-            let allowed = allowed.ok_or(ClientError::Bug("a canister without an entry"))?;
-            let mut named: Vec<_> = allowed.controllers.iter().map(|id| id.to_vec()).collect();
-            let mut found = state.controllers;
-            named.sort_unstable();
-            found.sort_unstable();
-            let known_code = allowed
-                .module_hashes
-                .iter()
-                .any(|hash| hash[..] == state.module_hash[..]);
-            if !known_code || named != found {
-                return Err(NotVerified::Code(name).into());
-            }
+        for canister in [&self.directory, &self.relay] {
+            self.ensure_code(canister).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes sure, before anything is sent to a canister, that it runs code that the network file
+    /// allows, under controllers that it names, and that the file has not expired. The subnet's
+    /// certificate of that counts for [`CODE_COUNTS_NS`] by both clocks of this machine: one of
+    /// them stands still while it sleeps, the other can be set.
+    ///
+    /// # Errors
+    /// [`NotVerified::Code`], [`NetworkError::Expired`].
+    pub async fn ensure_code(&self, canister: &CanisterId) -> Result<(), ClientError> {
+        let (wall, monotonic) = (self.clock.wall_ns(), self.clock.monotonic_ns());
+        let seen = self.locked_code().get(canister.as_slice()).copied();
+        let counts = seen.is_some_and(|(then, monotonic_then)| {
+            wall.abs_diff(then) < CODE_COUNTS_NS
+                && monotonic.abs_diff(monotonic_then) < CODE_COUNTS_NS
+        });
+        if !counts {
+            self.locked_code().remove(canister.as_slice());
+            self.look_at_code(canister).await?;
+            self.locked_code()
+                .insert(canister.as_slice().to_vec(), (wall, monotonic));
         }
         // By certified time: this machine's clock neither ends a network nor prolongs it.
         if self.network.file().expires_at < self.now_seconds() {
             return Err(NetworkError::Expired.into());
         }
         Ok(())
+    }
+
+    fn locked_code(&self) -> MutexGuard<'_, BTreeMap<Vec<u8>, (u64, u64)>> {
+        self.code_seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn look_at_code(&self, canister: &CanisterId) -> Result<(), ClientError> {
+        // Whoever names a canister that the file does not name names strange code.
+        let Some(allowed) = self.network.entry(canister) else {
+            return Err(NotVerified::Code("unnamed").into());
+        };
+        let state = self.canister_state(canister).await?;
+        self.check_time(state.time_ns).await?;
+        let mut named: Vec<_> = allowed.controllers.iter().map(|id| id.to_vec()).collect();
+        let mut found = state.controllers;
+        named.sort_unstable();
+        found.sort_unstable();
+        let known_code = allowed
+            .module_hashes
+            .iter()
+            .any(|hash| hash[..] == state.module_hash[..]);
+        if known_code && named == found {
+            return Ok(());
+        }
+        let name = match allowed.role {
+            CanisterRole::Directory => "directory",
+            CanisterRole::Relay => "relay",
+            CanisterRole::Bulletin => "bulletin",
+        };
+        Err(NotVerified::Code(name).into())
     }
 }
 

@@ -79,6 +79,9 @@ pub enum ClientError {
     /// The conversation takes nothing more.
     #[error("this conversation is over: {0}")]
     Ended(String),
+    /// This device was away for longer than the changes of the group are kept.
+    #[error("this device was away for too long to follow this conversation")]
+    Away,
     /// The group does not allow or cannot do it.
     #[error(transparent)]
     Group(GroupError),
@@ -169,13 +172,19 @@ pub enum NotVerified {
     /// An entry of another queue.
     #[error("an entry of another queue")]
     OtherQueue,
-    /// Entries between what was verified and what is retained are gone.
-    #[error("entries {after} to {first} are no longer kept")]
-    Gap {
-        /// Newest entry that was verified.
+    /// A commit is not the one that follows.
+    #[error("the commit that starts epoch {found} where that of epoch {expected} is due")]
+    CommitOrder {
+        /// Due.
+        expected: u32,
+        /// Answered.
+        found: u32,
+    },
+    /// Commits do not follow one another up to the certified commit head.
+    #[error("the commits after epoch {after} do not lead to the certified commit head")]
+    CommitChain {
+        /// Newest epoch that was verified.
         after: u32,
-        /// First that is retained.
-        first: u32,
     },
     /// Commits, epoch and keys of the leaf are not those of the entries.
     #[error("the certified epoch is not the one that the entries make")]
@@ -251,7 +260,8 @@ impl ClientError {
             | Self::NotAMember(_)
             | Self::DirectChat
             | Self::ClockWrong(_)
-            | Self::Ended(_) => ErrorKind::User,
+            | Self::Ended(_)
+            | Self::Away => ErrorKind::User,
             Self::Group(error) => match error {
                 GroupError::TooLarge
                 | GroupError::Refused(_)
@@ -316,6 +326,9 @@ impl ClientError {
                 "nothing of that answer was taken; if it stays so, tell the network's operator"
             }
             Self::NoSuchName(_) => "list them with `contacts` and `history`",
+            Self::Away => {
+                "ask a member to take you out and add you again; with one person, begin a new chat"
+            }
             Self::OtherNetwork => "use the network file that the home was made with",
             _ => "",
         }

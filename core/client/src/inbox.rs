@@ -106,7 +106,7 @@ impl Client {
 
     /// Brings the account into being: inbox, key packages, record; what is done is not repeated.
     pub(crate) async fn sync_account(&mut self) -> Result<(), ClientError> {
-        self.check_code().await?;
+        self.connection.check_code().await?;
         if self.account.registered {
             return Ok(());
         }

@@ -13,7 +13,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::NotVerified;
 
+mod commits;
+
+pub(crate) use commits::CommitWalk;
+
 /// Where a queue was read to: everything up to here was verified and taken.
+///
+/// While entries that expired are being crossed, epoch and commit head run ahead of the entry and
+/// its head (`conversation::gap`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Cursor {
     /// Newest entry taken.
@@ -40,6 +47,9 @@ pub(crate) struct Seen {
     pub epoch: u32,
     /// Generation.
     pub generation: u32,
+    /// First retained entry; 0 in a home that was written before it was kept.
+    #[serde(default)]
+    pub first_seq: u32,
 }
 
 impl From<&QueueLeaf> for Seen {
@@ -49,6 +59,7 @@ impl From<&QueueLeaf> for Seen {
             head: leaf.head,
             epoch: leaf.epoch,
             generation: leaf.generation,
+            first_seq: leaf.first_seq,
         }
     }
 }
@@ -96,6 +107,13 @@ pub(crate) fn check_not_older(seen: &Seen, leaf: &QueueLeaf) -> Result<(), NotVe
     }
     if leaf.generation < seen.generation {
         return Err(older("generation", seen.generation, leaf.generation));
+    }
+    if leaf.first_seq < seen.first_seq {
+        return Err(older(
+            "first retained entry",
+            seen.first_seq,
+            leaf.first_seq,
+        ));
     }
     if leaf.seq == seen.seq && leaf.head != seen.head {
         return Err(NotVerified::Fork(leaf.seq));
@@ -159,18 +177,7 @@ impl Walk {
     /// One whole entry.
     pub fn entry(&mut self, entry: Entry) -> Result<Link, NotVerified> {
         let malformed = || NotVerified::Malformed("fetch");
-        let header = PostHeader::from_bytes(&entry.header).map_err(|_| malformed())?;
-        if header.queue != self.queue {
-            return Err(NotVerified::OtherQueue);
-        }
-        if header.length as usize != entry.envelope.as_slice().len() {
-            return Err(malformed());
-        }
-        let hash = post_hash(&entry.header, entry.envelope.as_slice());
-        let digest = EntryDigest {
-            accepted_at: entry.accepted_at,
-            post_hash: hash,
-        };
+        let (header, digest) = read_entry(self.queue, &entry)?;
         let (mut epoch, mut commit_head, mut keys_hash) = self.state.ok_or_else(malformed)?;
         self.step(entry.seq, &digest)?;
         match (header.kind, entry.keys_hash) {
@@ -192,7 +199,7 @@ impl Walk {
             },
             entry,
             header,
-            post_hash: hash,
+            post_hash: digest.post_hash,
         })
     }
 
@@ -244,6 +251,24 @@ impl Walk {
     }
 }
 
+/// Header and digest of an entry, if it is whole and of this queue.
+fn read_entry(queue: QueueId, entry: &Entry) -> Result<(PostHeader, EntryDigest), NotVerified> {
+    let malformed = || NotVerified::Malformed("fetch");
+    let header = PostHeader::from_bytes(&entry.header).map_err(|_| malformed())?;
+    if header.queue != queue {
+        return Err(NotVerified::OtherQueue);
+    }
+    let envelope = entry.envelope.as_slice();
+    if header.length as usize != envelope.len() {
+        return Err(malformed());
+    }
+    let digest = EntryDigest {
+        accepted_at: entry.accepted_at,
+        post_hash: post_hash(&entry.header, envelope),
+    };
+    Ok((header, digest))
+}
+
 /// Checks that deposits and digests lead from what was read to the certified head; returns the head
 /// after each deposit.
 pub(crate) fn follow_inbox(
@@ -282,173 +307,4 @@ pub(crate) fn follow_inbox(
 }
 
 #[cfg(test)]
-mod tests {
-    use paigham_wire::chain::{commit_start, queue_start};
-    use paigham_wire::frame::HEADER_BYTES;
-
-    use super::*;
-
-    const QUEUE: QueueId = QueueId([7; 32]);
-
-    fn header(kind: PostKind, epoch: u32) -> [u8; HEADER_BYTES] {
-        PostHeader {
-            queue: QUEUE,
-            epoch,
-            not_after: 1,
-            kind,
-            after_seq: 0,
-            length: 3,
-        }
-        .to_bytes()
-    }
-
-    fn entry(seq: u32, kind: PostKind, epoch: u32) -> Entry {
-        let byte = u8::try_from(seq).unwrap();
-        Entry {
-            seq,
-            accepted_at: u64::from(seq),
-            header: header(kind, epoch),
-            keys_hash: (kind == PostKind::Commit).then_some([byte; 32]),
-            envelope: vec![byte; 3].into(),
-        }
-    }
-
-    fn start() -> Cursor {
-        Cursor {
-            seq: 0,
-            head: queue_start(&QUEUE),
-            commit_head: commit_start(&QUEUE),
-            epoch: 0,
-        }
-    }
-
-    fn seen(cursor: &Cursor) -> Seen {
-        Seen {
-            seq: cursor.seq,
-            head: cursor.head,
-            epoch: cursor.epoch,
-            generation: 0,
-        }
-    }
-
-    /// A commit and three messages, and the leaf that a relay certifies over them.
-    fn honest() -> (Vec<Entry>, QueueLeaf) {
-        let mut entries = vec![entry(1, PostKind::Commit, 0)];
-        entries.extend((2..=4).map(|seq| entry(seq, PostKind::Application, 1)));
-        let mut walk = Walk::new(QUEUE, &start(), seen(&start()));
-        let last = entries
-            .iter()
-            .map(|entry| walk.entry(entry.clone()).unwrap())
-            .last()
-            .unwrap();
-        let leaf = QueueLeaf {
-            epoch: 1,
-            seq: 4,
-            head: last.after.head,
-            first_seq: 1,
-            head_before: queue_start(&QUEUE),
-            commit_head: last.after.commit_head,
-            first_epoch: 1,
-            commit_head_before: commit_start(&QUEUE),
-            keys_hash: [1; 32],
-            generation: 1,
-        };
-        (entries, leaf)
-    }
-
-    fn walked(entries: &[Entry], leaf: &QueueLeaf) -> Result<bool, NotVerified> {
-        let mut walk = Walk::new(QUEUE, &start(), seen(&start()));
-        for entry in entries {
-            walk.entry(entry.clone())?;
-        }
-        walk.closes(leaf)
-    }
-
-    /// What the relay certified is taken, and each way of changing it is refused.
-    #[test]
-    fn only_the_certified_entries_close() {
-        let (honest, leaf) = honest();
-        assert_eq!(walked(&honest, &leaf), Ok(true));
-        assert_eq!(walked(&honest[..3], &leaf), Ok(false), "more is to come");
-        let changed = |change: &dyn Fn(&mut Vec<Entry>)| {
-            let mut entries = honest.clone();
-            change(&mut entries);
-            walked(&entries, &leaf).unwrap_err()
-        };
-        let order = |expected, found| NotVerified::Order { expected, found };
-        let chain = NotVerified::Chain { after: 0 };
-        let dropped = |entries: &mut Vec<Entry>| drop(entries.remove(1));
-        assert_eq!(changed(&dropped), order(2, 3));
-        assert_eq!(changed(&|entries| entries.swap(1, 2)), order(2, 3));
-        assert_eq!(
-            changed(&|entries| entries.insert(2, entries[1].clone())),
-            order(3, 2)
-        );
-        let renumbered = |entries: &mut Vec<Entry>| {
-            entries.swap(1, 2);
-            (entries[1].seq, entries[2].seq) = (2, 3);
-        };
-        assert_eq!(changed(&renumbered), chain);
-        assert_eq!(
-            changed(&|entries| entries[2].envelope = vec![9; 3].into()),
-            chain
-        );
-        assert_eq!(changed(&|entries| entries[2].accepted_at += 1), chain);
-        assert_eq!(
-            changed(&|entries| entries[0].keys_hash = Some([9; 32])),
-            NotVerified::Epoch
-        );
-        assert_eq!(
-            changed(&|entries| entries[2].header[0] ^= 1),
-            NotVerified::OtherQueue
-        );
-        assert_eq!(
-            changed(&|entries| entries.push(entry(5, PostKind::Application, 1))),
-            chain
-        );
-    }
-
-    /// Digests lead to the head as entries do, and after them no entry is taken.
-    #[test]
-    fn digests_close_the_chain() {
-        let (entries, leaf) = honest();
-        let mut walk = Walk::new(QUEUE, &start(), seen(&start()));
-        walk.entry(entries[0].clone()).unwrap();
-        for entry in &entries[1..] {
-            walk.digest(&EntryDigest {
-                accepted_at: entry.accepted_at,
-                post_hash: post_hash(&entry.header, entry.envelope.as_slice()),
-            })
-            .unwrap();
-        }
-        assert_eq!(walk.closes(&leaf), Ok(true));
-        assert!(walk.entry(entry(5, PostKind::Application, 1)).is_err());
-    }
-
-    /// State that was seen certified is never given up for older or for other state.
-    #[test]
-    fn older_and_forked_state_is_refused() {
-        let (entries, leaf) = honest();
-        let now = Seen::from(&leaf);
-        assert_eq!(check_not_older(&now, &leaf), Ok(()));
-        let older = QueueLeaf { seq: 3, ..leaf };
-        assert!(matches!(
-            check_not_older(&now, &older),
-            Err(NotVerified::Older { what: "entry", .. })
-        ));
-        let forked = QueueLeaf {
-            head: [9; 32],
-            ..leaf
-        };
-        assert_eq!(check_not_older(&now, &forked), Err(NotVerified::Fork(4)));
-        // A longer history that does not lead through the head that was seen.
-        let other = Seen {
-            seq: 3,
-            head: [9; 32],
-            ..now
-        };
-        let mut walk = Walk::new(QUEUE, &start(), other);
-        let outcome: Result<Vec<_>, _> = entries.into_iter().map(|e| walk.entry(e)).collect();
-        assert_eq!(outcome.unwrap_err(), NotVerified::Chain { after: 0 });
-    }
-}
+mod tests;

@@ -55,6 +55,9 @@ pub enum Standing {
     Out,
     /// Stopped at a commit that breaks the rules or cannot be applied; the text says which.
     Stopped(String),
+    /// This device was away for longer than the changes of the group are kept and cannot follow it
+    /// any more. A member can take it out and add it again.
+    Lapsed,
 }
 
 /// A conversation in a list.
@@ -140,6 +143,18 @@ pub enum Body {
     Out,
     /// The conversation stopped here; the text says why.
     Stopped(String),
+    /// Entries had expired before this device fetched them. Changes of the group are not among
+    /// them: those were all read.
+    Expired {
+        /// How many.
+        count: u32,
+        /// None is older; nanoseconds since 1970, 0 where nothing before is known.
+        after_ns: u64,
+        /// None is younger; nanoseconds since 1970.
+        before_ns: u64,
+    },
+    /// From here on this device cannot follow: the changes of the group have expired, too.
+    Lapsed,
 }
 
 /// A line that arrived with a [`crate::Client::sync`].

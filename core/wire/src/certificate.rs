@@ -3,7 +3,7 @@
 //!
 //! Pure: root key and canister are given, time is compared separately ([`check_fresh`]).
 
-use ic_certification::{Certificate, Delegation, LookupResult};
+use ic_certification::{Certificate, Delegation, LookupResult, SubtreeLookupResult};
 use ic_verify_bls_signature::verify_bls_signature;
 
 use crate::hash::Hash;
@@ -234,20 +234,41 @@ fn delegated_key(
         return Err(CertificateError::Delegation);
     }
     let subnet = delegation.subnet_id.as_slice();
-    let ranges = lookup(&root, &[b"subnet", subnet, b"canister_ranges"])
-        .ok_or(CertificateError::OutOfRange)?;
-    let ranges: Vec<(serde_bytes::ByteBuf, serde_bytes::ByteBuf)> =
-        serde_cbor::from_slice(ranges).map_err(|_| CertificateError::OutOfRange)?;
-    let id = canister.as_slice();
-    if !ranges
-        .iter()
-        .any(|(low, high)| low.as_slice() <= id && id <= high.as_slice())
-    {
+    if !holds(&root, subnet, canister.as_slice()) {
         return Err(CertificateError::OutOfRange);
     }
     lookup(&root, &[b"subnet", subnet, b"public_key"])
         .and_then(bls_key)
         .ok_or(CertificateError::Delegation)
+}
+
+/// Whether the root says that a subnet holds a canister: in one leaf with all ranges, or in leaves
+/// below `canister_ranges/SUBNET`, of which the root shows those it likes. Each is signed, so any
+/// one of them is enough.
+fn holds(root: &Certificate, subnet: &[u8], canister: &[u8]) -> bool {
+    let within = |leaf: &[u8]| {
+        let ranges: Result<Vec<(serde_bytes::ByteBuf, serde_bytes::ByteBuf)>, _> =
+            serde_cbor::from_slice(leaf);
+        ranges.is_ok_and(|ranges| {
+            ranges
+                .iter()
+                .any(|(low, high)| low.as_slice() <= canister && canister <= high.as_slice())
+        })
+    };
+    let flat: [&[u8]; 3] = [b"subnet", subnet, b"canister_ranges"];
+    if lookup(root, &flat).is_some_and(within) {
+        return true;
+    }
+    let SubtreeLookupResult::Found(shards) = root
+        .tree
+        .lookup_subtree([&b"canister_ranges"[..], subnet].iter())
+    else {
+        return false;
+    };
+    shards
+        .list_paths()
+        .iter()
+        .any(|path| matches!(shards.lookup_path(path), LookupResult::Found(leaf) if within(leaf)))
 }
 
 #[cfg(test)]
@@ -344,16 +365,17 @@ mod tests {
         assert!(VerifiedCertificate::verify(&trailing, &der(&root), &canister()).is_err());
     }
 
-    fn delegation(root: &PrivateKey, subnet: &PrivateKey, high: u8, time: u64) -> Delegation {
+    fn ranges(high: u8) -> HashTree {
         let ranges = vec![(
             serde_bytes::ByteBuf::from(vec![0; 10]),
             serde_bytes::ByteBuf::from(vec![0, 0, 0, 0, 0, 0, 0, high, 1, 1]),
         )];
+        leaf(serde_cbor::to_vec(&ranges).unwrap())
+    }
+
+    fn delegation(root: &PrivateKey, subnet: &PrivateKey, high: u8, time: u64) -> Delegation {
         let inner = fork(
-            labeled(
-                "canister_ranges",
-                leaf(serde_cbor::to_vec(&ranges).unwrap()),
-            ),
+            labeled("canister_ranges", ranges(high)),
             labeled("public_key", leaf(der(subnet))),
         );
         let tree = fork(
@@ -366,7 +388,32 @@ mod tests {
         }
     }
 
-    /// A subnet speaks for its canisters under a recent delegation by the root, and for no others.
+    /// The later form: ranges in leaves of their own, here one of another subnet and two of this.
+    fn sharded(root: &PrivateKey, subnet: &PrivateKey, high: u8) -> Delegation {
+        let shards = fork(
+            labeled(vec![0; 10], ranges(high)),
+            labeled(vec![9; 10], leaf(b"unreadable".to_vec())),
+        );
+        let shards = fork(
+            labeled(vec![4; 29], labeled(vec![0; 10], ranges(255))),
+            labeled(vec![5; 29], shards),
+        );
+        let key = labeled("public_key", leaf(der(subnet)));
+        let tree = fork(
+            labeled("canister_ranges", shards),
+            fork(
+                labeled("subnet", labeled(vec![5; 29], key)),
+                labeled("time", leaf(leb(NOW))),
+            ),
+        );
+        Delegation {
+            subnet_id: vec![5; 29],
+            certificate: sign(tree, root, None),
+        }
+    }
+
+    /// A subnet speaks for its canisters under a recent delegation by the root, and for no others,
+    /// in whichever form the root names its ranges.
     #[test]
     fn delegations_are_checked() {
         let (root, subnet) = (key(1), key(2));
@@ -375,12 +422,19 @@ mod tests {
             VerifiedCertificate::verify(&bytes, &der(&root), &canister()).map(|_| ())
         };
         assert_eq!(with(delegation(&root, &subnet, 9, NOW)), Ok(()));
-        assert_eq!(
-            with(delegation(&root, &subnet, 0, NOW)),
-            Err(CertificateError::OutOfRange)
-        );
+        assert_eq!(with(sharded(&root, &subnet, 9)), Ok(()));
+        for out_of_range in [
+            delegation(&root, &subnet, 0, NOW),
+            sharded(&root, &subnet, 0),
+        ] {
+            assert_eq!(with(out_of_range), Err(CertificateError::OutOfRange));
+        }
         assert_eq!(
             with(delegation(&subnet, &subnet, 9, NOW)),
+            Err(CertificateError::Delegation)
+        );
+        assert_eq!(
+            with(sharded(&subnet, &subnet, 9)),
             Err(CertificateError::Delegation)
         );
         let old = NOW - DELEGATION_MAX_AGE_NS - 1;

@@ -84,7 +84,7 @@ pub enum DirectoryError {
     /// The account has no records, and this one is no create.
     #[error("no such account")]
     NoSuchAccount = 4,
-    /// The account has as many records as the directory keeps.
+    /// The account has as many records as the directory keeps, or a new one has no room.
     #[error("the account has too many records")]
     Full = 5,
     /// The canister has no certificate at hand: the call was not a plain query.

@@ -24,6 +24,8 @@ pub mod label {
         INBOX_ID = "paigham/1 inbox id";
         /// Where the relay keeps a Welcome.
         WELCOME_LOCATOR = "paigham/1 welcome locator";
+        /// Key of a Welcome in the certified map.
+        WELCOME_KEY = "paigham/1 welcome key";
         /// Where the directory keeps a label.
         DIRECTORY_LABEL = "paigham/1 directory label";
         /// H(post).
@@ -80,6 +82,24 @@ pub mod label {
         REFILL = "paigham/1 refill";
         /// Signature of a capability.
         CAPABILITY = "paigham/1 capability";
+        /// Where a canister keeps what it certifies of itself.
+        SHARD = "paigham/1 shard";
+        /// Where the directory keeps the shard map.
+        SHARDS = "paigham/1 shards";
+        /// Which shard a new queue or inbox gets.
+        PLACEMENT = "paigham/1 placement";
+        /// What a ticket says of the call that it pays for.
+        CALL = "paigham/1 call";
+        /// Work of a ticket.
+        TICKET = "paigham/1 ticket";
+        /// Id of a blob.
+        BLOB = "paigham/1 blob";
+        /// MAC that lets a queue's members store a blob.
+        BLOB_MAC = "paigham/1 blob mac";
+        /// Hash of an administrators' proposal.
+        PROPOSAL = "paigham/1 admin proposal";
+        /// Head of the log of executed proposals.
+        ADMIN_LOG = "paigham/1 admin log";
         /// Signature of a network file.
         NETWORK_FILE = "paigham/1 network file";
         /// Hash of an identity record.

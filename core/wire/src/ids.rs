@@ -113,6 +113,13 @@ id!(
     /// Where the directory keeps a label.
     DirectoryKey, 32
 );
+id!(
+    /// A blob: the hash of its manifest ([`crate::blob`]).
+    ///
+    /// # Security
+    /// A capability: whoever knows it may read the blob, which is ciphertext.
+    BlobId, 32
+);
 
 debug_shows_the_id!(
     AccountId,
@@ -129,26 +136,65 @@ impl fmt::Debug for WelcomeId {
     }
 }
 
-/// The id of a canister: the bytes of its principal, at most 29.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, TlsSize, TlsSerialize)]
-pub struct CanisterId(Vec<u8>);
+impl fmt::Debug for BlobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BlobId(***)")
+    }
+}
 
 /// A principal has at most 29 bytes.
 pub const CANISTER_ID_MAX_BYTES: usize = 29;
 
+macro_rules! principal {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, TlsSize, TlsSerialize)]
+        pub struct $name(Vec<u8>);
+
+        impl $name {
+            /// From the bytes of a principal; `None` if there are more than 29.
+            #[must_use]
+            pub fn new(principal: &[u8]) -> Option<Self> {
+                (principal.len() <= CANISTER_ID_MAX_BYTES).then(|| Self(principal.to_vec()))
+            }
+
+            /// The principal's bytes.
+            #[must_use]
+            pub fn as_slice(&self) -> &[u8] {
+                &self.0
+            }
+        }
+
+        impl DeserializeBytes for $name {
+            fn tls_deserialize_bytes(bytes: &[u8]) -> Result<(Self, &[u8]), tls_codec::Error> {
+                let (principal, rest) = VLBytes::tls_deserialize_bytes(bytes)?;
+                let id = Self::new(principal.as_slice()).ok_or_else(|| {
+                    tls_codec::Error::DecodingError("longer than a principal".into())
+                })?;
+                Ok((id, rest))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "("))?;
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+                f.write_str(")")
+            }
+        }
+    };
+}
+
+principal!(
+    /// The id of a canister: the bytes of its principal, at most 29.
+    CanisterId
+);
+principal!(
+    /// Who calls a canister, or a subnet: the bytes of a principal that is no canister of ours.
+    PrincipalId
+);
+
 impl CanisterId {
-    /// From the bytes of a principal; `None` if there are more than 29.
-    #[must_use]
-    pub fn new(principal: &[u8]) -> Option<Self> {
-        (principal.len() <= CANISTER_ID_MAX_BYTES).then(|| Self(principal.to_vec()))
-    }
-
-    /// The principal's bytes.
-    #[must_use]
-    pub fn as_slice(&self) -> &[u8] {
-        &self.0
-    }
-
     /// u8 length ‖ bytes, as a part of a hash or signature input.
     #[must_use]
     pub fn hash_part(&self) -> Vec<u8> {
@@ -159,20 +205,11 @@ impl CanisterId {
     }
 }
 
-impl DeserializeBytes for CanisterId {
-    fn tls_deserialize_bytes(bytes: &[u8]) -> Result<(Self, &[u8]), tls_codec::Error> {
-        let (principal, rest) = VLBytes::tls_deserialize_bytes(bytes)?;
-        let id = Self::new(principal.as_slice())
-            .ok_or_else(|| tls_codec::Error::DecodingError("longer than a principal".into()))?;
-        Ok((id, rest))
-    }
-}
-
-impl fmt::Debug for CanisterId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CanisterId(")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
-        f.write_str(")")
+impl PrincipalId {
+    /// Whether anybody can call under it.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        self.0 == [4]
     }
 }
 
@@ -223,6 +260,18 @@ impl WelcomeId {
     #[must_use]
     pub fn locator(&self) -> WelcomeLocator {
         WelcomeLocator(blake3_labelled(label::WELCOME_LOCATOR, &[&self.0]))
+    }
+}
+
+impl WelcomeLocator {
+    /// Key of its leaf in the certified map.
+    ///
+    /// # Security
+    /// Committers choose locators as they like. Their hash is what lies in the map, so that they
+    /// can neither crowd into one place of it nor take the id of a queue or an inbox.
+    #[must_use]
+    pub fn map_key(&self) -> Hash {
+        blake3_labelled(label::WELCOME_KEY, &[&self.0])
     }
 }
 

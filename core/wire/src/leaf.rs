@@ -2,7 +2,8 @@
 
 use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
 
-use crate::hash::Hash;
+use crate::hash::{Hash, blake3_labelled, label};
+use crate::ticket::{Beacon, Difficulties};
 
 /// A value of a canister's certified map; its first byte says which kind.
 #[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
@@ -20,6 +21,12 @@ pub enum Leaf {
     /// A label of the directory.
     #[tls_codec(discriminant = 4)]
     Records(RecordsLeaf),
+    /// What a relay says of itself.
+    #[tls_codec(discriminant = 5)]
+    Shard(ShardLeaf),
+    /// The shard map, in the directory.
+    #[tls_codec(discriminant = 6)]
+    Shards(ShardsLeaf),
 }
 
 /// Where a queue stands.
@@ -86,4 +93,52 @@ pub struct RecordsLeaf {
     pub count: u32,
     /// Head of the record chain.
     pub head: Hash,
+}
+
+/// What a relay says of itself; always of one length.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub struct ShardLeaf {
+    /// The newest beacon; [`Beacon::NONE`] before the first.
+    pub beacon: Beacon,
+    /// The one before it; [`Beacon::NONE`] before the second.
+    pub previous: Beacon,
+    /// Work that tickets need now.
+    pub difficulties: Difficulties,
+    /// From when on posts are there, in nanoseconds since 1970; 0 while none has expired.
+    pub posts_since: u64,
+    /// From when on commits and Welcomes are there.
+    pub commits_since: u64,
+    /// Thousandths of their room that posts and commits take.
+    pub fill: u16,
+    /// Number of proposals that the administrators have executed.
+    pub admin_entries: u32,
+    /// Head of the log of them; zeros before the first.
+    pub admin_head: Hash,
+}
+
+impl ShardLeaf {
+    /// Where it lies in the map.
+    #[must_use]
+    pub fn key() -> Hash {
+        blake3_labelled(label::SHARD, &[])
+    }
+}
+
+/// What the directory says of the shard map; there from the first proposal on that was executed.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub struct ShardsLeaf {
+    /// BLAKE3 of the encoded [`crate::shards::ShardMap`].
+    pub map_hash: Hash,
+    /// Number of proposals that the administrators have executed.
+    pub admin_entries: u32,
+    /// Head of the log of them.
+    pub admin_head: Hash,
+}
+
+impl ShardsLeaf {
+    /// Where it lies in the map.
+    #[must_use]
+    pub fn key() -> Hash {
+        blake3_labelled(label::SHARDS, &[])
+    }
 }

@@ -17,6 +17,10 @@
 //! | [`map`] | the certified map and its witnesses (§6.1) |
 //! | [`relay`] | requests, replies and errors of the relay (§6.2) |
 //! | [`directory`] | requests, replies and errors of the directory (§7) |
+//! | [`ticket`] | beacons and tickets: work in place of accounts (§6.4) |
+//! | [`blob`] | attachments in chunks (§6.5) |
+//! | [`admin`] | administration by a threshold (§6.6) |
+//! | [`shards`] | the shard map and placement (§7.1) |
 //! | [`codec`] | encoding and decoding whole structures |
 //!
 //! With the feature `client` also `certificate` (what a subnet signed), `network` (the trust root,
@@ -24,6 +28,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod admin;
+pub mod blob;
 #[cfg(feature = "client")]
 pub mod certificate;
 pub mod chain;
@@ -42,3 +48,5 @@ pub mod network;
 #[cfg(feature = "client")]
 pub mod recovery_kit;
 pub mod relay;
+pub mod shards;
+pub mod ticket;

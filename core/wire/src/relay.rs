@@ -14,6 +14,7 @@ use crate::frame::HEADER_BYTES;
 use crate::hash::{Hash, blake3, blake3_labelled, label, sign, verify};
 use crate::ids::{CanisterId, InboxId, QueueId, WelcomeId, WelcomeLocator};
 use crate::keys::{EpochKeys, ReadToken};
+use crate::ticket::{Paid, Purpose, Ticket, TicketRefusal};
 
 /// An Ed25519 signature.
 pub type SignatureBytes = [u8; 64];
@@ -158,6 +159,9 @@ pub enum PostRefusal {
     /// The queue has reached a limit of the relay.
     #[error("the queue is full")]
     Full = 13,
+    /// The queue has had its quota of the day.
+    #[error("the queue is over its quota of the day")]
+    OverQuota = 14,
 }
 
 /// Reply of `append_batch`.
@@ -420,14 +424,38 @@ pub struct Credential {
     pub data: VLBytes,
 }
 
+impl Credential {
+    /// No credential; what a ticket is bound to has it in the ticket's place.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            credential_type: credential::NONE,
+            data: Vec::new().into(),
+        }
+    }
+
+    /// A ticket.
+    #[must_use]
+    pub fn ticket(ticket: &Ticket) -> Self {
+        Self {
+            credential_type: credential::TICKET,
+            data: encode(ticket).into(),
+        }
+    }
+}
+
 /// Credential types.
 pub mod credential {
     /// None; accepted while the relay demands no tickets.
     pub const NONE: u8 = 0;
     /// [`super::Capability`].
     pub const CAPABILITY: u8 = 1;
-    /// A ticket; reserved.
+    /// [`crate::ticket::Ticket`].
     pub const TICKET: u8 = 2;
+    /// A token that somebody gave out in place of work; reserved.
+    pub const TOKEN: u8 = 3;
+    /// [`crate::blob::BlobMac`].
+    pub const MEMBER: u8 = 4;
 }
 
 /// What an inbox's owner hands to its contacts: leave to deposit and claim.
@@ -448,6 +476,14 @@ pub struct Deposit {
     pub credential: Credential,
     /// Sealed bytes, at most [`DEPOSIT_MAX_BYTES`].
     pub sealed: VLBytes,
+}
+
+impl Paid for Deposit {
+    const PURPOSE: Purpose = Purpose::Deposit;
+
+    fn credential_mut(&mut self) -> &mut Credential {
+        &mut self.credential
+    }
 }
 
 /// `read_inbox`.
@@ -533,6 +569,14 @@ pub struct Claim {
     pub claim_id: Hash,
     /// Leave to do so.
     pub credential: Credential,
+}
+
+impl Paid for Claim {
+    const PURPOSE: Purpose = Purpose::Claim;
+
+    fn credential_mut(&mut self) -> &mut Credential {
+        &mut self.credential
+    }
 }
 
 /// Reply of `claim`.
@@ -659,6 +703,47 @@ impl InboxOperation<'_> {
     }
 }
 
+// ------------------------------------------------------------------------------------- the shard
+
+/// Reply of `shard`, which takes an empty blob.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub struct ShardReply {
+    /// The canister's certificate.
+    pub certificate: VLBytes,
+    /// Witness over [`crate::leaf::ShardLeaf::key`].
+    pub witness: VLBytes,
+}
+
+/// Most entries that one `tail` looks at.
+pub const TAIL_MAX_ENTRIES: usize = 2_048;
+
+/// `tail`: which queues got entries since a cursor; for listed gateways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub struct TailRequest {
+    /// Where the last answer ended; `None` to begin with what comes from now on.
+    pub cursor: Option<u64>,
+}
+
+/// Reply of `tail`. Not certified: a gateway only wakes clients, who verify what they fetch.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub struct TailReply {
+    /// Where to go on.
+    pub cursor: u64,
+    /// In the order of storing, each queue once, with its newest entry in this part.
+    pub activities: Vec<Activity>,
+    /// 1 if more waits, 0 if not.
+    pub more: u8,
+}
+
+/// A queue that got an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub struct Activity {
+    /// The queue.
+    pub queue: QueueId,
+    /// Number of the entry.
+    pub seq: u32,
+}
+
 // ---------------------------------------------------------------------------------------- replies
 
 /// Why the relay refused a whole call.
@@ -699,7 +784,7 @@ pub enum RelayError {
     #[error("credential refused")]
     #[tls_codec(discriminant = 8)]
     Credential,
-    /// Inbox or pool are full.
+    /// Inbox or pool are full, or a new id has no room: another one would lie elsewhere.
     #[error("full")]
     #[tls_codec(discriminant = 9)]
     Full,
@@ -711,6 +796,28 @@ pub enum RelayError {
     #[error("no certificate at hand")]
     #[tls_codec(discriminant = 11)]
     NoCertificate,
+    /// The ticket does not count.
+    #[error("ticket: {0}")]
+    #[tls_codec(discriminant = 12)]
+    Ticket(TicketRefusal),
+    /// No such blob, or no such chunk of it, or not any more.
+    #[error("no such blob")]
+    #[tls_codec(discriminant = 13)]
+    NoSuchBlob,
+    /// The queue has had its quota of the day.
+    #[error("over the quota of the day")]
+    #[tls_codec(discriminant = 14)]
+    OverQuota,
+    /// Only listed gateways may do this.
+    #[error("not a listed gateway")]
+    #[tls_codec(discriminant = 15)]
+    NotListed,
+}
+
+impl From<TicketRefusal> for RelayError {
+    fn from(refusal: TicketRefusal) -> Self {
+        Self::Ticket(refusal)
+    }
 }
 
 impl From<PostRefusal> for RelayError {

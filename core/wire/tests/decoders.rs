@@ -21,6 +21,7 @@ use paigham_wire::leaf::Leaf;
 use paigham_wire::map::{MerkleMap, Witness};
 use paigham_wire::network as net;
 use paigham_wire::relay as rel;
+use paigham_wire::{admin, blob, shards, ticket};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -127,6 +128,14 @@ all_hold! {
     relay_replies: rel::QueueCreated, rel::BatchReply, rel::CommitAccepted, rel::FetchReply,
         rel::WelcomeReply, rel::Position, rel::InboxReply, rel::InboxState, rel::Claimed,
         rel::PoolReply, rel::RelayError;
+    /// Strangers work, members and strangers store blobs, gateways tail.
+    tickets_blobs_and_tails: ticket::Ticket, blob::CreateBlob, blob::BlobMac, blob::PutChunk,
+        blob::BlobState, blob::BlobRequest, blob::BlobReply, blob::ChunkRequest,
+        blob::ChunkReply, blob::BlobManifest, rel::ShardReply, rel::TailRequest, rel::TailReply;
+    /// Administrators call, and everybody reads what they did.
+    administration: admin::InitArgument, admin::Proposal, admin::ApproveRequest,
+        admin::ApprovalReply, admin::AdminLogRequest, admin::AdminLogReply, admin::AdminRefusal,
+        shards::ShardMap, shards::ShardsReply;
     /// The directory is asked and answers.
     directory_messages: dir::SubmitRequest, dir::SubmitReply, dir::LookupRequest,
         dir::LookupReply, dir::Ping, dir::DirectoryError;
@@ -225,13 +234,13 @@ proptest! {
                 (key, vec![*last; usize::from(first % 8)])
             })
             .collect();
-        let mut map = MerkleMap::open(Vec::new()).unwrap();
+        let mut map = MerkleMap::open(Vec::new(), Vec::new(), Vec::new()).unwrap();
         for (key, value) in &pairs {
-            map.insert(key, value).unwrap();
+            map.insert(key, value, &[]).unwrap();
         }
         let root = map.root();
         let shown: Vec<_> = pairs.keys().copied().step_by(3).chain([[0x55; 32]]).collect();
-        let sent = map.witness(&shown, |key| pairs.get(key).cloned()).encode();
+        let sent = map.witness(&shown).encode();
         let received = damaged(&sent, &damages);
         if let Ok(witness) = Witness::decode(&received) {
             prop_assert_eq!(witness.encode(), &received[..]);

@@ -18,6 +18,8 @@ mod identity;
 mod map;
 #[path = "vectors/network.rs"]
 mod network;
+#[path = "vectors/operations.rs"]
+mod operations;
 #[path = "vectors/protocol.rs"]
 mod protocol;
 #[path = "vectors/relay.rs"]
@@ -105,6 +107,12 @@ fn protocol_json() {
         "directory": directory::all(),
     });
     check("protocol.json", &computed);
+}
+
+/// Tickets, blobs, administration and placement are those of `operations.json`.
+#[test]
+fn operations_json() {
+    check("operations.json", &operations::all());
 }
 
 /// Roots and witnesses of small maps are those of `map.json`.

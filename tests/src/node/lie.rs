@@ -3,6 +3,7 @@
 use ic_transport_types::TransportCallResponse;
 use paigham_wire::codec::{decode_result, encode_result};
 use paigham_wire::directory::{DirectoryError, LookupReply};
+use paigham_wire::frame::{PostHeader, PostKind};
 use paigham_wire::map::Witness;
 use paigham_wire::relay::{
     Entry, FetchReply, FetchRequest, FetchedItem, InboxReply, PoolReply, RelayError, WelcomeReply,
@@ -35,6 +36,8 @@ pub enum Lie {
     LaggingReply,
     /// The certificate of the other canister, which is as fresh and as genuine.
     ForeignCertificate,
+    /// The oldest entry is left out, as if it had expired.
+    EntryExpired,
     /// An entry in the middle is left out.
     EntryDropped,
     /// Two entries change places.
@@ -51,15 +54,34 @@ pub enum Lie {
     Refused,
     /// The second half of the reply is missing.
     Truncated,
+    /// No commits at all, as if there were none.
+    CommitsWithheld,
+    /// The oldest commit is left out, as if it had expired.
+    CommitExpired,
+    /// A commit in the middle is left out.
+    CommitDropped,
+    /// The newest commit is left out; the certificate still counts it.
+    NewestCommitWithheld,
+    /// Two commits change places.
+    CommitsSwapped,
+    /// A commit comes twice.
+    CommitReplayed,
+    /// A commit is said to have been accepted at another time.
+    CommitRedated,
+    /// A commit of another queue, in place of the one that started the same epoch.
+    ForeignCommit,
+    /// Entries in place of commits.
+    EntriesForCommits,
 }
 
 impl Lie {
     /// All of them, byte flips aside.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::OlderProof,
         Self::OlderReply,
         Self::LaggingReply,
         Self::ForeignCertificate,
+        Self::EntryExpired,
         Self::EntryDropped,
         Self::EntriesSwapped,
         Self::EntryReplayed,
@@ -68,6 +90,20 @@ impl Lie {
         Self::AllWithheld,
         Self::Refused,
         Self::Truncated,
+    ];
+
+    /// Lies about commits, told to whom entries have expired.
+    pub const ABOUT_COMMITS: [Self; 9] = [
+        Self::CommitsWithheld,
+        Self::CommitExpired,
+        Self::CommitDropped,
+        Self::CommitsSwapped,
+        Self::CommitReplayed,
+        Self::CommitRedated,
+        Self::ForeignCommit,
+        Self::EntriesForCommits,
+        // Those in front of it are true, and taken.
+        Self::NewestCommitWithheld,
     ];
 
     /// What the node says in place of an honest reply; `None` where this lie does not fit.
@@ -90,6 +126,7 @@ impl Lie {
                 let foreign = earlier.iter().rev().filter(other).find_map(proof_of)?;
                 with_proof(honest, Some(foreign.0), None)
             }
+            Self::EntryExpired => with_entries(honest, 2, |entries| drop(entries.remove(0))),
             Self::EntryDropped => with_entries(honest, 3, |entries| drop(entries.remove(1))),
             Self::EntriesSwapped => with_entries(honest, 2, |entries| entries.swap(0, 1)),
             Self::EntryReplayed => {
@@ -109,6 +146,25 @@ impl Lie {
                 }
             }),
             Self::Truncated => is_certified(honest).then(|| reply[..reply.len() / 2].to_vec()),
+            Self::CommitsWithheld => with_commits(honest, 1, Vec::clear),
+            Self::CommitExpired => with_commits(honest, 2, |commits| drop(commits.remove(0))),
+            Self::CommitDropped => with_commits(honest, 3, |commits| drop(commits.remove(1))),
+            Self::NewestCommitWithheld => with_commits(honest, 1, |commits| drop(commits.pop())),
+            Self::CommitsSwapped => with_commits(honest, 2, |commits| commits.swap(0, 1)),
+            Self::CommitReplayed => {
+                with_commits(honest, 1, |commits| commits.insert(1, commits[0].clone()))
+            }
+            Self::CommitRedated => with_commits(honest, 1, |commits| commits[0].accepted_at += 1),
+            Self::ForeignCommit => with_commits(honest, 1, |commits| {
+                if let Some(foreign) = foreign_commit(&commits[0], earlier) {
+                    commits[0] = foreign;
+                }
+            }),
+            Self::EntriesForCommits => with_items(honest, |item| {
+                if let FetchedItem::Commits(commits) = item {
+                    *item = FetchedItem::Entries(std::mem::take(commits));
+                }
+            }),
         };
         told.filter(|told| told != reply)
     }
@@ -276,5 +332,46 @@ fn with_entries(
         | FetchedItem::Commits(_)
         | FetchedItem::CommitDigests(_)
         | FetchedItem::Refused(_) => {}
+    })
+}
+
+/// Changes the commits of every item of a `fetch` that has at least so many.
+fn with_commits(
+    exchange: &Exchange,
+    at_least: usize,
+    change: impl Fn(&mut Vec<Entry>),
+) -> Option<Vec<u8>> {
+    with_items(exchange, |item| match item {
+        FetchedItem::Commits(commits) if commits.len() >= at_least => change(commits),
+        FetchedItem::Commits(_)
+        | FetchedItem::CommitDigests(_)
+        | FetchedItem::Entries(_)
+        | FetchedItem::Digests(_)
+        | FetchedItem::Refused(_) => {}
+    })
+}
+
+/// The commit that started the same epoch in another queue, as it was once answered.
+fn foreign_commit(commit: &Entry, earlier: &[Exchange]) -> Option<Entry> {
+    let header = PostHeader::from_bytes(&commit.header).ok()?;
+    let replies = earlier.iter().filter(|exchange| exchange.method == "fetch");
+    let items = replies
+        .filter_map(|exchange| {
+            decode_result::<FetchReply, RelayError>(&exchange.reply)
+                .ok()?
+                .ok()
+        })
+        .flat_map(|reply| reply.items);
+    let mut entries = items.flat_map(|item| match item {
+        FetchedItem::Entries(entries) | FetchedItem::Commits(entries) => entries,
+        _ => Vec::new(),
+    });
+    entries.find(|entry| {
+        let other = PostHeader::from_bytes(&entry.header);
+        other.is_ok_and(|other| {
+            other.kind == PostKind::Commit
+                && other.queue != header.queue
+                && other.epoch == header.epoch
+        })
     })
 }

@@ -1,5 +1,6 @@
 //! The node that answers clients: honest until it is told to lie.
 
+mod behaviour;
 mod lie;
 
 use std::collections::BTreeMap;
@@ -18,14 +19,21 @@ use candid::Principal;
 use ed25519_dalek::{Signer, SigningKey};
 use http_body_util::BodyExt;
 use ic_transport_types::{Envelope, EnvelopeContent, NodeSignature, QueryResponse};
+use paigham_subnet::testkit::Dice;
 use paigham_subnet::{InProcess, Subnet};
 use serde_bytes::ByteBuf;
+use tokio::sync::Notify;
 use tower::ServiceExt;
 
+pub use behaviour::{Freshness, Passage, Signing, Updates};
 pub use lie::{CERTIFIED_METHODS, Lie};
+
+use behaviour::{Behaviour, Mood};
 
 /// Largest request or answer in bytes.
 const BODY_MAX_BYTES: usize = 8 * 1024 * 1024;
+/// How long a reply waits to be overtaken.
+const OVERTAKEN_MAX: Duration = Duration::from_millis(100);
 /// Answers that the node keeps to tell again later.
 const EARLIER_MAX: usize = 4_096;
 
@@ -40,38 +48,6 @@ pub struct Exchange {
     pub request: Vec<u8>,
     /// The reply's blob: 0 ‖ reply or 1 ‖ error.
     pub reply: Vec<u8>,
-}
-
-/// What the node does about its signature under a changed answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Signing {
-    /// It signs what it says: it is a node of the subnet.
-    #[default]
-    Anew,
-    /// It leaves the signature as it was: somebody in between, without the node's key.
-    LeftAsItWas,
-}
-
-/// What the node does with update calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Updates {
-    /// It passes them on.
-    #[default]
-    Once,
-    /// It passes the same bytes on twice.
-    Twice,
-    /// It passes them on, and again under another nonce: to the subnet that is another call. Only
-    /// calls without a signature can be copied so.
-    TwiceAnew,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Behaviour {
-    lie: Option<Lie>,
-    signing: Signing,
-    updates: Updates,
-    replies_to_lose: u64,
-    delay: Duration,
 }
 
 /// What passed through the node.
@@ -100,7 +76,10 @@ pub struct MaliciousNode {
 struct Inner {
     identity: Mutex<Option<(SigningKey, Principal)>>,
     upstream: Mutex<Option<Router>>,
-    behaviour: Mutex<Behaviour>,
+    behind: Mutex<Option<Router>>,
+    mood: Mutex<Mood>,
+    /// Wakes replies that wait to be overtaken.
+    passed: Notify,
     earlier: Mutex<Vec<Exchange>>,
     calls: Mutex<BTreeMap<String, u64>>,
     queries: AtomicU64,
@@ -117,7 +96,9 @@ impl MaliciousNode {
             inner: Arc::new(Inner {
                 identity: Mutex::default(),
                 upstream: Mutex::default(),
-                behaviour: Mutex::default(),
+                behind: Mutex::default(),
+                mood: Mutex::default(),
+                passed: Notify::new(),
                 earlier: Mutex::default(),
                 calls: Mutex::default(),
                 queries: AtomicU64::default(),
@@ -166,34 +147,62 @@ impl MaliciousNode {
         address
     }
 
+    /// Has a replica that stays behind, which it may answer queries from.
+    pub fn has_behind(&self, router: Option<Router>) {
+        *locked(&self.inner.behind) = router;
+    }
+
     /// From now on it tells this lie wherever it fits.
     pub fn tells(&self, lie: Lie) {
-        self.behaviour().lie = Some(lie);
+        self.settle(|behaviour| behaviour.lie = Some(lie));
     }
 
     /// What it does about its signature.
     pub fn signs(&self, signing: Signing) {
-        self.behaviour().signing = signing;
+        self.settle(|behaviour| behaviour.signing = signing);
     }
 
     /// What it does with update calls.
     pub fn passes_updates(&self, updates: Updates) {
-        self.behaviour().updates = updates;
+        self.settle(|behaviour| behaviour.updates = updates);
+    }
+
+    /// What it answers queries from.
+    pub fn answers_from(&self, freshness: Freshness) {
+        self.settle(|behaviour| behaviour.freshness = freshness);
     }
 
     /// The next `count` requests reach the subnet, their answers nobody.
     pub fn loses_replies(&self, count: u64) {
-        self.behaviour().replies_to_lose = count;
+        self.settle(|_| {});
+        if let Mood::Settled(_, replies_to_lose) = &mut *locked(&self.inner.mood) {
+            *replies_to_lose = count;
+        }
     }
 
     /// Every answer takes this much longer.
     pub fn waits(&self, delay: Duration) {
-        self.behaviour().delay = delay;
+        self.settle(|behaviour| behaviour.delay = delay);
+    }
+
+    /// From now on one request in so many meets a fault that the dice choose.
+    pub fn throws(&self, dice: Dice, one_in: u64) {
+        *locked(&self.inner.mood) = Mood::Chance(dice, one_in);
+    }
+
+    fn settle(&self, change: impl FnOnce(&mut Behaviour)) {
+        let mut mood = locked(&self.inner.mood);
+        if !matches!(*mood, Mood::Settled(..)) {
+            *mood = Mood::default();
+        }
+        if let Mood::Settled(behaviour, _) = &mut *mood {
+            change(behaviour);
+        }
     }
 
     /// From now on it is honest.
     pub fn behaves(&self) {
-        *self.behaviour() = Behaviour::default();
+        *locked(&self.inner.mood) = Mood::default();
     }
 
     /// What passed through so far.
@@ -220,10 +229,6 @@ impl MaliciousNode {
         locked(&self.inner.earlier).clone()
     }
 
-    fn behaviour(&self) -> MutexGuard<'_, Behaviour> {
-        locked(&self.inner.behaviour)
-    }
-
     fn remember(&self, exchange: Exchange) {
         let mut earlier = locked(&self.inner.earlier);
         if earlier.len() == EARLIER_MAX {
@@ -232,50 +237,66 @@ impl MaliciousNode {
         earlier.push(exchange);
     }
 
-    /// Whether the next answer is one to lose.
-    fn loses_one(&self) -> bool {
-        let mut behaviour = self.behaviour();
-        let loses = behaviour.replies_to_lose > 0;
-        behaviour.replies_to_lose = behaviour.replies_to_lose.saturating_sub(1);
-        loses
-    }
-
     async fn answer(&self, parts: Parts, body: Bytes) -> Response {
-        let delay = self.behaviour().delay;
-        if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
-        }
         let content = content_of(&body);
-        if let Some(content) = &content {
+        let method = content.as_ref().map_or("", method_of).to_owned();
+        let nth = {
             let mut calls = locked(&self.inner.calls);
-            *calls.entry(method_of(content).to_owned()).or_default() += 1;
+            let count = calls.entry(method.clone()).or_default();
+            *count += 1;
+            *count
+        };
+        let behaviour = locked(&self.inner.mood).next(&method, nth);
+        if !behaviour.delay.is_zero() {
+            tokio::time::sleep(behaviour.delay).await;
+        }
+        if behaviour.passage == Passage::RequestLost {
+            return gateway("the request is lost");
         }
         let response = match content {
             Some(query @ EnvelopeContent::Query { .. }) => {
                 self.inner.queries.fetch_add(1, Ordering::SeqCst);
-                self.answer_query(&parts, body, &query).await
+                self.answer_query(&parts, body, &query, &behaviour).await
             }
             Some(call @ EnvelopeContent::Call { .. }) => {
                 self.inner.updates.fetch_add(1, Ordering::SeqCst);
-                self.answer_update(&parts, body, call).await
+                self.answer_update(&parts, body, call, &behaviour).await
             }
             _ => {
                 self.inner.others.fetch_add(1, Ordering::SeqCst);
                 self.forward(&parts, body).await
             }
         };
-        if self.loses_one() {
-            return gateway("the answer is lost");
+        match behaviour.passage {
+            Passage::ReplyLost => return gateway("the answer is lost"),
+            Passage::Overtaken => {
+                let overtaken = self.inner.passed.notified();
+                drop(tokio::time::timeout(OVERTAKEN_MAX, overtaken).await);
+            }
+            Passage::Whole | Passage::RequestLost => self.inner.passed.notify_waiters(),
         }
         response.into_response()
     }
 
-    async fn answer_query(&self, parts: &Parts, body: Bytes, query: &EnvelopeContent) -> Answer {
-        let honest = self.forward(parts, body).await;
+    async fn answer_query(
+        &self,
+        parts: &Parts,
+        body: Bytes,
+        query: &EnvelopeContent,
+        behaviour: &Behaviour,
+    ) -> Answer {
+        let behind = match behaviour.freshness {
+            Freshness::Newest => None,
+            Freshness::Behind => locked(&self.inner.behind).clone(),
+        };
+        let honest = match behind {
+            Some(behind) => forward_to(behind, parts, body).await,
+            None => self.forward(parts, body).await,
+        };
         if honest.status != StatusCode::OK {
             return honest;
         }
-        match self.changed(query, &honest.body) {
+        match self.changed(query, &honest.body, behaviour) {
             Some(body) => Answer {
                 body: body.into(),
                 ..honest
@@ -285,18 +306,23 @@ impl MaliciousNode {
     }
 
     /// The changed and signed answer, if there is a lie to tell here.
-    fn changed(&self, query: &EnvelopeContent, honest: &[u8]) -> Option<Vec<u8>> {
+    fn changed(
+        &self,
+        query: &EnvelopeContent,
+        honest: &[u8],
+        behaviour: &Behaviour,
+    ) -> Option<Vec<u8>> {
         let mut response: QueryResponse = serde_cbor::from_slice(honest).ok()?;
         let QueryResponse::Replied { reply, .. } = &mut response else {
             return None;
         };
         let exchange = exchange_of(query, &reply.arg)?;
-        let Behaviour { lie, signing, .. } = self.behaviour().clone();
+        let lie = behaviour.lie.as_ref();
         let told = lie.and_then(|lie| lie.tell(&exchange, &locked(&self.inner.earlier)));
         self.remember(exchange);
         reply.arg = candid::encode_one(ByteBuf::from(told?)).ok()?;
         self.inner.lies.fetch_add(1, Ordering::SeqCst);
-        if signing == Signing::Anew {
+        if behaviour.signing == Signing::Anew {
             self.sign(query, &mut response);
         }
         Some(self_described(&response))
@@ -319,10 +345,15 @@ impl MaliciousNode {
         }
     }
 
-    async fn answer_update(&self, parts: &Parts, body: Bytes, call: EnvelopeContent) -> Answer {
-        let Behaviour { lie, updates, .. } = self.behaviour().clone();
+    async fn answer_update(
+        &self,
+        parts: &Parts,
+        body: Bytes,
+        call: EnvelopeContent,
+        behaviour: &Behaviour,
+    ) -> Answer {
         let method = method_of(&call).to_owned();
-        match updates {
+        match behaviour.updates {
             Updates::Once => {}
             Updates::Twice => drop(self.forward(parts, body.clone()).await),
             Updates::TwiceAnew => {
@@ -332,6 +363,7 @@ impl MaliciousNode {
             }
         }
         let mut answer = self.forward(parts, body).await;
+        let lie = behaviour.lie.as_ref();
         if let Some(changed) = lie.and_then(|lie| lie.tell_of_update(&method, &answer.body)) {
             self.inner.lies.fetch_add(1, Ordering::SeqCst);
             answer.body = changed.into();
@@ -341,23 +373,27 @@ impl MaliciousNode {
 
     async fn forward(&self, parts: &Parts, body: Bytes) -> Answer {
         let upstream = locked(&self.inner.upstream).clone();
-        let Some(upstream) = upstream else {
-            return Answer::nobody();
-        };
-        let mut request = Request::new(Body::from(body));
-        *request.method_mut() = parts.method.clone();
-        *request.uri_mut() = parts.uri.clone();
-        request.headers_mut().clone_from(&parts.headers);
-        let response = upstream.oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        match body.collect().await {
-            Ok(body) => Answer {
-                status: parts.status,
-                content_type: parts.headers.get(http::header::CONTENT_TYPE).cloned(),
-                body: body.to_bytes(),
-            },
-            Err(_) => Answer::nobody(),
+        match upstream {
+            Some(upstream) => forward_to(upstream, parts, body).await,
+            None => Answer::nobody(),
         }
+    }
+}
+
+async fn forward_to(upstream: Router, parts: &Parts, body: Bytes) -> Answer {
+    let mut request = Request::new(Body::from(body));
+    *request.method_mut() = parts.method.clone();
+    *request.uri_mut() = parts.uri.clone();
+    request.headers_mut().clone_from(&parts.headers);
+    let response = upstream.oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    match body.collect().await {
+        Ok(body) => Answer {
+            status: parts.status,
+            content_type: parts.headers.get(http::header::CONTENT_TYPE).cloned(),
+            body: body.to_bytes(),
+        },
+        Err(_) => Answer::nobody(),
     }
 }
 

@@ -4,7 +4,7 @@ use paigham_wire::relay::{CommitBundle, FetchWhat};
 
 use super::*;
 use crate::Retention;
-use crate::log::BUCKET_SPAN_NS;
+use crate::limits::{COMMITS_SPAN_NS, EXPIRY_STEP_ENTRIES, POSTS_SPAN_NS};
 
 const DAY: u64 = 24 * 3_600 * 1_000_000_000;
 
@@ -199,7 +199,7 @@ fn a_long_queue_expires_in_steps() {
         busy.write(&mut relay, NOW + n, &n.to_le_bytes());
     }
     quiet.write(&mut relay, NOW + 9_001, b"last of the bucket");
-    busy.write(&mut relay, NOW + BUCKET_SPAN_NS, b"the next bucket");
+    busy.write(&mut relay, NOW + POSTS_SPAN_NS, b"the next bucket");
     let later = NOW + 30 * DAY;
     let mut steps = 0;
     while relay.expire(later) {
@@ -223,7 +223,7 @@ fn a_long_queue_expires_in_steps() {
             });
         assert_eq!(head, leaf.head);
         // While queues move on one after another, all are told the horizon already.
-        assert_eq!(relay.horizons().posts, NOW + BUCKET_SPAN_NS);
+        assert_eq!(relay.horizons().posts, NOW + POSTS_SPAN_NS);
     }
     assert!(steps >= 3, "{steps}");
     assert_eq!(busy.read(&mut relay), [9_002]);
@@ -245,13 +245,13 @@ fn a_welcome_goes_with_its_commit() {
         locators: vec![id.locator()],
     };
     group.commit(&mut relay, NOW, bundle);
-    group.commit(&mut relay, NOW + BUCKET_SPAN_NS, CommitBundle::empty());
+    group.commit(&mut relay, NOW + COMMITS_SPAN_NS, CommitBundle::empty());
     let shown = |relay: &mut Relay<VectorMemory>| {
         relay.seal();
         let request = encode(&WelcomeRequest { welcome_id: id });
         let reply = relay.welcome(&request, vec![1]).unwrap();
         let witness = Witness::decode(reply.witness.as_slice()).unwrap();
-        let certified = witness.get(&id.locator().0).unwrap() != Found::Absent;
+        let certified = witness.get(&id.locator().map_key()).unwrap() != Found::Absent;
         assert_eq!(certified, !reply.wrapper.as_slice().is_empty());
         certified
     };
@@ -320,4 +320,83 @@ fn a_fuller_shard_shortens_its_horizon() {
     );
     assert!(kept[39] >= 1 && kept[39] < 20, "{kept:?}");
     assert!(relay.horizons().posts > NOW + 20 * DAY);
+}
+
+/// Somebody with an epoch's MAC key writes faster than anyone can read. Who removes him need not
+/// catch up first: a commit's repeat is known by its epoch.
+#[test]
+fn a_flood_keeps_no_commit_away() {
+    let mut relay = relay();
+    let mut group = Clocked::create(&mut relay, 1);
+    group.commit(&mut relay, NOW, CommitBundle::empty());
+    let before = group.group.seq;
+    for n in 0..400_u64 {
+        group.write(&mut relay, NOW + n, &n.to_le_bytes());
+    }
+    group.group.seq = before;
+    let post = group.group.post(b"too late");
+    assert_eq!(refused(&mut relay, &post), PostRefusal::CatchUpFirst);
+    group.commit(&mut relay, NOW + 500, CommitBundle::empty());
+    assert_eq!(group.group.epoch, 2);
+    // Ahead of everything is still refused.
+    group.group.seq += 1;
+    let ahead = group
+        .group
+        .commit(b"ahead", keys(3, 1), CommitBundle::empty());
+    assert_eq!(
+        relay.submit_commit(&encode(&ahead), NOW),
+        Err(PostRefusal::AfterSeqAhead.into())
+    );
+}
+
+/// A member fills a day with commits of as many joiners as there may be: their bundles expire in
+/// steps of bounded work, and nothing of them stays.
+#[test]
+fn commits_with_many_joiners_expire_in_steps() {
+    let mut relay = relay();
+    let mut group = Clocked::create(&mut relay, 1);
+    for n in 0..100_u64 {
+        let mut locators: Vec<_> = (0..=255_u8)
+            .map(|m| {
+                let mut id = [m; 32];
+                id[..8].copy_from_slice(&n.to_be_bytes());
+                WelcomeId(id).locator()
+            })
+            .collect();
+        locators.sort_unstable();
+        let bundle = CommitBundle {
+            wrapper: b"wrapper".to_vec().into(),
+            tree: vec![1; 1_000].into(),
+            locators,
+        };
+        group.commit(&mut relay, NOW + n, bundle);
+    }
+    let most = relay.map.len();
+    let (mut steps, mut left) = (0, most);
+    while relay.expire(NOW + 100 * DAY) {
+        relay.seal();
+        steps += 1;
+        assert!(left - relay.map.len() <= EXPIRY_STEP_ENTRIES + 256);
+        left = relay.map.len();
+    }
+    assert!(steps >= 6, "{steps}");
+    assert_eq!((most, left), (25_601, 1));
+    assert!(group.follow(&mut relay).is_empty());
+}
+
+/// Tokens of generations of which nothing is retained are forgotten; the current one stays.
+#[test]
+fn tokens_go_with_what_they_read() {
+    let mut relay = relay();
+    let mut group = Group::create(&mut relay);
+    for _ in 0..5 {
+        group.advance(&mut relay, true);
+    }
+    assert_eq!(relay.tokens.len(), 5);
+    expire_all(&mut relay, NOW + 100 * DAY);
+    assert_eq!(relay.tokens.len(), 1);
+    let item = fetch(&relay, group.queue, &group.token, 1, FetchWhat::Digests);
+    assert_eq!(item, FetchedItem::Digests(Vec::new()));
+    let item = fetch(&relay, group.queue, &token(4), 1, FetchWhat::Digests);
+    assert_eq!(item, FetchedItem::Refused(FetchRefusal::UnknownToken));
 }

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::entries::{Entries, Range};
-use crate::log::{BUCKET_SPAN_NS, LogError, SEGMENT_BYTES, SegmentLog};
+use crate::limits::POSTS_SPAN_NS as SPAN;
+use crate::log::{LogError, SEGMENT_BYTES, SegmentLog};
 use ic_stable_structures::Memory;
 
 /// What happens to a log.
@@ -34,7 +35,7 @@ proptest! {
     #[test]
     fn a_log_keeps_what_it_was_given(steps in prop::collection::vec(step(), 1..60)) {
         let memory = VectorMemory::default();
-        let mut log = SegmentLog::open(memory.clone()).unwrap();
+        let mut log = SegmentLog::open(memory.clone(), SPAN).unwrap();
         let mut now = NOW;
         let mut kept: Vec<(u64, u64, Vec<u8>)> = Vec::new();
         let mut most = 0;
@@ -47,13 +48,13 @@ proptest! {
                     kept.push((offset, now, body));
                     now += 1;
                 }
-                Step::Wait { spans } => now += u64::from(spans) * BUCKET_SPAN_NS,
+                Step::Wait { spans } => now += u64::from(spans) * SPAN,
                 Step::DropOldest => {
                     if let Some(bucket) = log.oldest_closed() {
                         for (offset, at, _) in &kept {
                             prop_assert!(*offset >= bucket.start && *at >= bucket.opened_at);
                             if *offset < bucket.end {
-                                prop_assert!(*at < bucket.opened_at + BUCKET_SPAN_NS);
+                                prop_assert!(*at < bucket.opened_at + SPAN);
                             }
                         }
                         kept.retain(|(offset, ..)| *offset >= bucket.end);
@@ -62,7 +63,7 @@ proptest! {
                 }
                 Step::Reopen => {
                     log.flush();
-                    log = SegmentLog::open(memory.clone()).unwrap();
+                    log = SegmentLog::open(memory.clone(), SPAN).unwrap();
                 }
             }
             let live = kept.iter().map(|(.., body)| body.len() as u64).sum::<u64>();
@@ -86,10 +87,10 @@ proptest! {
         writes in prop::collection::vec((0_u8..4, 0_usize..300), 1..400),
         forget in prop::collection::vec(0_u32..40, 4),
     ) {
-        let mut entries = Entries::open(VectorMemory::default()).unwrap();
+        let mut entries = Entries::open(VectorMemory::default(), SPAN).unwrap();
         let mut owners = vec![(Range { first: 1, last: 0, newest: 0 }, Vec::new()); 4];
         for (n, (who, bytes)) in writes.into_iter().enumerate() {
-            let now = NOW + n as u64 * BUCKET_SPAN_NS / 50;
+            let now = NOW + n as u64 * SPAN / 50;
             let (range, bodies) = &mut owners[usize::from(who)];
             let digest = EntryDigest { accepted_at: now, post_hash: [n as u8; 32] };
             let header = [who; 48];
@@ -123,7 +124,7 @@ proptest! {
 /// A walk to an entry far back takes few steps, or a reader could make the relay work for hours.
 #[test]
 fn a_long_chain_is_crossed_in_few_steps() {
-    let mut entries = Entries::open(VectorMemory::default()).unwrap();
+    let mut entries = Entries::open(VectorMemory::default(), SPAN).unwrap();
     let mut range = Range {
         first: 1,
         last: 0,
@@ -151,14 +152,14 @@ fn a_long_chain_is_crossed_in_few_steps() {
 #[test]
 fn the_layout_of_a_log_is_fixed() {
     let memory = VectorMemory::default();
-    let mut entries = Entries::open(memory.clone()).unwrap();
+    let mut entries = Entries::open(memory.clone(), SPAN).unwrap();
     let mut range = Range {
         first: 1,
         last: 0,
         newest: 0,
     };
     for n in 1..=9_u8 {
-        let now = NOW + u64::from(n) * BUCKET_SPAN_NS / 4;
+        let now = NOW + u64::from(n) * SPAN / 4;
         let digest = EntryDigest {
             accepted_at: now,
             post_hash: [n; 32],
@@ -185,12 +186,12 @@ fn the_layout_of_a_log_is_fixed() {
 fn a_foreign_memory_is_no_log() {
     let open = |change: fn(&mut Vec<u8>)| {
         let memory = VectorMemory::default();
-        let mut log = SegmentLog::open(memory.clone()).unwrap();
+        let mut log = SegmentLog::open(memory.clone(), SPAN).unwrap();
         log.append(NOW, &[b"entry"]).unwrap();
         log.flush();
         change(&mut memory.borrow_mut());
         let before = memory.borrow().clone();
-        let error = SegmentLog::open(memory.clone()).unwrap_err();
+        let error = SegmentLog::open(memory.clone(), SPAN).unwrap_err();
         assert_eq!(*memory.borrow(), before);
         error
     };

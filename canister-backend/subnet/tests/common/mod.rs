@@ -10,7 +10,9 @@ use ed25519_dalek::{Signer, SigningKey};
 use ic_agent::identity::BasicIdentity;
 use ic_agent::{Agent, AgentError, Identity};
 use ic_transport_types::{Envelope, EnvelopeContent};
-use paigham_subnet::{MemoryJournal, Subnet, SystemClock};
+use paigham_subnet::{
+    CanisterRange, Config, InProcess, MemoryJournal, RootKey, Subnet, SystemClock, Topology,
+};
 use tower::ServiceExt;
 
 pub const WAT: &str = include_str!("../canister.wat");
@@ -28,13 +30,35 @@ pub fn in_memory() -> Subnet {
     .unwrap()
 }
 
+/// Of the root key above delegated subnets.
+pub const SEED: [u8; 32] = [7; 32];
+
+/// The subnet with this index below a root key.
+pub fn delegated(index: u8) -> Subnet {
+    let topology = Topology::Delegated {
+        root: RootKey::from_seed(&SEED),
+        range: CanisterRange::of_subnet(index.into()),
+    };
+    Subnet::open_with_as(
+        Box::new(MemoryJournal::default()),
+        Arc::new(SystemClock),
+        [100 + index; 32],
+        &Config::default().topology(topology),
+    )
+    .unwrap()
+}
+
 pub fn agent(subnet: &Subnet) -> Agent {
+    agent_through(subnet.in_process(), &subnet.root_key_der())
+}
+
+pub fn agent_through(transport: Arc<InProcess>, root_key: &[u8]) -> Agent {
     let agent = Agent::builder()
         .with_url("http://subnet.invalid")
-        .with_arc_http_middleware(subnet.in_process())
+        .with_arc_http_middleware(transport)
         .build()
         .unwrap();
-    agent.set_root_key(subnet.root_key_der());
+    agent.set_root_key(root_key.to_vec());
     agent
 }
 

@@ -108,6 +108,22 @@ impl Client {
         self.change(queue, Intent::Renew).await
     }
 
+    /// Has this device renew its keys if that is due and nothing else is to be done, which would
+    /// renew them as well.
+    pub(super) fn renew_if_due(&self, one: &Conversation) -> Result<(), ClientError> {
+        let is_due = one.renew_at > 0 && one.renew_at <= self.connection.now_ns();
+        let is_idle = one.intents.is_empty() && one.submission.is_none() && one.gap.is_none();
+        if !is_due || !is_idle || one.standing != StoredStanding::Open {
+            return Ok(());
+        }
+        let set = self.store.begin();
+        let mut one = Conversation::load(&set, one.queue())?;
+        one.intents.push(Intent::Renew);
+        one.renew_at = 0;
+        one.save(&set)?;
+        self.commit(set)
+    }
+
     pub(super) fn check_group(&self, queue: QueueId) -> Result<Conversation, ClientError> {
         let conversation = Conversation::load(&self.store.begin(), queue)?;
         conversation.check_open()?;

@@ -5,7 +5,7 @@ use paigham_store::{Order, Table, WriteSet};
 use paigham_wire::ids::{AccountId, QueueId};
 use serde::{Deserialize, Serialize};
 
-use super::{Conversation, StoredStanding};
+use super::Conversation;
 use crate::client::Client;
 use crate::error::ClientError;
 use crate::view::{Arrived, Body, MessageView, SyncReport, Verified};
@@ -35,6 +35,13 @@ pub(crate) enum StoredBody {
     KeysRenewed,
     Out,
     Stopped(String),
+    /// Entries expired before this device read them.
+    Expired {
+        count: u32,
+        after_ns: u64,
+        before_ns: u64,
+    },
+    Lapsed,
 }
 
 impl MessageRow {
@@ -65,6 +72,16 @@ impl From<StoredBody> for Body {
             StoredBody::KeysRenewed => Self::KeysRenewed,
             StoredBody::Out => Self::Out,
             StoredBody::Stopped(why) => Self::Stopped(why),
+            StoredBody::Expired {
+                count,
+                after_ns,
+                before_ns,
+            } => Self::Expired {
+                count,
+                after_ns,
+                before_ns,
+            },
+            StoredBody::Lapsed => Self::Lapsed,
         }
     }
 }
@@ -138,10 +155,8 @@ impl Client {
         let set = self.store.begin();
         let mut changed = false;
         for mut one in self.all_conversations()? {
-            // A conversation that stopped says so under the entry that it did not take.
-            let stopped = matches!(one.standing, StoredStanding::Stopped(_));
-            let newest = one.cursor.seq.saturating_add(u32::from(stopped));
-            if one.told == newest {
+            let newest = one.newest_line();
+            if one.told >= newest {
                 continue;
             }
             changed = true;

@@ -6,7 +6,6 @@ use paigham_group::{Group, GroupError};
 use paigham_store::{Table, WriteSet};
 use paigham_wire::codec::{decode, encode};
 use paigham_wire::envelope::WelcomePointer;
-use paigham_wire::frame::{PostKind, REPEAT_WINDOW};
 use paigham_wire::hash::blake3;
 use paigham_wire::ids::{AccountId, CanisterId, QueueId};
 use paigham_wire::leaf::{Leaf, WelcomeLeaf};
@@ -15,12 +14,11 @@ use paigham_wire::relay::{RelayError, WelcomeReply, WelcomeRequest};
 use serde::{Deserialize, Serialize};
 
 use super::history::StoredBody;
-use super::receive::{Ahead, current_leaf, entries_from, entries_of};
 use super::{Conversation, MessageRow, StoredStanding, peer_of};
 use crate::client::Client;
 use crate::error::{ClientError, NotVerified};
 use crate::people::next_number;
-use crate::verify::{Cursor, Link, Seen, Walk};
+use crate::verify::{Cursor, Seen};
 use crate::view::{Notice, SyncReport, Verified};
 
 const ALL: &[u8] = b"all";
@@ -35,8 +33,9 @@ const KEPT_SECONDS: u64 = 90 * 24 * 3_600;
 /// Most pointers that one sync follows, those that failed least first: a flood of bad ones delays
 /// no good one and no text.
 const TRIED_AT_ONCE: usize = 50;
-/// How far behind the committer's base its commit may lie: the relay takes none further away.
-const BASE_MAX_DISTANCE: u32 = REPEAT_WINDOW + 1;
+/// Joiners of one commit renew their keys so many seconds apart, in the order of their leaves: the
+/// last of a full group within a day.
+const RENEWAL_STEP_SECONDS: u64 = 300;
 
 /// A pointer that was found in the inbox, until its Welcome is acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -193,7 +192,10 @@ impl Client {
 
     fn is_member(&self, queue: QueueId) -> Result<bool, ClientError> {
         let known = self.known(queue)?;
-        Ok(known.is_some_and(|one| one.standing != StoredStanding::Out))
+        let is_over = |one: &Conversation| {
+            matches!(one.standing, StoredStanding::Out | StoredStanding::Lapsed)
+        };
+        Ok(known.is_some_and(|one| !is_over(&one)))
     }
 
     /// Whether this very Welcome led into the conversation: its pointer came twice.
@@ -221,7 +223,10 @@ impl Client {
             .connection
             .read::<WelcomeReply, RelayError>(&pointer.canister, "welcome", &request)
             .await?;
-        let leaf = match certified.witness.get(&pointer.welcome_id.locator().0)? {
+        let leaf = match certified
+            .witness
+            .get(&pointer.welcome_id.locator().map_key())?
+        {
             Found::Absent => return Ok(None),
             Found::Present(value) => decode(value),
         };
@@ -263,6 +268,7 @@ impl Client {
         // A first look without consequences: whom does it name, and where does it lead?
         let (group, base) = {
             let set = self.store.begin();
+            self.clear_lapsed(&set, pointer.queue)?;
             let provider = self.crypto.with(set.mls());
             let opened = join(&provider, &self.device, pointer, &wrapper, &welcome.tree)?;
             let base = Cursor {
@@ -274,8 +280,10 @@ impl Client {
             (opened.group, base)
         };
         self.check_members(&group).await?;
-        let (commit, leaf, certified) = self.find_commit(&group, base, pointer).await?;
+        let start = self.find_commit(&group, base, pointer).await?;
+        let (commit, certified) = (&start.commit, start.certified);
         let set = self.store.begin();
+        self.clear_lapsed(&set, pointer.queue)?;
         let provider = self.crypto.with(set.mls());
         let joined = join(&provider, &self.device, pointer, &wrapper, &welcome.tree)?;
         let policy = joined.group.policy()?;
@@ -291,7 +299,7 @@ impl Client {
             standing: StoredStanding::Open,
             group: joined.group.state().clone(),
             cursor: commit.after,
-            seen: leaf,
+            seen: Seen::from(&start.leaf),
             told: commit.after.seq.saturating_sub(1),
             created_at: commit.entry.accepted_at,
             create: None,
@@ -299,6 +307,8 @@ impl Client {
             submission: None,
             leave: None,
             joined_by: Some(pointer.welcome_id.0),
+            gap: start.gap,
+            renew_at: renewal_of_joiner(commit.entry.accepted_at, joined.group.own_leaf()),
         };
         one.reflect(&joined.group)?;
         let admins: Vec<_> = policy.admins.iter().map(|admin| admin.0).collect();
@@ -355,69 +365,11 @@ impl Client {
         }
         Ok(())
     }
+}
 
-    /// Finds the commit that started the group's epoch behind the committer's base, on the chain to
-    /// the certified head.
-    async fn find_commit(
-        &self,
-        group: &Group,
-        base: Cursor,
-        pointer: &WelcomePointer,
-    ) -> Result<(Link, Seen, (u64, u64)), ClientError> {
-        let queue = pointer.queue;
-        let seen = Seen {
-            seq: base.seq,
-            head: base.head,
-            epoch: base.epoch,
-            generation: 0,
-        };
-        let token = group.fetch_token(&self.crypto)?;
-        let mut walk = Walk::new(queue, &base, seen);
-        let mut found = None;
-        loop {
-            let at = Cursor {
-                seq: walk.seq(),
-                ..base
-            };
-            let item = entries_from(queue, token.clone(), &at);
-            let (mut answers, certified) = self.fetch(&pointer.canister, vec![item]).await?;
-            let mut leaf = current_leaf(&certified, &queue, &seen)?;
-            let mut certified = (certified.time_ns, certified.age_ms);
-            let answer = answers.pop().ok_or(NotVerified::Malformed("fetch"))?;
-            let entries = entries_of(answer)?;
-            let is_over = entries.is_empty();
-            for entry in entries {
-                let link = walk.entry(entry)?;
-                if found.is_none() && self.starts(group, &link)? {
-                    found = Some(link);
-                }
-            }
-            if found.is_none() && walk.seq().saturating_sub(base.seq) > BASE_MAX_DISTANCE {
-                return Err(GroupError::Welcome("its commit is not behind its base").into());
-            }
-            let mut closes = walk.closes(&leaf)?;
-            if !closes && (is_over || found.is_some()) {
-                // What lies behind is read once the group is there.
-                let mut ahead = Ahead::default();
-                (leaf, certified) = self
-                    .follow_digests((&pointer.canister, &token), &seen, &mut walk, &mut ahead)
-                    .await?;
-                closes = true;
-            }
-            if closes {
-                let link = found.ok_or(NotVerified::Epoch)?;
-                return Ok((link, Seen::from(&leaf), certified));
-            }
-        }
-    }
-
-    fn starts(&self, group: &Group, link: &Link) -> Result<bool, ClientError> {
-        if link.header.kind != PostKind::Commit || link.after.epoch != group.epoch() {
-            return Ok(false);
-        }
-        match link.entry.keys_hash {
-            Some(registered) => Ok(group.is_current_commit(&self.crypto, &registered)?),
-            None => Ok(false),
-        }
-    }
+/// When a joiner renews its keys. Until then whoever has the private part of its key package, which
+/// lay in the home for weeks, reads along; and others see no sign of life.
+fn renewal_of_joiner(accepted_at: u64, leaf: u32) -> u64 {
+    let seconds = RENEWAL_STEP_SECONDS * (u64::from(leaf) + 1);
+    accepted_at.saturating_add(seconds * 1_000_000_000)
 }

@@ -8,19 +8,25 @@
 //! | `invite` | devices that come in: key packages and pointers |
 //! | `send` | texts: store, seal, deliver |
 //! | `leave` | going |
-//! | `receive` | entries, from the cursor to the certified head |
+//! | `receive` | entries, fetched and verified from the cursor to the certified head |
+//! | `gap` | across entries that expired: the commits, and what is left |
+//! | `take` | verified entries, one by one |
 //! | `join` | Welcomes |
+//! | `joined_at` | the commit of a Welcome, on the chain |
 //! | `history` | what is shown |
 
 mod change;
 mod commit;
+mod gap;
 mod history;
 mod invite;
 mod join;
+mod joined_at;
 mod leave;
 mod receive;
 mod send;
 mod start;
+mod take;
 
 use std::time::Duration;
 
@@ -28,16 +34,18 @@ use paigham_group::{Group, GroupState};
 use paigham_store::{Table, WriteSet};
 use paigham_wire::envelope::GroupForm;
 use paigham_wire::ids::{AccountId, CanisterId, QueueId};
+use paigham_wire::leaf::QueueLeaf;
 use serde::{Deserialize, Serialize};
 
 use crate::client::Client;
 use crate::error::{ClientError, NotVerified};
 use crate::people::next_number;
-use crate::verify::{Cursor, Seen};
+use crate::verify::{Cursor, Link, Seen};
 use crate::view::{ConversationView, Notice, Standing, SyncReport};
 
 pub(crate) use change::Intent;
 pub(crate) use commit::Submission;
+pub(crate) use gap::Gap;
 pub(crate) use history::MessageRow;
 pub(crate) use join::Joining;
 pub(crate) use send::SealedPost;
@@ -58,6 +66,8 @@ pub(crate) enum StoredStanding {
     Leaving,
     Out,
     Stopped(String),
+    /// Away for longer than commits are kept.
+    Lapsed,
 }
 
 /// A conversation as the home keeps it. Everything of it changes in one write-set with the entry
@@ -98,6 +108,13 @@ pub(crate) struct Conversation {
     pub leave: Option<SealedPost>,
     /// The Welcome that this device joined by; `None` where it made the conversation.
     pub joined_by: Option<[u8; 32]>,
+    /// Entries behind the cursor that expired, while they are being crossed or if the conversation
+    /// ended in them.
+    #[serde(default)]
+    pub gap: Option<Gap>,
+    /// From when on this device is to renew its keys in the group, nanoseconds since 1970; 0: not.
+    #[serde(default)]
+    pub renew_at: u64,
 }
 
 impl Conversation {
@@ -143,8 +160,31 @@ impl Conversation {
     fn has_ended(&self) -> bool {
         matches!(
             self.standing,
-            StoredStanding::Out | StoredStanding::Stopped(_)
+            StoredStanding::Out | StoredStanding::Stopped(_) | StoredStanding::Lapsed
         )
+    }
+
+    /// Whether entries behind the cursor have expired.
+    const fn has_lost(&self, leaf: &QueueLeaf) -> bool {
+        leaf.first_seq > self.cursor.seq.saturating_add(1)
+    }
+
+    /// A link is taken: where the queue stands now.
+    const fn take_place(&mut self, link: &Link) {
+        self.cursor = link.after;
+        if let Some(gap) = &mut self.gap {
+            gap.take(link.entry.seq);
+        }
+    }
+
+    /// The newest entry that may have a line. In a gap nothing is told before its own line is there.
+    fn newest_line(&self) -> u32 {
+        match (&self.gap, &self.standing) {
+            (Some(gap), _) if self.has_ended() => gap.reached,
+            // A conversation that stopped says so under the entry that it did not take.
+            (None, StoredStanding::Stopped(_)) => self.cursor.seq.saturating_add(1),
+            _ => self.cursor.seq,
+        }
     }
 
     /// Whether entries can be read: a conversation that has its queue and has not ended.
@@ -174,6 +214,7 @@ impl Conversation {
             StoredStanding::Leaving => Err(ClientError::Ended("you asked to leave it".into())),
             StoredStanding::Out => Err(ClientError::Ended("you are no longer in it".into())),
             StoredStanding::Stopped(why) => Err(ClientError::Ended(why.clone())),
+            StoredStanding::Lapsed => Err(ClientError::Away),
         }
     }
 }
@@ -229,6 +270,7 @@ impl Client {
                 StoredStanding::Leaving => Standing::Leaving,
                 StoredStanding::Out => Standing::Out,
                 StoredStanding::Stopped(why) => Standing::Stopped(why.clone()),
+                StoredStanding::Lapsed => Standing::Lapsed,
             },
             epoch: one.cursor.epoch,
             seq: one.cursor.seq,
@@ -284,6 +326,7 @@ impl Client {
     /// would fail in all.
     pub(crate) async fn settle_all(&mut self, report: &mut SyncReport) -> Result<(), ClientError> {
         for one in self.all_conversations()? {
+            self.renew_if_due(&one)?;
             let outcome = self.settle(one.queue(), report).await;
             self.one_failed(&one, outcome)?;
         }
@@ -337,4 +380,114 @@ fn newest_with<'a>(
     some.filter(|one| one.peer == Some(account.0))
         .max_by_key(|one| (one.created_at, one.queue))
         .map(Conversation::queue)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_cbor::Value;
+
+    use super::*;
+
+    fn open_conversation() -> Conversation {
+        let cursor = Cursor {
+            seq: 5,
+            head: [1; 32],
+            commit_head: [2; 32],
+            epoch: 3,
+        };
+        Conversation {
+            number: 1,
+            queue: [3; 32],
+            shard: vec![4; 10],
+            peer: None,
+            name: "چائے".into(),
+            members: vec![[5; 16]],
+            admins: vec![[5; 16]],
+            authenticator: [6; 32],
+            standing: StoredStanding::Open,
+            group: GroupState {
+                queue: [3; 32],
+                generation: 1,
+                read_token: [7; 32],
+                first_control_seed: None,
+                pending: None,
+                leaving: Vec::new(),
+                commits: Vec::new(),
+            },
+            cursor,
+            seen: Seen {
+                seq: 5,
+                head: [1; 32],
+                epoch: 3,
+                generation: 1,
+                first_seq: 2,
+            },
+            told: 5,
+            created_at: 9,
+            create: None,
+            intents: Vec::new(),
+            submission: None,
+            leave: None,
+            joined_by: None,
+            gap: Some(Gap::behind(5)),
+            renew_at: 10,
+        }
+    }
+
+    fn fields(value: &mut Value) -> &mut BTreeMap<Value, Value> {
+        match value {
+            Value::Map(fields) => fields,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A home that was written before gaps were known opens: what is new has its stated default.
+    #[test]
+    fn an_older_record_is_read() {
+        let now = open_conversation();
+        let mut older = serde_cbor::value::to_value(&now).unwrap();
+        let name = |name: &str| Value::Text(name.into());
+        for new in ["gap", "renew_at"] {
+            assert!(fields(&mut older).remove(&name(new)).is_some());
+        }
+        let seen = fields(&mut older).get_mut(&name("seen")).unwrap();
+        assert!(fields(seen).remove(&name("first_seq")).is_some());
+        let read: Conversation = serde_cbor::value::from_value(older).unwrap();
+        assert_eq!((read.gap, read.renew_at), (None, 0));
+        assert_eq!(
+            read.seen,
+            Seen {
+                first_seq: 0,
+                ..now.seen
+            }
+        );
+        assert_eq!((read.cursor, read.told), (now.cursor, now.told));
+    }
+
+    /// Lines are told once all in front of them are there: in a gap none, where it ended in one all
+    /// up to its end.
+    #[test]
+    fn lines_are_told_in_order() {
+        let mut one = open_conversation();
+        one.gap = Some(Gap {
+            reached: 9,
+            first_lost: 6,
+            commits: 1,
+        });
+        assert_eq!(one.newest_line(), 5, "the line of the gap is to come");
+        for ended in [
+            StoredStanding::Out,
+            StoredStanding::Lapsed,
+            StoredStanding::Stopped("why".into()),
+        ] {
+            one.standing = ended;
+            assert_eq!(one.newest_line(), 9);
+        }
+        one.gap = None;
+        assert_eq!(one.newest_line(), 6, "it stopped at the next");
+        one.standing = StoredStanding::Out;
+        assert_eq!(one.newest_line(), 5);
+    }
 }

@@ -1,12 +1,6 @@
-//! Entries: fetched, verified up to the certified head, and taken one by one, each in one step with
-//! the cursor.
+//! Entries: fetched, and verified up to the certified head.
 
-use paigham_group::content::{self, Content};
-use paigham_group::receive::{Committed, ReceiveError, Received};
-use paigham_group::{Group, Member};
-use paigham_store::{Table, WriteSet};
-use paigham_wire::envelope::GroupPolicy;
-use paigham_wire::frame::PostKind;
+use paigham_group::Group;
 use paigham_wire::hash::Hash;
 use paigham_wire::ids::{CanisterId, QueueId};
 use paigham_wire::keys::ReadToken;
@@ -16,29 +10,40 @@ use paigham_wire::relay::{
     FetchedItem, RelayError,
 };
 
-use super::history::StoredBody;
-use super::leave::end;
-use super::{Conversation, LAGGING_TRIES, LAGGING_WAIT, MessageRow, StoredStanding};
+use super::{Conversation, LAGGING_TRIES, LAGGING_WAIT};
 use crate::client::Client;
 use crate::connection::Certified;
 use crate::error::{ClientError, NotVerified};
 use crate::verify::{Cursor, Link, Seen, Walk, check_not_older, queue_leaf};
-use crate::view::{Arrived, SyncReport, Verified};
+use crate::view::SyncReport;
 
 /// Heads that a chain of digests has shown to lead to a certified one: what is fetched later is
 /// compared with them.
 #[derive(Debug, Default)]
 pub(super) struct Ahead {
-    /// Entry of the first head.
+    /// Entry, or epoch, of the first head.
     first: u32,
     heads: Vec<Hash>,
 }
 
 impl Ahead {
-    fn confirms(&self, cursor: &Cursor) -> bool {
-        let at = cursor.seq.checked_sub(self.first);
-        let head = at.and_then(|at| self.heads.get(at as usize));
-        head == Some(&cursor.head)
+    /// From the head of an entry, or of an epoch, on.
+    pub fn from(first: u32, head: Hash) -> Self {
+        Self {
+            first,
+            heads: vec![head],
+        }
+    }
+
+    /// The next head.
+    pub fn push(&mut self, head: Hash) {
+        self.heads.push(head);
+    }
+
+    /// Whether the digests led through this head.
+    pub fn confirms(&self, at: u32, head: &Hash) -> bool {
+        let at = at.checked_sub(self.first);
+        at.and_then(|at| self.heads.get(at as usize)) == Some(head)
     }
 }
 
@@ -106,6 +111,11 @@ impl Client {
     ) -> Result<(), ClientError> {
         let mut ahead = Ahead::default();
         let leaf = queue_leaf(&certified.witness, &one.queue())?;
+        let crosses = one.gap.is_some();
+        if crosses || leaf.as_ref().is_some_and(|leaf| one.has_lost(leaf)) {
+            self.catch_up(one.queue(), report).await?;
+            return Ok(());
+        }
         let is_behind = leaf.is_none_or(|leaf| leaf.seq != one.cursor.seq);
         if is_behind && matches!(&answer, FetchedItem::Entries(entries) if entries.is_empty()) {
             // The others filled the answer.
@@ -172,10 +182,13 @@ impl Client {
             if !one.is_read() {
                 return Ok(time_ns);
             }
-            let item = entries_from(queue, self.fetch_token(&one)?, &one.cursor);
-            let (mut answers, certified) = self.fetch(&one.shard()?, vec![item]).await?;
-            let answer = answers.pop().ok_or(NotVerified::Malformed("fetch"))?;
-            let stretch = self.stretch(&one, answer, &certified, &mut ahead).await?;
+            let stretch = match one.gap {
+                None => self.next_stretch(&one, &mut ahead).await?,
+                Some(_) => self.cross_gap(queue, &mut ahead, report).await?,
+            };
+            let Some(stretch) = stretch else {
+                continue;
+            };
             time_ns = stretch.certified.0;
             if self.take(queue, stretch, report)? {
                 return Ok(time_ns);
@@ -183,7 +196,22 @@ impl Client {
         }
     }
 
-    fn fetch_token(&self, one: &Conversation) -> Result<ReadToken, ClientError> {
+    /// What lies behind the cursor; `None` if it has expired and the conversation says so now.
+    async fn next_stretch(
+        &self,
+        one: &Conversation,
+        ahead: &mut Ahead,
+    ) -> Result<Option<Stretch>, ClientError> {
+        let item = entries_from(one.queue(), self.fetch_token(one)?, &one.cursor);
+        let (mut answers, certified) = self.fetch(&one.shard()?, vec![item]).await?;
+        if self.opens_gap(one, &current_leaf(&certified, &one.queue(), &one.seen)?)? {
+            return Ok(None);
+        }
+        let answer = answers.pop().ok_or(NotVerified::Malformed("fetch"))?;
+        self.stretch(one, answer, &certified, ahead).await.map(Some)
+    }
+
+    pub(super) fn fetch_token(&self, one: &Conversation) -> Result<ReadToken, ClientError> {
         let set = self.store.begin();
         let group = Group::load(&self.crypto.with(set.mls()), one.group.clone())?;
         Ok(group.fetch_token(&self.crypto)?)
@@ -207,7 +235,7 @@ impl Client {
 
     /// Verifies what was answered of a queue: not older than what was seen, and every entry on the
     /// chain to the certified head, by digests where the answer ends before it.
-    async fn stretch(
+    pub(super) async fn stretch(
         &self,
         one: &Conversation,
         answer: FetchedItem,
@@ -217,13 +245,6 @@ impl Client {
         let queue = one.queue();
         let mut leaf = current_leaf(certified, &queue, &one.seen)?;
         let mut certified = (certified.time_ns, certified.age_ms);
-        if leaf.first_seq > one.cursor.seq.saturating_add(1) {
-            return Err(NotVerified::Gap {
-                after: one.cursor.seq,
-                first: leaf.first_seq,
-            }
-            .into());
-        }
         let mut walk = Walk::new(queue, &one.cursor, one.seen);
         let links = entries_of(answer)?
             .into_iter()
@@ -231,7 +252,7 @@ impl Client {
             .collect::<Result<Vec<_>, _>>()?;
         let complete = walk.closes(&leaf)?;
         let last = links.last().map(|link| link.after);
-        if !complete && !last.is_some_and(|last| ahead.confirms(&last)) {
+        if !complete && !last.is_some_and(|last| ahead.confirms(last.seq, &last.head)) {
             if links.is_empty() {
                 return Err(NotVerified::Malformed("fetch").into());
             }
@@ -256,10 +277,7 @@ impl Client {
         walk: &mut Walk,
         ahead: &mut Ahead,
     ) -> Result<(QueueLeaf, (u64, u64)), ClientError> {
-        *ahead = Ahead {
-            first: walk.seq(),
-            heads: vec![walk.head()],
-        };
+        *ahead = Ahead::from(walk.seq(), walk.head());
         loop {
             let item = FetchItem {
                 queue: walk.queue(),
@@ -274,7 +292,7 @@ impl Client {
             };
             for digest in &digests {
                 walk.digest(digest)?;
-                ahead.heads.push(walk.head());
+                ahead.push(walk.head());
             }
             if walk.closes(&leaf)? {
                 return Ok((leaf, (certified.time_ns, certified.age_ms)));
@@ -283,316 +301,6 @@ impl Client {
                 return Err(NotVerified::Malformed("fetch").into());
             }
         }
-    }
-
-    /// Takes verified entries, each in one step with the cursor. Returns whether nothing is left.
-    fn take(
-        &mut self,
-        queue: QueueId,
-        stretch: Stretch,
-        report: &mut SyncReport,
-    ) -> Result<bool, ClientError> {
-        let mut group = None;
-        let seen = Seen::from(&stretch.leaf);
-        for link in &stretch.links {
-            let taken = self.take_entry(queue, link, stretch.certified, seen, &mut group)?;
-            let ended = taken.ended;
-            if let Some(row) = taken.row {
-                let one = Conversation::load(&self.store.begin(), queue)?;
-                report.arrived.push(Arrived {
-                    queue,
-                    conversation: self.conversation_name(&one),
-                    message: self.line(row),
-                });
-            }
-            if ended {
-                return Ok(true);
-            }
-        }
-        let set = self.store.begin();
-        let mut one = Conversation::load(&set, queue)?;
-        if one.seen != seen {
-            one.seen = seen;
-            one.save(&set)?;
-            self.commit(set)?;
-        }
-        Ok(stretch.complete)
-    }
-
-    /// Takes one entry. `group` is the group as the entry before left it.
-    fn take_entry(
-        &mut self,
-        queue: QueueId,
-        link: &Link,
-        certified: (u64, u64),
-        seen: Seen,
-        group: &mut Option<Group>,
-    ) -> Result<Taken, ClientError> {
-        if link.header.kind == PostKind::Commit {
-            self.connection.check_clock()?;
-        }
-        let set = self.store.begin();
-        let mut one = Conversation::load(&set, queue)?;
-        one.seen = seen;
-        let mut current = match group.take() {
-            Some(current) => current,
-            None => Group::load(&self.crypto.with(set.mls()), one.group.clone())?,
-        };
-        let verified = Verified {
-            seq: link.entry.seq,
-            epoch: link.header.epoch,
-            accepted_at: link.entry.accepted_at,
-            certificate_time: certified.0,
-            certificate_age_ms: certified.1,
-        };
-        let outcome = match self.take_own(&set, &mut one, &mut current, link)? {
-            Some(own) => Ok(Some(own)),
-            None => self.take_received(&set, &mut one, &mut current, link),
-        };
-        let (from, body) = match outcome {
-            Ok(Some(line)) => line,
-            Ok(None) => {
-                self.advance(set, &mut one, &current, link)?;
-                *group = Some(current);
-                return Ok(Taken::default());
-            }
-            Err(Failed::Stopped(why)) => {
-                drop(set);
-                return self.stop(queue, &why, verified);
-            }
-            Err(Failed::Error(error)) => return Err(error),
-        };
-        let row = MessageRow {
-            from,
-            body,
-            verified,
-        };
-        row.save(&set, queue)?;
-        if one.lost_its_peer(&current) {
-            end(&mut one, StoredStanding::Out);
-        }
-        let ended = one.standing == StoredStanding::Out;
-        if ended {
-            // What the own state could still open was opened; nothing of it is needed any more.
-            current.delete(&self.crypto.with(set.mls()))?;
-            one.cursor = link.after;
-            one.save(&set)?;
-            self.commit(set)?;
-        } else {
-            self.advance(set, &mut one, &current, link)?;
-            *group = Some(current);
-        }
-        Ok(Taken {
-            row: Some(row),
-            ended,
-        })
-    }
-
-    fn advance(
-        &self,
-        set: WriteSet,
-        one: &mut Conversation,
-        group: &Group,
-        link: &Link,
-    ) -> Result<(), ClientError> {
-        if link.header.kind == PostKind::Commit {
-            one.reflect(group)?;
-        } else {
-            one.group = group.state().clone();
-        }
-        one.cursor = link.after;
-        one.save(&set)?;
-        self.commit(set)
-    }
-
-    /// The conversation stops before this entry; its state stays that of the last good epoch.
-    fn stop(&self, queue: QueueId, why: &str, verified: Verified) -> Result<Taken, ClientError> {
-        let set = self.store.begin();
-        let mut one = Conversation::load(&set, queue)?;
-        end(&mut one, StoredStanding::Stopped(why.to_owned()));
-        one.save(&set)?;
-        let row = MessageRow {
-            from: None,
-            body: StoredBody::Stopped(why.to_owned()),
-            verified,
-        };
-        row.save(&set, queue)?;
-        self.commit(set)?;
-        Ok(Taken {
-            row: Some(row),
-            ended: true,
-        })
-    }
-
-    /// Own posts cannot be opened by their sender: they are known by H(post).
-    fn take_own(
-        &self,
-        set: &WriteSet,
-        one: &mut Conversation,
-        group: &mut Group,
-        link: &Link,
-    ) -> Result<Option<Line>, ClientError> {
-        let own = Some(self.account.id().0);
-        match link.header.kind {
-            PostKind::Application => {
-                for (number, outgoing) in self.outgoing(set, one.queue())? {
-                    let is_this = outgoing
-                        .sealed
-                        .as_ref()
-                        .is_some_and(|sealed| sealed.hash == link.post_hash);
-                    if is_this {
-                        set.delete_at(Table::Outbox, &one.queue, number);
-                        return Ok(Some((own, StoredBody::Text(outgoing.text))));
-                    }
-                }
-                Ok(None)
-            }
-            PostKind::Proposal => {
-                if one
-                    .leave
-                    .as_ref()
-                    .is_some_and(|leave| leave.hash == link.post_hash)
-                {
-                    group.receive_own_leave(&self.crypto, &link.entry)?;
-                    one.leave = None;
-                    return Ok(Some((own, StoredBody::Leaving)));
-                }
-                Ok(None)
-            }
-            PostKind::Commit => Ok(None),
-        }
-    }
-
-    fn take_received(
-        &self,
-        set: &WriteSet,
-        one: &mut Conversation,
-        group: &mut Group,
-        link: &Link,
-    ) -> Result<Option<Line>, Failed> {
-        let provider = self.crypto.with(set.mls());
-        let before = match link.header.kind {
-            PostKind::Commit => Some(Roster::of(group).map_err(Failed::Error)?),
-            PostKind::Application | PostKind::Proposal => None,
-        };
-        let received = group
-            .receive(&self.crypto, &provider, &link.entry, &self.judge)
-            .map_err(|error| match error {
-                ReceiveError::Stopped(stopped) => Failed::Stopped(stopped.to_string()),
-                ReceiveError::Group(error) => Failed::Error(error.into()),
-                ReceiveError::Epoch { .. } => Failed::Error(NotVerified::Epoch.into()),
-            })?;
-        match received {
-            Received::Junk => Ok(None),
-            Received::Message { from, content } => Ok(text_line(&from, &content)),
-            Received::Leaving(member) => Ok(Some((Some(member.account), StoredBody::Leaving))),
-            Received::OwnCommit => self.take_own_commit(set, one, link).map_err(Failed::Error),
-            Received::Committed(committed) => {
-                Ok(before.map(|before| take_commit(one, &before, &committed)))
-            }
-        }
-    }
-
-    fn take_own_commit(
-        &self,
-        set: &WriteSet,
-        one: &mut Conversation,
-        link: &Link,
-    ) -> Result<Option<Line>, ClientError> {
-        let submission = one.submission.take();
-        let submission = submission.ok_or(ClientError::Bug("an own commit that none sent"))?;
-        for deposit in &submission.deposits {
-            deposit.queue(set)?;
-        }
-        if submission.for_intent {
-            one.drop_intent();
-        }
-        if one.standing == StoredStanding::Starting {
-            one.standing = StoredStanding::Open;
-            one.created_at = link.entry.accepted_at;
-            return Ok(Some((Some(self.account.id().0), StoredBody::Created)));
-        }
-        let body = change_body(
-            submission.added,
-            submission.removed,
-            submission.policy_changed,
-        );
-        Ok(Some((Some(self.account.id().0), body)))
-    }
-}
-
-/// Who was in a group, and under which rules, before an entry.
-struct Roster {
-    members: Vec<Member>,
-    policy: GroupPolicy,
-}
-
-impl Roster {
-    fn of(group: &Group) -> Result<Self, ClientError> {
-        Ok(Self {
-            members: group.members().collect(),
-            policy: group.policy()?,
-        })
-    }
-
-    fn accounts_at(&self, leaves: &[u32]) -> Vec<[u8; 16]> {
-        let mut accounts: Vec<_> = self
-            .members
-            .iter()
-            .filter(|member| leaves.contains(&member.leaf))
-            .map(|member| member.account)
-            .collect();
-        accounts.sort_unstable();
-        accounts.dedup();
-        accounts
-    }
-}
-
-/// Another's commit: the own one on its way has lost.
-fn take_commit(one: &mut Conversation, before: &Roster, committed: &Committed) -> Line {
-    one.submission = None;
-    one.leave = None;
-    let judged = &committed.judged;
-    let by = Some(judged.by.account);
-    if committed.removed_us {
-        end(one, StoredStanding::Out);
-        return (by, StoredBody::Out);
-    }
-    let mut added: Vec<_> = judged.added.iter().map(|claim| claim.account.0).collect();
-    added.sort_unstable();
-    added.dedup();
-    let removed = before.accounts_at(&judged.removed);
-    let policy_changed = judged.policy != before.policy;
-    (by, change_body(added, removed, policy_changed))
-}
-
-/// Who, and what is shown.
-type Line = (Option<[u8; 16]>, StoredBody);
-
-enum Failed {
-    Stopped(String),
-    Error(ClientError),
-}
-
-#[derive(Debug, Default)]
-struct Taken {
-    row: Option<MessageRow>,
-    ended: bool,
-}
-
-fn text_line(from: &Member, content: &[u8]) -> Option<Line> {
-    let body = match content::read(content)? {
-        Content::Text(text) => StoredBody::Text(text),
-        Content::Unsupported(document) => StoredBody::Unsupported(document),
-    };
-    Some((Some(from.account), body))
-}
-
-fn change_body(added: Vec<[u8; 16]>, removed: Vec<[u8; 16]>, policy_changed: bool) -> StoredBody {
-    match (added.is_empty() && removed.is_empty(), policy_changed) {
-        (false, _) => StoredBody::Members { added, removed },
-        (true, true) => StoredBody::PolicyChanged,
-        (true, false) => StoredBody::KeysRenewed,
     }
 }
 
@@ -630,5 +338,24 @@ pub(super) fn entries_of(answer: FetchedItem) -> Result<Vec<Entry>, ClientError>
         FetchedItem::Digests(_) | FetchedItem::Commits(_) | FetchedItem::CommitDigests(_) => {
             Err(NotVerified::Malformed("fetch").into())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Only the heads that the digests led through, at their own places.
+    #[test]
+    fn only_known_heads_are_confirmed() {
+        let mut ahead = Ahead::from(7, [7; 32]);
+        ahead.push([8; 32]);
+        for at in 0..12_u8 {
+            for head in 0..12_u8 {
+                let known = at == head && (7..=8).contains(&at);
+                assert_eq!(ahead.confirms(at.into(), &[head; 32]), known, "{at} {head}");
+            }
+        }
+        assert!(!Ahead::default().confirms(0, &[0; 32]));
     }
 }

@@ -99,6 +99,7 @@ impl Client {
                 head: cursor.head,
                 epoch: 0,
                 generation: 0,
+                first_seq: 0,
             },
             told: 0,
             created_at: 0,
@@ -110,6 +111,8 @@ impl Client {
             submission: None,
             leave: None,
             joined_by: None,
+            gap: None,
+            renew_at: 0,
         };
         conversation.reflect(&group)?;
         conversation.enter(&set)?;

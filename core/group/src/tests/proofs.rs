@@ -111,7 +111,7 @@ fn claim(number: u8) -> LeafClaim {
 
 /// The proof of an account under a map with the accounts 1 and 2.
 fn proof(number: u8, by: &PrivateKey, time: u64) -> DirectoryMapProof {
-    let mut map = MerkleMap::open(Vec::new()).unwrap();
+    let mut map = MerkleMap::open(Vec::new(), Vec::new(), Vec::new()).unwrap();
     let mut values = BTreeMap::new();
     for known in [1, 2] {
         let record = record(known);
@@ -123,7 +123,7 @@ fn proof(number: u8, by: &PrivateKey, time: u64) -> DirectoryMapProof {
         values.insert(DirectoryKey::of_label(&label).0, encode(&leaf));
     }
     for (key, value) in &values {
-        map.insert(key, value).unwrap();
+        map.insert(key, value, &[]).unwrap();
     }
     let root = map.root();
     let record = record(number);
@@ -136,10 +136,7 @@ fn proof(number: u8, by: &PrivateKey, time: u64) -> DirectoryMapProof {
             record: encode(&record).into(),
         }],
         certificate: certificate(by, root, time).into(),
-        witness: map
-            .witness(&[key], |key| values.get(key).cloned())
-            .encode()
-            .into(),
+        witness: map.witness(&[key]).encode().into(),
     }
 }
 

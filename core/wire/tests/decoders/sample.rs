@@ -1,5 +1,13 @@
 //! A strategy for every structure of the wire: any value of each field.
 
+use paigham_wire::admin::{
+    Action, AdminEntry, AdminLogReply, AdminLogRequest, AdminRefusal, AdminSet, ApprovalReply,
+    ApproveRequest, InitArgument, OpenProposal, Proposal, Quotas, RetentionBounds,
+};
+use paigham_wire::blob::{
+    BlobMac, BlobManifest, BlobReply, BlobRequest, BlobState, CHUNK_BYTES, ChunkReply,
+    ChunkRequest, CreateBlob, PutChunk,
+};
 use paigham_wire::chain::EntryDigest;
 use paigham_wire::directory::{
     AccountRecords, DatedRecord, DirectoryError, LookupReply, LookupRequest, Ping, SubmitReply,
@@ -14,18 +22,22 @@ use paigham_wire::identity::{
     Authorisation, DeviceEntry, IdentityRecord, RecordContent, RecordKind, Role,
 };
 use paigham_wire::ids::{
-    AccountId, CANISTER_ID_MAX_BYTES, CanisterId, DeviceId, InboxId, QueueId, WelcomeId,
-    WelcomeLocator,
+    AccountId, BlobId, CANISTER_ID_MAX_BYTES, CanisterId, DeviceId, InboxId, PrincipalId, QueueId,
+    WelcomeId, WelcomeLocator,
 };
 use paigham_wire::keys::{EpochKeys, MacKey, ReadToken, WrapperKey};
-use paigham_wire::leaf::{InboxLeaf, Leaf, QueueLeaf, RecordsLeaf, WelcomeLeaf};
+use paigham_wire::leaf::{
+    InboxLeaf, Leaf, QueueLeaf, RecordsLeaf, ShardLeaf, ShardsLeaf, WelcomeLeaf,
+};
 use paigham_wire::relay::{
-    BatchReply, Capability, Claim, Claimed, CommitAccepted, CommitBundle, CommitDigest,
+    Activity, BatchReply, Capability, Claim, Claimed, CommitAccepted, CommitBundle, CommitDigest,
     CreateInbox, CreateQueue, Credential, Deposit, DepositEntry, Drain, Entry, FetchItem,
     FetchRefusal, FetchReply, FetchRequest, FetchWhat, FetchedItem, InboxReply, InboxState,
     PoolReply, PoolRequest, Position, PostOutcome, PostRefusal, QueueCreated, ReadInbox, Refill,
-    RelayError, SubmitCommit, WelcomeReply, WelcomeRequest,
+    RelayError, ShardReply, SubmitCommit, TailReply, TailRequest, WelcomeReply, WelcomeRequest,
 };
+use paigham_wire::shards::{Shard, ShardMap, ShardState, ShardsReply};
+use paigham_wire::ticket::{Beacon, Difficulties, Ticket, TicketRefusal};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tls_codec::VLBytes;
@@ -87,7 +99,7 @@ anything!(u8, u16, u32, u64, [u8; 16], [u8; 32], [u8; 48], [u8; 64]);
 
 wrapped! {
     AccountId => AccountId, DeviceId => DeviceId, QueueId => QueueId, InboxId => InboxId,
-    WelcomeId => WelcomeId, WelcomeLocator => WelcomeLocator, MacKey::new => MacKey,
+    WelcomeId => WelcomeId, BlobId => BlobId, WelcomeLocator => WelcomeLocator, MacKey::new => MacKey,
     ReadToken::new => ReadToken, WrapperKey::new => WrapperKey,
 }
 
@@ -104,6 +116,23 @@ impl Sample for CanisterId {
     fn sample() -> BoxedStrategy<Self> {
         vec(any::<u8>(), 0..=CANISTER_ID_MAX_BYTES)
             .prop_map(|principal| Self::new(&principal).unwrap())
+            .boxed()
+    }
+}
+
+impl Sample for PrincipalId {
+    fn sample() -> BoxedStrategy<Self> {
+        vec(any::<u8>(), 0..=CANISTER_ID_MAX_BYTES)
+            .prop_map(|principal| Self::new(&principal).unwrap())
+            .boxed()
+    }
+}
+
+impl Sample for BlobManifest {
+    /// Of real bytes: what contradicts itself does not decode.
+    fn sample() -> BoxedStrategy<Self> {
+        (1..3 * CHUNK_BYTES)
+            .prop_map(|size| Self::of(&vec![7; size]).unwrap())
             .boxed()
     }
 }
@@ -149,14 +178,28 @@ choices! {
     PostOutcome [Accepted(Position), Repeat(Position), Refused(PostRefusal)]
     PostRefusal [
         Malformed, NoSuchQueue, AfterSeqAhead, CatchUpFirst, Expired, NotAfterTooFar, StaleEpoch,
-        FutureEpoch, WrongMac, WrongKind, WrongSignature, WrongGeneration, Full,
+        FutureEpoch, WrongMac, WrongKind, WrongSignature, WrongGeneration, Full, OverQuota,
     ]
     RelayError [
         Malformed, TooLarge, Post(PostRefusal), WrongSignature, StaleCounter(u64), NoSuchInbox,
-        NotAfter, Credential, Full, Exists, NoCertificate,
+        NotAfter, Credential, Full, Exists, NoCertificate, Ticket(TicketRefusal), NoSuchBlob,
+        OverQuota, NotListed,
+    ]
+    TicketRefusal [Missing, NotReady, BeaconExpired, TooLittleWork, Spent, Busy]
+    AdminRefusal [
+        Malformed, NotAdmin, WrongCanister, WrongNumber, OutOfBounds, NoSuchProposal,
+        NoCertificate,
+    ]
+    ShardState [Open, Closed]
+    Action [
+        SetAdmins(AdminSet), SetQuotas(Quotas), SetGateways(Vec<PrincipalId>),
+        SetDifficulties(Difficulties), SetRetention(RetentionBounds), SetShards(ShardMap),
     ]
     DirectoryError [Malformed, TooLarge, Rejected, NoSuchAccount, Full, NoCertificate]
-    Leaf [Queue(QueueLeaf), Inbox(InboxLeaf), Welcome(WelcomeLeaf), Records(RecordsLeaf)]
+    Leaf [
+        Queue(QueueLeaf), Inbox(InboxLeaf), Welcome(WelcomeLeaf), Records(RecordsLeaf),
+        Shard(ShardLeaf), Shards(ShardsLeaf),
+    ]
 }
 
 structures! {
@@ -172,6 +215,44 @@ structures! {
     }
     WelcomeLeaf { wrapper_hash, tree_hash }
     RecordsLeaf { count, head }
+    ShardLeaf {
+        beacon, previous, difficulties, posts_since, commits_since, fill, admin_entries,
+        admin_head,
+    }
+    ShardsLeaf { map_hash, admin_entries, admin_head }
+
+    Beacon { issued_at, value }
+    Difficulties { create_queue, create_inbox, deposit, claim, create_blob, look_up }
+    Ticket { issued_at, nonce }
+    ShardReply { certificate, witness }
+    TailRequest { cursor }
+    TailReply { cursor, activities, more }
+    Activity { queue, seq }
+
+    CreateBlob { manifest, expires_at, credential }
+    BlobMac { queue, epoch, tag }
+    PutChunk { blob, index, bytes }
+    BlobState { expires_at, missing }
+    BlobRequest { blob }
+    BlobReply { manifest, state }
+    ChunkRequest { blob, index }
+    ChunkReply { bytes }
+
+    AdminSet { admins, threshold }
+    Quotas { queue_bytes, queue_posts, queue_commits, blob_bytes, stranger_deposits }
+    RetentionBounds { posts, commits, bytes }
+    Proposal { canister, number, action }
+    AdminEntry { proposal, approvers, executed_at }
+    OpenProposal { proposal, approvers }
+    InitArgument { admins, difficulties }
+    ApproveRequest { proposal }
+    ApprovalReply { proposal, approvals, executed }
+    AdminLogRequest { from }
+    AdminLogReply { certificate, witness, admins, open, entries }
+
+    Shard { canister, subnet, state }
+    ShardMap { shards }
+    ShardsReply { certificate, witness, map }
 
     DeviceEntry { device, leaf_key, shard, inbox, xwing_key_hash, added_at }
     RecordContent {

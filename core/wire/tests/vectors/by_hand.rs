@@ -84,6 +84,8 @@ fn ids_are_as_the_prose_says() {
     assert_eq!(get("inbox", "id"), inbox);
     let locator = h("paigham/1 welcome locator", &[&get("welcome", "id")]);
     assert_eq!(get("welcome", "locator"), locator);
+    let map_key = h("paigham/1 welcome key", &[&locator]);
+    assert_eq!(get("welcome", "map_key"), map_key);
 }
 
 /// §3.1: the frame, byte by byte, H(post) and the tag.
@@ -177,11 +179,17 @@ fn keys_are_as_the_prose_says() {
 #[test]
 fn leaves_are_as_the_tables_say() {
     let leaves = &read("protocol.json")["leaves"];
-    let tables: [(&str, u8, &[usize]); 4] = [
+    let tables: [(&str, u8, &[usize]); 6] = [
         ("queue", 1, &[4, 4, 32, 4, 32, 32, 4, 32, 32, 4]),
         ("inbox", 2, &[4, 32, 4, 32, 8, 32, 4, 4, 32]),
         ("welcome", 3, &[32, 32]),
         ("records", 4, &[4, 32]),
+        (
+            "shard",
+            5,
+            &[8, 32, 8, 32, 1, 1, 1, 1, 1, 1, 8, 8, 2, 4, 32],
+        ),
+        ("shards", 6, &[32, 4, 32]),
     ];
     for (name, kind, lengths) in tables {
         let mut expected = vec![kind];
@@ -189,6 +197,107 @@ fn leaves_are_as_the_tables_say() {
             expected.extend(vec![place; *length]);
         }
         assert_eq!(bytes(&leaves[name]), expected, "{name}");
+    }
+}
+
+fn canister_part() -> Vec<u8> {
+    let canister = bytes(&read("protocol.json")["canister"]);
+    [&[canister.len().try_into().unwrap()], &canister[..]].concat()
+}
+
+/// §6.4: a ticket's hash begins with the zeros that it says.
+#[test]
+fn tickets_are_as_the_prose_says() {
+    for ticket in read("operations.json")["tickets"].as_array().unwrap() {
+        let beacon = bytes(&ticket["beacon"]);
+        let (issued_at, value) = beacon.split_at(8);
+        let solved = bytes(&ticket["ticket"]);
+        let (of, nonce) = solved.split_at(8);
+        assert_eq!(of, issued_at);
+        let purpose = [number(&ticket["purpose"]).try_into().unwrap()];
+        let call = bytes(&ticket["call"]);
+        let parts = [&canister_part()[..], &purpose, &call, value, nonce];
+        let hash = h("paigham/1 ticket", &parts);
+        assert_eq!(bytes(&ticket["hash"]), hash);
+        let bits = number(&ticket["bits"]) as usize;
+        assert!((0..bits).all(|bit| hash[bit / 8] >> (7 - bit % 8) & 1 == 0));
+        // The credential is the last field of claims; of deposits the sealed bytes follow it.
+        let request = bytes(&ticket["request"]);
+        let at = request.windows(16).position(|part| part == solved).unwrap();
+        let unpaid = [&request[..at - 2], &[0, 0], &request[at + 16..]].concat();
+        assert_eq!(call, h("paigham/1 call", &[&unpaid]));
+    }
+}
+
+/// §6.5: blob id and MAC.
+#[test]
+fn blobs_are_as_the_prose_says() {
+    let blobs = &read("operations.json")["blobs"];
+    let manifest = bytes(&blobs["manifest"]);
+    let mut chunk = vec![1; 1_048_576];
+    let mut expected = 1_048_584_u64.to_be_bytes().to_vec();
+    expected.push(0x40);
+    expected.push(64);
+    expected.extend(blake3::hash(&chunk).as_bytes());
+    chunk = b"the rest".to_vec();
+    expected.extend(blake3::hash(&chunk).as_bytes());
+    assert_eq!(manifest, expected);
+    let blob = h("paigham/1 blob", &[&manifest]);
+    assert_eq!(bytes(&blobs["blob"]), blob);
+    let expires_at = 0x6564_a5b6_u32.to_be_bytes();
+    let covered = h(
+        "paigham/1 blob mac",
+        &[
+            &canister_part(),
+            &[3; 32],
+            &4_u32.to_be_bytes(),
+            &blob,
+            &expires_at,
+        ],
+    );
+    let key: [u8; 32] = bytes(&blobs["mac_key"]).try_into().unwrap();
+    let tag = blake3::keyed_hash(&key, &covered);
+    let mac = [&[3; 32][..], &[0, 0, 0, 4], &tag.as_bytes()[..16]].concat();
+    assert_eq!(bytes(&blobs["mac"]), mac);
+    let credential = [&[4, 52][..], &mac].concat();
+    let create = [&manifest[..], &expires_at, &credential].concat();
+    assert_eq!(bytes(&blobs["create_blob"]), create);
+    let put = [&blob[..], &[0, 1, 8], b"the rest"].concat();
+    assert_eq!(bytes(&blobs["put_chunk"]), put);
+}
+
+/// §6.6: what approvers name, and the head of the log.
+#[test]
+fn the_admin_log_is_as_the_prose_says() {
+    let mut head = vec![0; 32];
+    let entries = read("operations.json")["administration"]["log"].clone();
+    for entry in entries.as_array().unwrap() {
+        let proposal = bytes(&entry["proposal"]);
+        let hash = h("paigham/1 admin proposal", &[&proposal]);
+        assert_eq!(bytes(&entry["hash"]), hash);
+        assert_eq!(bytes(&entry["approve"]), hash);
+        let approvers = [6, 2, 0xd0, 2, 2, 0xd0, 1];
+        let executed_at = 7_u64.to_be_bytes();
+        let whole = [&proposal[..], &approvers, &executed_at].concat();
+        assert_eq!(bytes(&entry["entry"]), whole);
+        head = h("paigham/1 admin log", &[&head, &whole]);
+        assert_eq!(bytes(&entry["head"]), head);
+    }
+}
+
+/// §7.1: the open shard with the highest hash gets what is new.
+#[test]
+fn placement_is_as_the_prose_says() {
+    for placed in read("operations.json")["shards"]["placed"]
+        .as_array()
+        .unwrap()
+    {
+        let nonce = bytes(&placed["nonce"]);
+        let open: [&[u8]; 3] = [&[0, 1], &[0, 3], &[0, 4]];
+        let highest = open
+            .into_iter()
+            .max_by_key(|canister| h("paigham/1 placement", &[&nonce, &[2], canister]));
+        assert_eq!(Some(&bytes(&placed["canister"])[..]), highest);
     }
 }
 
@@ -434,13 +543,14 @@ fn replies_are_as_the_prose_says() {
         .iter()
         .flat_map(|kind| [&[*kind], &position[..]].concat())
         .collect();
-    outcomes.extend((1..=13).flat_map(|refusal| [3, refusal]));
+    outcomes.extend((1..=14).flat_map(|refusal| [3, refusal]));
     assert_eq!(bytes(&replies["append_batch"]), opaque(&outcomes));
-    let mut errors: Vec<Vec<u8>> = [1, 2, 4, 6, 7, 8, 9, 10, 11]
+    let mut errors: Vec<Vec<u8>> = [1, 2, 4, 6, 7, 8, 9, 10, 11, 13, 14, 15]
         .iter()
         .map(|n| vec![1, *n])
         .collect();
-    errors.extend((1..=13).map(|refusal| vec![1, 3, refusal]));
+    errors.extend((1..=14).map(|refusal| vec![1, 3, refusal]));
+    errors.extend((1..=6).map(|refusal| vec![1, 12, refusal]));
     errors.push(vec![1, 5, 1, 2, 3, 4, 5, 6, 7, 8]);
     let written: Vec<_> = list(&vectors["relay"]["errors"])
         .map(|error| bytes(&error["reply"]))

@@ -46,13 +46,13 @@ pub fn all() -> Value {
 }
 
 fn map(what: &str, pairs: &Pairs, keys: &[Key]) -> Value {
-    let mut map = MerkleMap::open(Vec::new()).unwrap();
+    let mut map = MerkleMap::open(Vec::new(), Vec::new(), Vec::new()).unwrap();
     for (key, value) in pairs {
-        map.insert(key, value).unwrap();
+        map.insert(key, value, &[]).unwrap();
     }
     let root = map.root();
     assert_eq!(root, root_of(pairs), "{what}");
-    let witness = map.witness(keys, |key| pairs.get(key).cloned());
+    let witness = map.witness(keys);
     let decoded = Witness::decode(&witness.encode()).unwrap();
     assert_eq!(decoded.root(), root, "{what}");
     let shown: Vec<_> = keys

@@ -11,7 +11,10 @@ use paigham_wire::frame::{
 use paigham_wire::hash::{blake3_labelled, label, sha256_labelled, sign};
 use paigham_wire::ids::{AccountId, DirectoryKey, InboxId, QueueId, WelcomeId};
 use paigham_wire::keys::{EpochKeys, MacKey, ReadToken};
-use paigham_wire::leaf::{InboxLeaf, Leaf, QueueLeaf, RecordsLeaf, WelcomeLeaf};
+use paigham_wire::leaf::{
+    InboxLeaf, Leaf, QueueLeaf, RecordsLeaf, ShardLeaf, ShardsLeaf, WelcomeLeaf,
+};
+use paigham_wire::ticket::{Beacon, Difficulties};
 use serde_json::{Value, json};
 
 use crate::{canister, hex, structure};
@@ -55,7 +58,7 @@ pub fn ids() -> Value {
             "id": hex(QueueId::derive(&canister(), &[4; 32], &[5; 32])),
         },
         "inbox": { "inbox_key": hex([7; 32]), "id": hex(InboxId::derive(&[7; 32])) },
-        "welcome": { "id": hex(welcome), "locator": hex(welcome.locator()) },
+        "welcome": { "id": hex(welcome), "locator": hex(welcome.locator()), "map_key": hex(welcome.locator().map_key()) },
     })
 }
 
@@ -253,10 +256,38 @@ pub fn leaves() -> Value {
         count: 0x0101_0101,
         head: [2; 32],
     };
+    let beacon = |n| Beacon {
+        issued_at: u64::from_be_bytes([n; 8]),
+        value: [n + 1; 32],
+    };
+    let shard = ShardLeaf {
+        beacon: beacon(1),
+        previous: beacon(3),
+        difficulties: Difficulties {
+            create_queue: 5,
+            create_inbox: 6,
+            deposit: 7,
+            claim: 8,
+            create_blob: 9,
+            look_up: 10,
+        },
+        posts_since: 0x0b0b_0b0b_0b0b_0b0b,
+        commits_since: 0x0c0c_0c0c_0c0c_0c0c,
+        fill: 0x0d0d,
+        admin_entries: 0x0e0e_0e0e,
+        admin_head: [15; 32],
+    };
+    let shards = ShardsLeaf {
+        map_hash: [1; 32],
+        admin_entries: 0x0202_0202,
+        admin_head: [3; 32],
+    };
     json!({
         "queue": structure(&Leaf::Queue(queue)),
         "inbox": structure(&Leaf::Inbox(inbox)),
         "welcome": structure(&Leaf::Welcome(welcome)),
         "records": structure(&Leaf::Records(records)),
+        "shard": structure(&Leaf::Shard(shard)),
+        "shards": structure(&Leaf::Shards(shards)),
     })
 }

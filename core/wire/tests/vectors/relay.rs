@@ -302,15 +302,17 @@ fn outcomes() -> Vec<PostOutcome> {
 /// Every refusal there is: their numbers are consecutive, and the next one is unknown.
 fn refusals() -> Vec<PostRefusal> {
     let all: Vec<_> = (1..=u8::MAX).map_while(|n| decode(&[n]).ok()).collect();
-    assert_eq!(all.last(), Some(&PostRefusal::Full));
+    assert_eq!(all.last(), Some(&PostRefusal::OverQuota));
     all
 }
 
 fn errors() -> Value {
     let simple = (1..=u8::MAX).filter_map(|n| decode::<RelayError>(&[n]).ok());
     let refused = refusals().into_iter().map(RelayError::Post);
+    let tickets = (1..=u8::MAX).map_while(|n| decode(&[n]).ok());
     simple
         .chain(refused)
+        .chain(tickets.map(RelayError::Ticket))
         .chain([RelayError::StaleCounter(0x0102_0304_0506_0708)])
         .map(|error| {
             let bytes = encode_result::<Position, _>(&Err(error));

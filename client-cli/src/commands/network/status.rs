@@ -1,145 +1,45 @@
-//! `paigham network`.
+//! `paigham network status`.
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use paigham_client::VerifiedNetwork;
-use paigham_network::Network;
 use paigham_subnet::{CanisterStatus, MethodUse, SubnetStatus};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
+use super::url_of;
 use crate::args::Common;
 use crate::failure::{Failure, Kind};
 use crate::output::{Output, Show, Style, time};
-use crate::progress::Progress;
-use crate::{session, signal, text};
+use crate::{session, text};
 
-/// Where `network up` keeps the file that clients are given, in its data folder.
-const FILE_NAME: &str = "network.cbor";
 /// Where a subnet tells of itself.
 const STATUS_PATH: &str = "/paigham/subnet/status";
 /// How long a node may take to tell.
 const STATUS_PATIENCE: Duration = Duration::from_secs(10);
 /// Most that is read of what it tells.
 const STATUS_MAX_BYTES: usize = 1024 * 1024;
-/// How long open requests may take to end when the network stops.
-const STOP_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Runs a network until Ctrl-C or SIGTERM.
-pub async fn up(data: &Path, listen: SocketAddr, out: &Output) -> Result<(), Failure> {
-    // The address first: the network file names it, and a port that is taken is told at once.
-    let listener = TcpListener::bind(listen)
-        .await
-        .map_err(|error| cannot_listen(listen, &error))?;
-    let address = listener
-        .local_addr()
-        .map_err(|error| cannot_listen(listen, &error))?;
-    let progress = Progress::start("starting the subnet and compiling the canisters", out);
-    let started = Network::up(data, address).await;
-    drop(progress);
-    let network = started?;
-    out.show(&Up::of(&network, data)?);
-    let served = tokio::select! {
-        served = network.serve(listener, signal::stop()) => served,
-        () = stopped_long_ago() => Ok(()),
-    };
-    network.shutdown();
-    served.map_err(|error| cannot_listen(address, &error))?;
-    out.show(&Down);
-    Ok(())
-}
-
-/// A client that never ends its request does not keep the network from stopping.
-async fn stopped_long_ago() {
-    signal::stop().await;
-    tokio::time::sleep(STOP_PATIENCE).await;
-}
-
-fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
-    Failure::user(
-        format!("cannot listen on {address}: {error}"),
-        "choose another address with --listen, for example 127.0.0.1:0 for any free port",
-    )
-}
-
-/// A network that runs.
-struct Up {
-    url: String,
-    link: String,
-    file: PathBuf,
-}
-
-impl Up {
-    fn of(network: &Network, data: &Path) -> Result<Self, Failure> {
-        let url = url_of(network.file())?.to_owned();
-        let file = data.join(FILE_NAME);
-        let file = std::path::absolute(&file).unwrap_or(file);
-        Ok(Self {
-            link: network.link(&url).to_string(),
-            url,
-            file,
-        })
-    }
-}
-
-impl Show for Up {
-    fn json(&self) -> Value {
-        json!({ "type": "network_up", "url": self.url, "link": self.link, "file": self.file })
-    }
-
-    fn text(&self, style: Style) -> String {
-        [
-            style.bold(&format!("The network is up at {}", self.url)),
-            "  It is for development: all its keys lie in its data folder.".into(),
-            format!("  network file  {}", self.file.display()),
-            format!("  link          {}", self.link),
-            style.dim("Ctrl-C stops it."),
-        ]
-        .join("\n")
-    }
-}
-
-/// A network that has stopped, with everything on the disk.
-struct Down;
-
-impl Show for Down {
-    fn json(&self) -> Value {
-        json!({ "type": "network_down" })
-    }
-
-    fn text(&self, _: Style) -> String {
-        "The network has stopped; its state is in the data folder.".into()
-    }
-}
-
-/// Shows what a node tells of its subnet.
+/// Shows what a node tells of its subnets.
 pub async fn status(common: &Common, out: &Output) -> Result<(), Failure> {
     let network = session::network(common).await?;
     let url = url_of(&network)?;
-    let status = fetch(url).await?;
-    if status.root_key != hex::encode(&network.file().root_key[..]) {
+    let subnets = fetch(url).await?;
+    let root_key = hex::encode(&network.file().root_key[..]);
+    if subnets.is_empty() || subnets.iter().any(|subnet| subnet.root_key != root_key) {
         return Err(Failure::new(
             Kind::Verification,
-            format!("{url} is the node of another subnet than the network file names"),
+            format!("{url} is the node of another network than the network file names"),
             "trust nothing that it answers; tell the network's operator",
         ));
     }
     out.show(&Status {
         network: &network,
         url,
-        status: &status,
+        subnets: &subnets,
     });
     Ok(())
 }
 
-fn url_of(network: &VerifiedNetwork) -> Result<&str, Failure> {
-    let url = network.file().urls.first().map(String::as_str);
-    url.ok_or_else(|| Failure::new(Kind::Network, "the network file names no address", ""))
-}
-
-async fn fetch(url: &str) -> Result<SubnetStatus, Failure> {
+async fn fetch(url: &str) -> Result<Vec<SubnetStatus>, Failure> {
     let unreachable = |error: reqwest::Error| {
         Failure::new(
             Kind::Network,
@@ -169,11 +69,11 @@ async fn fetch(url: &str) -> Result<SubnetStatus, Failure> {
     serde_json::from_slice(&body).map_err(|_| strange())
 }
 
-/// What a node tells of its subnet, beside what the network file says.
+/// What a node tells of its subnets, beside what the network file says.
 struct Status<'a> {
     network: &'a VerifiedNetwork,
     url: &'a str,
-    status: &'a SubnetStatus,
+    subnets: &'a [SubnetStatus],
 }
 
 impl Status<'_> {
@@ -247,26 +147,47 @@ fn methods(canister: &CanisterStatus) -> Vec<String> {
         .collect()
 }
 
+impl Status<'_> {
+    fn subnet_json(&self, subnet: &SubnetStatus) -> Value {
+        let canisters = subnet.canisters.iter();
+        let canisters: Vec<_> = canisters.map(|it| self.canister_json(it)).collect();
+        json!({
+            "subnet": subnet.subnet,
+            "rounds": subnet.rounds,
+            "time_ms": time::milliseconds(subnet.time_ns),
+            "state_root": subnet.state_root,
+            "canisters": canisters,
+        })
+    }
+
+    fn subnet_text(&self, subnet: &SubnetStatus, style: Style) -> String {
+        let mut parts = vec![
+            format!("  subnet      {}", text::clean(&subnet.subnet)),
+            format!(
+                "  rounds      {}, the last at {}",
+                subnet.rounds,
+                time::utc(subnet.time_ns)
+            ),
+            format!("  state root  {}", text::clean(&subnet.state_root)),
+        ];
+        let canisters = subnet.canisters.iter();
+        parts.extend(canisters.map(|it| self.canister_text(it, style)));
+        parts.join("\n")
+    }
+}
+
 impl Show for Status<'_> {
     fn json(&self) -> Value {
-        let canisters: Vec<_> = self
-            .status
-            .canisters
-            .iter()
-            .map(|canister| self.canister_json(canister))
-            .collect();
+        let subnets = self.subnets.iter();
+        let subnets: Vec<_> = subnets.map(|subnet| self.subnet_json(subnet)).collect();
         json!({
             "type": "network_status",
             "network": self.network.file().name,
             "network_hash": hex::encode(self.network.hash()),
             "development": self.network.file().development,
             "url": self.url,
-            "subnet": self.status.subnet,
-            "root_key": self.status.root_key,
-            "rounds": self.status.rounds,
-            "time_ms": time::milliseconds(self.status.time_ns),
-            "state_root": self.status.state_root,
-            "canisters": canisters,
+            "root_key": hex::encode(&self.network.file().root_key[..]),
+            "subnets": subnets,
         })
     }
 
@@ -277,24 +198,13 @@ impl Show for Status<'_> {
                 style.bold(&text::isolate(&self.network.file().name)),
                 text::clean(self.url)
             ),
-            format!("  subnet      {}", text::clean(&self.status.subnet)),
             format!(
                 "  root key    {}, as in the network file",
-                short(&self.status.root_key)
+                short(&hex::encode(&self.network.file().root_key[..]))
             ),
-            format!(
-                "  rounds      {}, the last at {}",
-                self.status.rounds,
-                time::utc(self.status.time_ns)
-            ),
-            format!("  state root  {}", text::clean(&self.status.state_root)),
         ];
-        let canisters = &self.status.canisters;
-        parts.extend(
-            canisters
-                .iter()
-                .map(|canister| self.canister_text(canister, style)),
-        );
+        let subnets = self.subnets.iter();
+        parts.extend(subnets.map(|subnet| self.subnet_text(subnet, style)));
         parts.join("\n")
     }
 }
