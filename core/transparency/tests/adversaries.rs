@@ -363,6 +363,9 @@ fn a_swapped_commitment_is_noticed() {
     let mut newcomer = Person::new(&forger.config);
     let found = ask(&mut newcomer, &forger, "amina", (0, b"swapped")).unwrap();
     assert!(found.monitor.is_some(), "no owner has seen this yet");
+    let mut again = bilal.clone();
+    let refused = ask(&mut again, &forger, "amina", (0, b"swapped")).unwrap_err();
+    assert_eq!(refused, VerifyError::TwoValues { version: 0 });
     let refused = monitor(&mut bilal, &forger, "amina").unwrap_err();
     assert!(disagrees(refused), "{refused:?}");
     let auditor = auditor_until(&forger, 5);

@@ -184,7 +184,7 @@ fn kt_log_json_by_hand() {
             .iter()
             .map(|leaf| (hash(&leaf["vrf_output"]), hash(&leaf["commitment"])));
         forger.add(entry["timestamp"].as_u64().unwrap(), |tree| {
-            tree.extend(leaves)
+            tree.extend(leaves);
         });
         let newest = forger.entries.last().unwrap();
         assert_eq!(

@@ -34,6 +34,8 @@ pub(crate) struct Consumer<'a> {
     given: BTreeSet<u64>,
     /// Roots retained, or computed from a proof.
     roots: BTreeMap<u64, HashValue>,
+    /// Versions shown included somewhere.
+    included: BTreeSet<u32>,
 }
 
 /// A proof taken in as a whole.
@@ -42,6 +44,8 @@ pub(crate) struct Consumed {
     /// Every balanced subtree of the log that became known.
     pub(crate) heads: Heads,
     pub(crate) timestamps: BTreeMap<u64, u64>,
+    /// Versions shown included somewhere: their places and commitments hold.
+    pub(crate) included: BTreeSet<u32>,
 }
 
 impl<'a> Consumer<'a> {
@@ -65,6 +69,7 @@ impl<'a> Consumer<'a> {
             roots: entries()
                 .map(|(at, entry)| (at, entry.prefix_root))
                 .collect(),
+            included: BTreeSet::new(),
         }
     }
 
@@ -127,6 +132,7 @@ impl<'a> Consumer<'a> {
             view: TreeView::new(self.size, full, known?),
             heads,
             timestamps: self.known,
+            included: self.included,
         })
     }
 
@@ -200,6 +206,9 @@ impl Source for Consumer<'_> {
         for version in versions {
             let result = results.next().ok_or(VerifyError::Count("search results"))?;
             lookups.push(self.lookup(*version)?);
+            if result.is_inclusion() {
+                self.included.insert(*version);
+            }
             if ends(*version, result.is_inclusion()) {
                 break;
             }

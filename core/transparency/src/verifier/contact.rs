@@ -1,5 +1,7 @@
 //! Watching the versions of a label that one was shown (draft, §8.2, §13.2).
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::algorithm::{MapEntry, Verdict, contact_monitor};
 use crate::codec::{Codec, DecodeError, Reader, TooLong, put_all8, put_len8, put_u32, put_u64};
 use crate::hash::Label;
@@ -9,16 +11,26 @@ use crate::verifier::consumer::VersionKeys;
 use crate::verifier::search::check_last;
 use crate::verifier::{TreeView, Verified, Verifier, VerifyError, VersionKey};
 
+/// A leaf as an answer gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct GivenLeaf {
+    leaf: PrefixLeaf,
+    /// It was shown included. A search for one version also gives commitments that it does not
+    /// come to look up: whoever carried the answer may have changed them.
+    shown: bool,
+}
+
 /// A version under watch, with the leaves of its monitoring ladder, which later answers do not
 /// repeat.
 ///
 /// Encoding: position (u64), version (u32), a byte with the number of leaves, the leaves in the
-/// order of the ladder.
+/// order of the ladder, each VRF output (32), commitment (32) and whether it was shown included
+/// (0 or 1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MonitoredVersion {
     position: u64,
     version: u32,
-    leaves: Vec<PrefixLeaf>,
+    leaves: Vec<GivenLeaf>,
 }
 
 impl MonitoredVersion {
@@ -26,16 +38,20 @@ impl MonitoredVersion {
         position: u64,
         version: u32,
         keys: &VersionKeys,
+        included: &BTreeSet<u32>,
     ) -> Result<Self, VerifyError> {
         let steps = monitoring_ladder(version).ok_or(Verdict::VersionOutOfRange)?;
-        let leaf = |step| {
+        let given = |step| {
             let key: &VersionKey = keys.get(&step)?;
-            Some(PrefixLeaf {
-                vrf_output: key.vrf_output,
-                commitment: key.commitment?,
+            Some(GivenLeaf {
+                leaf: PrefixLeaf {
+                    vrf_output: key.vrf_output,
+                    commitment: key.commitment?,
+                },
+                shown: included.contains(&step),
             })
         };
-        let leaves: Option<Vec<PrefixLeaf>> = steps.into_iter().map(leaf).collect();
+        let leaves: Option<Vec<GivenLeaf>> = steps.into_iter().map(given).collect();
         Ok(Self {
             position,
             version,
@@ -55,13 +71,28 @@ impl MonitoredVersion {
         self.version
     }
 
-    fn keys(&self) -> impl Iterator<Item = (u32, VersionKey)> {
+    fn given(&self) -> impl Iterator<Item = (u32, &GivenLeaf)> {
         let steps = monitoring_ladder(self.version).unwrap_or_default();
-        let keys = self.leaves.iter().map(|leaf| VersionKey {
-            vrf_output: leaf.vrf_output,
-            commitment: Some(leaf.commitment),
-        });
-        steps.into_iter().zip(keys.collect::<Vec<_>>())
+        steps.into_iter().zip(&self.leaves)
+    }
+}
+
+impl Codec for GivenLeaf {
+    fn write(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
+        self.leaf.write(out)?;
+        out.push(u8::from(self.shown));
+        Ok(())
+    }
+
+    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            leaf: PrefixLeaf::read(input)?,
+            shown: match input.u8()? {
+                0 => false,
+                1 => true,
+                _ => return Err(DecodeError::Value("given leaf")),
+            },
+        })
     }
 }
 
@@ -77,7 +108,7 @@ impl Codec for MonitoredVersion {
         let monitored = Self {
             position: input.u64()?,
             version: input.u32()?,
-            leaves: input.vec8(PrefixLeaf::read)?,
+            leaves: input.vec8(GivenLeaf::read)?,
         };
         let steps = monitoring_ladder(monitored.version).map(|steps| steps.len());
         if steps == Some(monitored.leaves.len()) {
@@ -110,16 +141,22 @@ impl ContactMap {
     /// Takes a version in. Of two the one further left with the greater version covers the other:
     /// its path leads through the other's position, and a greater version there stands for the
     /// lesser (draft, §8.2, step 3.1.1).
-    pub fn add(&mut self, new: MonitoredVersion) {
+    ///
+    /// # Errors
+    /// [`VerifyError::TwoValues`] if a version was shown to this user with another value before.
+    /// The map stays as it was, and the two answers with their heads are the proof.
+    pub fn add(&mut self, new: MonitoredVersion) -> Result<(), VerifyError> {
+        merge_keys(self.0.iter().chain([&new]))?;
         let covers = |a: &MonitoredVersion, b: &MonitoredVersion| {
             a.position <= b.position && a.version >= b.version
         };
         if self.0.iter().any(|old| covers(old, &new)) {
-            return;
+            return Ok(());
         }
         self.0.retain(|old| !covers(&new, old));
         let place = self.0.partition_point(|old| old.position < new.position);
         self.0.insert(place, new);
+        Ok(())
     }
 
     /// What to ask the log.
@@ -175,7 +212,7 @@ impl Verifier<'_> {
             return Err(VerifyError::State);
         }
         let response = ContactMonitorResponse::decode(response)?;
-        let keys: VersionKeys = contacts.0.iter().flat_map(MonitoredVersion::keys).collect();
+        let keys = merge_keys(contacts.0.iter())?;
         let map: Vec<MapEntry> = contacts.0.iter().map(map_entry).collect();
         let head = &response.full_tree_head;
         let (mut consumer, tree) = self.open(Some(view), head, &response.monitor, &keys)?;
@@ -201,4 +238,30 @@ const fn map_entry(monitored: &MonitoredVersion) -> MapEntry {
         position: monitored.position,
         version: monitored.version,
     }
+}
+
+/// The leaves of all versions under watch. A leaf that was shown stands against one that was not.
+fn merge_keys<'a>(
+    versions: impl Iterator<Item = &'a MonitoredVersion>,
+) -> Result<VersionKeys, VerifyError> {
+    let mut merged: BTreeMap<u32, GivenLeaf> = BTreeMap::new();
+    for (version, given) in versions.flat_map(MonitoredVersion::given) {
+        match merged.get(&version) {
+            Some(known) if known.shown && given.shown && known.leaf != given.leaf => {
+                return Err(VerifyError::TwoValues { version });
+            }
+            Some(known) if known.shown => {}
+            _ => {
+                merged.insert(version, *given);
+            }
+        }
+    }
+    let key = |given: GivenLeaf| VersionKey {
+        vrf_output: given.leaf.vrf_output,
+        commitment: Some(given.leaf.commitment),
+    };
+    Ok(merged
+        .into_iter()
+        .map(|(version, given)| (version, key(given)))
+        .collect())
 }

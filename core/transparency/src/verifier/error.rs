@@ -58,6 +58,12 @@ pub enum VerifyError {
         /// The entry.
         position: u64,
     },
+    /// Two answers showed one version of the label with two values.
+    #[error("version {version} was shown with two values")]
+    TwoValues {
+        /// The version.
+        version: u32,
+    },
     /// A proof from a prefix tree is wrong in itself.
     #[error("the prefix proof of entry {position} is wrong: {reason}")]
     PrefixProof {

@@ -56,7 +56,12 @@ impl Verifier<'_> {
         let consumed = self.close(consumer, head, now)?;
         let watch = distinguished.is_none_or(|distinguished| terminal > distinguished);
         let monitor = match watch {
-            true => Some(MonitoredVersion::new(terminal, version, &keys)?),
+            true => Some(MonitoredVersion::new(
+                terminal,
+                version,
+                &keys,
+                &consumed.included,
+            )?),
             false => None,
         };
         Ok(Verified {

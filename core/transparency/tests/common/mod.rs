@@ -182,7 +182,7 @@ impl Person {
         let found = self.check(|verifier, view| verifier.search(view, request, response, now))?;
         if let Some(monitor) = found.monitor.clone() {
             let contacts = self.contacts.entry(request.label.clone()).or_default();
-            contacts.add(monitor);
+            contacts.add(monitor)?;
             let bytes = contacts.encode().unwrap();
             *contacts = ContactMap::decode(&bytes).unwrap();
         }
