@@ -13,9 +13,11 @@
 
 mod machine;
 mod queue;
+mod relay;
 mod report;
 mod sample;
 mod skeleton;
+mod ticket;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -43,6 +45,8 @@ struct Cli {
 enum Area {
     /// One message, from end to end: relay, wire, clients, disk.
     Skeleton(Options),
+    /// The relay with up to a million queues; `--quick` leaves out the million.
+    Relay(Options),
 }
 
 /// How it is measured.
@@ -91,6 +95,10 @@ fn measure(area: &Area) -> Result<(), Failure> {
         Area::Skeleton(options) => {
             let report = Report::start("skeleton", options.json);
             runtime.block_on(skeleton::measure(options, &report))
+        }
+        Area::Relay(options) => {
+            let report = Report::start("relay", options.json);
+            relay::measure(options, &report)
         }
     }
 }

@@ -19,8 +19,8 @@ const LIFETIME_SECONDS: u64 = 300;
 /// One queue in epoch 1.
 pub(crate) struct Queue {
     pub id: QueueId,
-    /// What makes it.
-    pub create: Vec<u8>,
+    /// What makes it, once it is paid for.
+    pub create: CreateQueue,
     /// What starts epoch 1.
     pub commit: Vec<u8>,
     /// Newest entry.
@@ -44,7 +44,7 @@ impl Queue {
         let commit = first_commit(relay, id, &control, keys)?;
         Ok(Self {
             id,
-            create: encode(&create),
+            create,
             commit: encode(&commit),
             seq: 1,
             mac_key,

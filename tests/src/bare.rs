@@ -16,13 +16,15 @@ use paigham_wire::directory::{DirectoryError, LookupReply, LookupRequest, Ping};
 use paigham_wire::frame::{PostHeader, PostKind, encode_post, post_hash};
 use paigham_wire::ids::{AccountId, CanisterId, QueueId};
 use paigham_wire::keys::{EpochKeys, MacKey, ReadToken};
-use paigham_wire::leaf::Leaf;
+use paigham_wire::leaf::{Leaf, ShardLeaf};
 use paigham_wire::map::{Found, Witness};
 use paigham_wire::network::VerifiedNetwork;
 use paigham_wire::relay::{
     BatchReply, CommitAccepted, CommitBundle, CreateQueue, Entry, FetchItem, FetchReply,
-    FetchRequest, FetchWhat, FetchedItem, PostOutcome, QueueCreated, RelayError, SubmitCommit,
+    FetchRequest, FetchWhat, FetchedItem, PostOutcome, QueueCreated, RelayError, ShardReply,
+    SubmitCommit,
 };
+use paigham_wire::ticket::Paid;
 use serde_bytes::ByteBuf;
 use tls_codec::DeserializeBytes;
 
@@ -183,6 +185,27 @@ impl BareAgent {
         Ok(reply::<_, DirectoryError>(&answer).unwrap())
     }
 
+    /// Encodes a request with its ticket, once the relay has a beacon that counts.
+    ///
+    /// # Panics
+    /// If none comes.
+    pub async fn paid<R: Paid>(&self, relay: &CanisterId, mut request: R) -> Vec<u8> {
+        for _ in 0..200 {
+            let answer = self.query(relay, "shard", &[]).await.unwrap();
+            if let Ok(shard) = reply::<ShardReply, RelayError>(&answer) {
+                let leaf = shard_leaf(shard.witness.as_slice());
+                let now = u64::try_from(self.now().as_nanos()).unwrap();
+                if leaf.beacon.counts(now) {
+                    let bits = leaf.difficulties.of(R::PURPOSE);
+                    request.pay(relay, leaf.beacon, bits).unwrap();
+                    return encode(&request);
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("no beacon comes")
+    }
+
     /// Makes a queue in epoch 0.
     ///
     /// # Panics
@@ -194,7 +217,8 @@ impl BareAgent {
         nonce: [u8; 32],
     ) -> QueueId {
         let (queue, request) = CreateQueue::sign(first_control_key, relay, nonce);
-        let answer = self.update(relay, "create_queue", &encode(&request)).await;
+        let request = self.paid(relay, request).await;
+        let answer = self.update(relay, "create_queue", &request).await;
         let created: QueueCreated = reply::<_, RelayError>(&answer.unwrap()).unwrap();
         assert_eq!(created.queue, queue);
         queue
@@ -217,6 +241,17 @@ impl BareAgent {
         };
         queue.start_epoch_one(&first).await;
         queue
+    }
+}
+
+fn shard_leaf(witness: &[u8]) -> ShardLeaf {
+    let witness = Witness::decode(witness).unwrap();
+    match witness.get(&ShardLeaf::key()).unwrap() {
+        Found::Present(leaf) => match decode(leaf).unwrap() {
+            Leaf::Shard(leaf) => leaf,
+            other => panic!("{other:?}"),
+        },
+        Found::Absent => panic!("the relay certifies nothing of itself"),
     }
 }
 

@@ -389,7 +389,8 @@ impl Play {
         match step {
             Step::CreateQueue { queue } => {
                 let keys = &self.queues[usize::from(queue)];
-                let (id, request) = (keys.id, encode(&keys.create));
+                let (id, create) = (keys.id, keys.create.clone());
+                let request = self.agent.paid(&self.relay, create).await;
                 let made: Result<QueueCreated, _> = self.update("create_queue", &request).await;
                 assert_eq!(made, Ok(QueueCreated { queue: id }));
                 self.model.create_queue(id);
@@ -673,9 +674,10 @@ impl Play {
                     inbox_key: keys.key.verifying_key().to_bytes(),
                     xwing_key: xwing_key.clone().into(),
                     signature: operation.sign(&keys.key, &self.relay, &keys.id),
+                    credential: Credential::none(),
                 };
-                let answer: Result<InboxState, _> =
-                    self.update("create_inbox", &encode(&request)).await;
+                let request = self.agent.paid(&self.relay, request).await;
+                let answer: Result<InboxState, _> = self.update("create_inbox", &request).await;
                 let id = self.inboxes[usize::from(inbox)].id;
                 assert_eq!(answer, self.model.create_inbox(id, &xwing_key));
             }

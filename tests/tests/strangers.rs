@@ -34,14 +34,15 @@ async fn deposit(world: &World, victim: &Person, pointer: &WelcomePointer) {
     let sealed = seal_pointer(&crypto, &device.inbox, key.as_slice(), pointer).unwrap();
     let request = Deposit {
         inbox: device.inbox,
-        credential: Credential {
-            credential_type: 0,
-            data: Vec::new().into(),
-        },
+        credential: Credential::none(),
         sealed: sealed.into(),
     };
     let stored = agent
-        .update(&device.shard, "deposit", &encode(&request))
+        .update(
+            &device.shard,
+            "deposit",
+            &agent.paid(&device.shard, request).await,
+        )
         .await
         .unwrap();
     let stored = decode_result::<Position, RelayError>(&stored).unwrap();

@@ -14,6 +14,7 @@ use super::people::Founded;
 use crate::queue::{KIB, Queue};
 use crate::report::{Figure, Report};
 use crate::sample::Sample;
+use crate::ticket::Payer;
 use crate::{Failure, Options};
 
 /// Posts in one queue, one a call.
@@ -32,7 +33,7 @@ pub(super) async fn measure(options: &Options, report: &Report) -> Result<(), Fa
          map, certification, system calls and 1,000 for each dirty page",
     );
     let network = network_in_memory().await?;
-    let relay = Relay::of(&network)?;
+    let relay = Relay::of(&network).await?;
     if let Some(module) = &options.relay {
         relay.replace(&std::fs::read(module)?).await?;
     }
@@ -45,12 +46,18 @@ pub(super) async fn measure(options: &Options, report: &Report) -> Result<(), Fa
 struct Relay<'a> {
     network: &'a Network,
     principal: Principal,
+    payer: Payer,
 }
 
 impl<'a> Relay<'a> {
-    fn of(network: &'a Network) -> Result<Self, Failure> {
+    async fn of(network: &'a Network) -> Result<Self, Failure> {
         let principal = Principal::try_from_slice(network.relay().as_slice())?;
-        Ok(Self { network, principal })
+        let payer = Payer::of(network).await?;
+        Ok(Self {
+            network,
+            principal,
+            payer,
+        })
     }
 
     async fn replace(&self, module: &[u8]) -> Result<(), Failure> {
@@ -78,8 +85,8 @@ impl<'a> Relay<'a> {
 
     async fn queue(&self, number: u32) -> Result<Queue, Failure> {
         let queue = Queue::new(self.network.relay(), number)?;
-        self.run::<QueueCreated>("create_queue", &queue.create)
-            .await?;
+        let create = self.payer.pay(&queue.create)?;
+        self.run::<QueueCreated>("create_queue", &create).await?;
         self.run::<CommitAccepted>("submit_commit", &queue.commit)
             .await?;
         Ok(queue)
@@ -201,9 +208,8 @@ async fn commits(relay: &Relay<'_>, report: &Report) -> Result<(), Failure> {
     ];
     for (name, others, meaning) in cases {
         let mut group = Founded::new(&crypto, relay.network.relay(), others)?;
-        relay
-            .run::<QueueCreated>("create_queue", &group.create)
-            .await?;
+        let create = relay.payer.pay(&group.create)?;
+        relay.run::<QueueCreated>("create_queue", &create).await?;
         commit(
             relay,
             &mut group,

@@ -79,7 +79,7 @@ pub(super) struct Founded<'a> {
     group: Group,
     relay: CanisterId,
     /// What makes the queue.
-    pub create: Vec<u8>,
+    pub create: CreateQueue,
     /// Newest entry.
     pub seq: u32,
 }
@@ -102,7 +102,7 @@ impl<'a> Founded<'a> {
             founder,
             group,
             relay: relay.clone(),
-            create: encode(&create),
+            create,
             seq: 0,
         })
     }

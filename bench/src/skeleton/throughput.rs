@@ -13,6 +13,7 @@ use super::on_loopback;
 use crate::queue::{KIB, Queue};
 use crate::report::{Figure, Report};
 use crate::sample::Sample;
+use crate::ticket::Payer;
 use crate::{Failure, Options};
 
 /// Queues that posts go to, in turn.
@@ -42,9 +43,10 @@ async fn all(server: &Server<'_>, options: &Options, report: &Report) -> Result<
     for number in 0..QUEUES {
         queues.push(Queue::new(server.network.relay(), number)?);
     }
-    let create = queues
-        .iter()
-        .map(|queue| ("create_queue", &queue.create[..]));
+    let payer = Payer::of(server.network).await?;
+    let paid = queues.iter().map(|queue| payer.pay(&queue.create));
+    let paid = paid.collect::<Result<Vec<_>, _>>()?;
+    let create = paid.iter().map(|request| ("create_queue", &request[..]));
     server.send(server.calls(create)?).await?;
     let commit = queues
         .iter()

@@ -21,6 +21,7 @@ use super::people::Founded;
 use super::transport::Counting;
 use crate::Failure;
 use crate::report::{Figure, Report};
+use crate::ticket::Payer;
 
 /// Texts that are sent, in bytes of UTF-8.
 const TEXTS: [(&str, usize); 2] = [("32B", 32), ("1KiB", 1024)];
@@ -36,8 +37,9 @@ pub(super) async fn measure(report: &Report) -> Result<(), Failure> {
     let caller = Caller::new(&network, transport.clone())?;
     let crypto = Crypto::new()?;
     let mut group = Founded::new(&crypto, network.relay(), 1)?;
+    let create = Payer::of(&network).await?.pay(&group.create)?;
     caller
-        .update::<QueueCreated>("create_queue", &group.create)
+        .update::<QueueCreated>("create_queue", &create)
         .await?;
     let commit = group.commit(1)?.submit;
     let accepted: CommitAccepted = caller.update("submit_commit", &encode(&commit)).await?;

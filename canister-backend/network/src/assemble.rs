@@ -4,7 +4,11 @@ use candid::Principal;
 use ed25519_dalek::SigningKey;
 use paigham_modules::{DIRECTORY, RELAY, module_hash};
 use paigham_subnet::{CanisterStatus, Subnet};
+use paigham_wire::admin::InitArgument;
+use paigham_wire::codec::encode;
 use paigham_wire::network::{CanisterRole, KeySet, NetworkCanister, NetworkFile, VerifiedNetwork};
+use paigham_wire::ticket::Difficulties;
+use serde_bytes::ByteBuf;
 
 use crate::error::NetworkUpError;
 
@@ -14,6 +18,9 @@ const NAME: &str = "Paigham development network";
 const LIFETIME_SECONDS: u64 = 365 * 24 * 60 * 60;
 /// A file with less than this left is replaced at the next start.
 const RENEW_SECONDS: u64 = LIFETIME_SECONDS / 2;
+/// Work that tickets need: hardly any, so that tests and demos stay fast. A network for a country
+/// is deployed without this argument, and has the defaults.
+const DEVELOPMENT_BITS: u8 = 8;
 /// The proof types that count: certified reads of the directory (`spec/protocol.md` §4.4).
 const PROOF_TYPES: [u16; 1] = [1];
 
@@ -115,7 +122,7 @@ async fn on_subnet(
         None => installed.iter().map(|found| (None, found)).collect(),
     };
     let relays_there = known.len().saturating_sub(before.len());
-    let relays = relays.map_or(relays_there.max(1), usize::from);
+    let relays = relays.map_or_else(|| relays_there.max(1), usize::from);
     if relays < relays_there {
         return Err(NetworkUpError::Layout(
             "a relay cannot be taken out of a network",
@@ -173,7 +180,13 @@ fn named_in<'a>(
 }
 
 async fn install(subnet: &Subnet, part: &Part) -> Result<Principal, NetworkUpError> {
-    let id = subnet.install(part.module, Vec::new(), &[]).await;
+    let argument = InitArgument {
+        admins: None,
+        difficulties: Some(Difficulties::all(DEVELOPMENT_BITS)),
+    };
+    let argument = candid::encode_one(Some(ByteBuf::from(encode(&argument))))
+        .expect("Candid has every vector of bytes");
+    let id = subnet.install(part.module, argument, &[]).await;
     id.map_err(|error| NetworkUpError::Install {
         canister: part.name,
         error,

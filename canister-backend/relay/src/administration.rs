@@ -153,6 +153,10 @@ impl<M: Memory> Relay<M> {
         };
     }
 
+    pub(crate) fn is_admin(&self, caller: &PrincipalId) -> bool {
+        self.administration.admins().admins.contains(caller)
+    }
+
     /// `admin_propose`.
     pub(crate) fn admin_propose(
         &mut self,

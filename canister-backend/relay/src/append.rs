@@ -2,14 +2,13 @@
 
 use ic_stable_structures::Memory;
 use paigham_wire::chain::EntryDigest;
-use paigham_wire::frame::{FRAME_BYTES, FrameError, PostKind, PostRef, verify_post_tag};
+use paigham_wire::frame::{FRAME_BYTES, PostKind, PostRef, verify_post_tag};
 use paigham_wire::hash::Hash;
 use paigham_wire::ids::QueueId;
-use paigham_wire::relay::{
-    BATCH_MAX_POSTS, BatchReply, Position, PostOutcome, PostRefusal, RelayError,
-};
+use paigham_wire::relay::{BatchReply, Position, PostOutcome, PostRefusal, RelayError};
 
 use crate::entries::{Entries, Range};
+use crate::pieces::{Bytes, Posts};
 use crate::posts::{check_after_seq, check_epoch, check_room, check_time};
 use crate::records::QueueRecord;
 use crate::relay::Relay;
@@ -18,21 +17,20 @@ impl<M: Memory> Relay<M> {
     /// Takes posts one by one.
     pub(crate) fn append_batch(
         &mut self,
-        posts: &[u8],
+        posts: impl Bytes,
         now: u64,
     ) -> Result<BatchReply, RelayError> {
-        // Before anything is stored: a refused request leaves nothing behind.
-        let posts = frames(posts)?;
+        let mut posts = Posts::new(posts)?;
         let mut open = None;
-        let mut outcomes = Vec::with_capacity(posts.len());
-        for post in &posts {
+        let mut outcomes = Vec::new();
+        while let Some(post) = posts.next() {
             let outcome = match post {
-                Ok(post) => self.append(&mut open, post, now),
+                Ok(post) => self.append(&mut open, &post, now),
                 Err(_) => Err(PostRefusal::Malformed),
             };
             outcomes.push(outcome.unwrap_or_else(PostOutcome::Refused));
         }
-        self.close(open);
+        self.close(open.as_ref());
         Ok(BatchReply { outcomes })
     }
 
@@ -80,7 +78,8 @@ impl<M: Memory> Relay<M> {
         queue: &QueueId,
     ) -> Result<&'a mut OpenQueue, PostRefusal> {
         if slot.as_ref().is_none_or(|open| open.queue != *queue) {
-            self.close(slot.take());
+            self.close(slot.as_ref());
+            *slot = None;
             let record = self.load_queue(queue).ok_or(PostRefusal::NoSuchQueue)?;
             *slot = Some(OpenQueue {
                 queue: *queue,
@@ -92,30 +91,11 @@ impl<M: Memory> Relay<M> {
         slot.as_mut().ok_or(PostRefusal::NoSuchQueue)
     }
 
-    fn close(&mut self, open: Option<OpenQueue>) {
+    fn close(&mut self, open: Option<&OpenQueue>) {
         if let Some(open) = open.filter(|open| open.changed) {
             self.put_queue(&open.queue, &open.record);
         }
     }
-}
-
-/// The posts of a batch. A malformed one is the last: where the next starts is unknown.
-fn frames(mut rest: &[u8]) -> Result<Vec<Result<PostRef<'_>, FrameError>>, RelayError> {
-    let mut posts = Vec::new();
-    while !rest.is_empty() {
-        if posts.len() == BATCH_MAX_POSTS {
-            return Err(RelayError::TooLarge);
-        }
-        let post = PostRef::split_first(rest).map(|(post, behind)| {
-            rest = behind;
-            post
-        });
-        if post.is_err() {
-            rest = &[];
-        }
-        posts.push(post);
-    }
-    Ok(posts)
 }
 
 /// The queue that a batch is at.
@@ -159,9 +139,10 @@ impl Recent {
 
     /// Where among the entries from `from` on this post is.
     fn find(&self, from: u32, hash: &Hash) -> Option<Position> {
-        (self.first_seq..)
-            .zip(&self.entries)
-            .skip(from.saturating_sub(self.first_seq) as usize)
+        let known = from.saturating_sub(self.first_seq);
+        let entries = self.entries.get(known as usize..)?;
+        (self.first_seq + known..)
+            .zip(entries)
             .find(|(_, entry)| entry.post_hash == *hash)
             .map(|(seq, entry)| Position {
                 seq,

@@ -13,13 +13,13 @@ use paigham_wire::blob::{
 };
 use paigham_wire::codec::decode;
 use paigham_wire::ids::{BlobId, QueueId};
-use paigham_wire::relay::{Position, RelayError, credential};
+use paigham_wire::relay::{RelayError, credential};
 use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
 
 use crate::limits::{BLOB_SPAN_NS, BLOBS_MAX_BYTES, EXPIRY_STEP_BLOBS};
 use crate::log::{LogError, SegmentLog};
 use crate::relay::{Relay, Table, get, put};
-use crate::tickets::{Checked, Receipt};
+use crate::tickets::Receipt;
 
 const NS_PER_SECOND: u64 = 1_000_000_000;
 const DAY_SECONDS: u32 = 24 * 3_600;
@@ -189,13 +189,7 @@ impl<M: Memory> Relay<M> {
         }
         match payer {
             Payer::Queue(queue) => self.charge_blob(&queue, size, seconds)?,
-            Payer::Ticket(receipt) => {
-                let nothing = Position {
-                    seq: 0,
-                    accepted_at: now,
-                };
-                self.spend(&receipt, &nothing);
-            }
+            Payer::Ticket(receipt) => self.spend_new(&receipt, now),
         }
         let record = BlobRecord {
             offsets: vec![0; request.manifest.chunks().len()],
@@ -230,15 +224,11 @@ impl<M: Memory> Relay<M> {
                 Err(RelayError::Credential)
             };
         }
-        let checked = self.check_ticket(request, offered, now)?;
+        let receipt = self.check_new(request, offered, now)?;
         if request.manifest.chunks().len() > TICKET_BLOB_MAX_CHUNKS {
             return Err(RelayError::TooLarge);
         }
-        match checked {
-            Checked::Fresh(receipt) => Ok(Payer::Ticket(receipt)),
-            // Announced with it once, and expired since.
-            Checked::Repeat(_) => Err(paigham_wire::ticket::TicketRefusal::Spent.into()),
-        }
+        Ok(Payer::Ticket(receipt))
     }
 
     /// Counts what a queue's members announce in a day of the calendar.

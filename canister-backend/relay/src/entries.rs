@@ -159,7 +159,7 @@ impl<M: Memory> Entries<M> {
         let bytes: usize = body.iter().map(|part| part.len()).sum();
         // Bodies are bounded by the size of a message, far below 24 bits.
         let bytes = u32::try_from(bytes).map_err(|_| LogError::Full)?;
-        let mut link = [0; LINK_BYTES];
+        let mut link = [0; LINK_BYTES + 32];
         link[0] = u8::from(owned) * OWNER_FOLLOWS;
         link[1..4].copy_from_slice(&bytes.to_le_bytes()[..3]);
         link[4..8].copy_from_slice(&number.to_le_bytes());
@@ -167,12 +167,17 @@ impl<M: Memory> Entries<M> {
         link[13..18].copy_from_slice(&back(offset, jump).to_le_bytes()[..5]);
         link[18..26].copy_from_slice(&digest.accepted_at.to_le_bytes());
         link[26..58].copy_from_slice(&digest.post_hash);
-        link[58..].copy_from_slice(&header[32..]);
-        let owner: &[u8] = if owned { owner } else { &[] };
+        link[58..LINK_BYTES].copy_from_slice(&header[32..]);
+        link[LINK_BYTES..].copy_from_slice(owner);
+        let link = if owned {
+            &link[..]
+        } else {
+            &link[..LINK_BYTES]
+        };
         match *body {
-            [one] => self.log.append(now, &[&link, owner, one])?,
-            [one, two] => self.log.append(now, &[&link, owner, one, two])?,
-            _ => self.log.append(now, &[&link, owner, &body.concat()])?,
+            [one] => self.log.append(now, &[link, one])?,
+            [one, two] => self.log.append(now, &[link, one, two])?,
+            _ => self.log.append(now, &[link, &body.concat()])?,
         };
         Ok(offset & OFFSET_MASK)
     }

@@ -32,7 +32,11 @@ pub(crate) enum Admission {
 
 impl<M: Memory> Relay<M> {
     /// Makes an inbox; a repeat gets the same reply.
-    pub(crate) fn create_inbox(&mut self, request: &[u8]) -> Result<InboxState, RelayError> {
+    pub(crate) fn create_inbox(
+        &mut self,
+        request: &[u8],
+        now: u64,
+    ) -> Result<InboxState, RelayError> {
         let request: CreateInbox = decode(request).map_err(|_| RelayError::Malformed)?;
         let xwing_key = request.xwing_key.as_slice();
         if xwing_key.len() != XWING_KEY_BYTES {
@@ -56,6 +60,7 @@ impl<M: Memory> Relay<M> {
                 Err(RelayError::Exists)
             };
         }
+        let receipt = self.check_new(&request, &request.credential, now)?;
         let head = inbox_start(&inbox);
         let leaf = InboxLeaf {
             seq: 0,
@@ -77,6 +82,7 @@ impl<M: Memory> Relay<M> {
             strangers: 0,
         };
         self.add_inbox(&inbox, &record)?;
+        self.spend_new(&receipt, now);
         let pool = PoolRecord {
             xwing_key: request.xwing_key,
             last_resort: Vec::new().into(),
@@ -96,8 +102,6 @@ impl<M: Memory> Relay<M> {
         now: u64,
     ) -> Result<Admission, RelayError> {
         match offered.credential_type {
-            // Tickets are not demanded yet.
-            credential::NONE if offered.data.as_slice().is_empty() => Ok(Admission::Contact),
             credential::CAPABILITY => {
                 let capability: Capability =
                     decode(offered.data.as_slice()).map_err(|_| RelayError::Credential)?;
@@ -132,13 +136,15 @@ impl<M: Memory> Relay<M> {
         let receipt = match admission {
             Admission::Stranger(Checked::Repeat(position)) => return Ok(position),
             Admission::Stranger(Checked::Fresh(receipt)) => Some(receipt),
-            Admission::Contact => {
-                if let Some(position) = self.find_deposit(&inbox, &record.leaf, &request.sealed) {
-                    return Ok(position);
-                }
-                None
-            }
+            Admission::Contact => None,
         };
+        if let Some(position) = self.find_deposit(&inbox, &record.leaf, &request.sealed) {
+            // Sent again with other work: that is spent, or looking for it would cost nothing.
+            if let Some(receipt) = receipt {
+                self.spend(&receipt, &position);
+            }
+            return Ok(position);
+        }
         let strangers_may = self.administration.settings().quotas.stranger_deposits;
         if receipt.is_some() && record.strangers >= strangers_may {
             return Err(RelayError::Full);

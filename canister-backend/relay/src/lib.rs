@@ -46,14 +46,19 @@ mod entries;
 mod expiry;
 mod fetch;
 mod inboxes;
+mod inspect;
 mod limits;
 mod log;
+mod pieces;
 mod pool;
 mod posts;
 mod quota;
 mod records;
 mod relay;
 mod tail;
+mod tend;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 mod tickets;
 mod welcomes;
 

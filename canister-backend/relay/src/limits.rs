@@ -44,6 +44,9 @@ pub(crate) const FETCH_MAX_ENTRIES: usize = 2_048;
 pub(crate) const FETCH_MAX_DIGESTS: usize = 40_000;
 /// Deposits of one `read_inbox`.
 pub(crate) const READ_MAX_DEPOSITS: usize = 200;
+/// Wasm pages by which a structure grows in stable memory: 16 MiB, so that with the 32,768 steps of
+/// a memory manager all of a canister's stable memory can be used.
+pub const BUCKET_PAGES: u16 = 256;
 
 /// Largest argument of a method in bytes, Candid included; `None` for a method that is not there.
 #[must_use]

@@ -1,14 +1,13 @@
 //! Queues: creating them, storing entries, submitting commits.
 
 use ic_stable_structures::Memory;
-use paigham_wire::chain::{EntryDigest, commit_next, commit_start, queue_next, queue_start};
+use paigham_wire::chain::{EntryDigest, commit_next, queue_next};
 use paigham_wire::codec::decode;
 use paigham_wire::frame::{
     FrameError, NOT_AFTER_MAX_AHEAD_SECONDS, PostHeader, PostKind, PostRef, REPEAT_WINDOW,
 };
 use paigham_wire::hash::{Hash, blake3};
 use paigham_wire::ids::QueueId;
-use paigham_wire::keys::EPOCH_ZERO_KEYS_HASH;
 use paigham_wire::leaf::QueueLeaf;
 use paigham_wire::relay::{
     COMMIT_MAX_JOINERS, CommitAccepted, CommitBundle, CreateQueue, Position, PostRefusal,
@@ -18,7 +17,6 @@ use paigham_wire::relay::{
 use crate::limits::{
     BUNDLE_MAX_BYTES, COMMIT_MAX_BYTES, ENTRIES_KEPT_FOR_COMMITS, QUEUE_MAX_ENTRIES,
 };
-use crate::quota::QueueQuota;
 use crate::records::{CommitBody, QueueRecord, TokenRecord};
 use crate::relay::{Relay, paired, put};
 
@@ -26,34 +24,20 @@ const NS_PER_SECOND: u64 = 1_000_000_000;
 
 impl<M: Memory> Relay<M> {
     /// Makes a queue; a repeat gets the same reply.
-    pub(crate) fn create_queue(&mut self, request: &[u8]) -> Result<QueueCreated, RelayError> {
+    pub(crate) fn create_queue(
+        &mut self,
+        request: &[u8],
+        now: u64,
+    ) -> Result<QueueCreated, RelayError> {
         let request: CreateQueue = decode(request).map_err(|_| RelayError::Malformed)?;
         let queue = request
             .verify(&self.canister)
             .ok_or(RelayError::WrongSignature)?;
         if self.queue(&queue).is_none() {
-            let (head, commit_head) = (queue_start(&queue), commit_start(&queue));
-            let leaf = QueueLeaf {
-                epoch: 0,
-                seq: 0,
-                head,
-                first_seq: 1,
-                head_before: head,
-                commit_head,
-                first_epoch: 1,
-                commit_head_before: commit_head,
-                keys_hash: EPOCH_ZERO_KEYS_HASH,
-                generation: 0,
-            };
-            let record = QueueRecord {
-                leaf,
-                control_key: request.control_key,
-                keys: None,
-                newest_entry: 0,
-                newest_commit: 0,
-                quota: QueueQuota::default(),
-            };
+            let receipt = self.check_new(&request, &request.credential, now)?;
+            let record = QueueRecord::founded(&queue, request.control_key);
             self.add_queue(&queue, &record)?;
+            self.spend_new(&receipt, now);
         }
         Ok(QueueCreated { queue })
     }
@@ -155,7 +139,7 @@ impl<M: Memory> Relay<M> {
     /// # Panics
     /// If there is room for the commit and none for where it lies: half of the call is stored by
     /// then, and the trap undoes it.
-    fn store_commit(
+    pub(crate) fn store_commit(
         &mut self,
         record: &mut QueueRecord,
         post: &PostRef<'_>,

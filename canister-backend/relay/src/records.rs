@@ -1,7 +1,9 @@
 //! What the stable structures hold.
 
+use paigham_wire::chain::{commit_start, queue_start};
 use paigham_wire::hash::Hash;
-use paigham_wire::keys::{EpochKeys, MacKey};
+use paigham_wire::ids::QueueId;
+use paigham_wire::keys::{EPOCH_ZERO_KEYS_HASH, EpochKeys, MacKey};
 use paigham_wire::leaf::{InboxLeaf, QueueLeaf};
 use paigham_wire::relay::{InboxState, SignatureBytes};
 
@@ -39,6 +41,31 @@ pub(crate) struct QueueRecord {
 }
 
 impl QueueRecord {
+    /// Of a new queue: epoch 0 and no entries.
+    pub(crate) fn founded(queue: &QueueId, control_key: Hash) -> Self {
+        let (head, commit_head) = (queue_start(queue), commit_start(queue));
+        let leaf = QueueLeaf {
+            epoch: 0,
+            seq: 0,
+            head,
+            first_seq: 1,
+            head_before: head,
+            commit_head,
+            first_epoch: 1,
+            commit_head_before: commit_head,
+            keys_hash: EPOCH_ZERO_KEYS_HASH,
+            generation: 0,
+        };
+        Self {
+            leaf,
+            control_key,
+            keys: None,
+            newest_entry: 0,
+            newest_commit: 0,
+            quota: QueueQuota::default(),
+        }
+    }
+
     /// What is not certified.
     pub(crate) fn extra(&self) -> [u8; QUEUE_EXTRA_BYTES] {
         let mut extra = [0; QUEUE_EXTRA_BYTES];

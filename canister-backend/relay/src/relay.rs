@@ -5,7 +5,7 @@ use ic_stable_structures::{Memory, StableBTreeMap, StableCell};
 use paigham_wire::codec::{decode, encode};
 use paigham_wire::hash::Hash;
 use paigham_wire::ids::{CanisterId, InboxId, QueueId};
-use paigham_wire::leaf::Leaf;
+use paigham_wire::leaf::{Leaf, QueueLeaf};
 use paigham_wire::map::{MapError, MerkleMap, Record, StableMemory};
 use paigham_wire::relay::RelayError;
 use tls_codec::{DeserializeBytes, Serialize};
@@ -134,7 +134,7 @@ impl<M: Memory> Relay<M> {
 
     /// Stores a queue that is there.
     pub(crate) fn put_queue(&mut self, queue: &QueueId, record: &QueueRecord) {
-        self.put_leaf(&queue.0, &Leaf::Queue(record.leaf.clone()), &record.extra());
+        self.put_leaf(&queue.0, &record.leaf.to_bytes(), &record.extra());
     }
 
     pub(crate) fn inbox(&self, inbox: &InboxId) -> Option<InboxRecord> {
@@ -155,7 +155,8 @@ impl<M: Memory> Relay<M> {
 
     /// Stores an inbox that is there.
     pub(crate) fn put_inbox(&mut self, inbox: &InboxId, record: &InboxRecord) {
-        self.put_leaf(&inbox.0, &Leaf::Inbox(record.leaf.clone()), &record.extra());
+        let leaf = encode(&Leaf::Inbox(record.leaf.clone()));
+        self.put_leaf(&inbox.0, &leaf, &record.extra());
     }
 
     /// Puts a leaf under a new id.
@@ -180,9 +181,9 @@ impl<M: Memory> Relay<M> {
     /// # Panics
     /// Never: a record that is there is changed in its place, and all records of a kind have the
     /// same length.
-    fn put_leaf(&mut self, id: &[u8; 32], leaf: &Leaf, extra: &[u8]) {
+    fn put_leaf(&mut self, id: &[u8; 32], leaf: &[u8], extra: &[u8]) {
         self.map
-            .insert(id, &encode(leaf), extra)
+            .insert(id, leaf, extra)
             .expect("the record is there and keeps its length");
     }
 
@@ -192,10 +193,8 @@ impl<M: Memory> Relay<M> {
 }
 
 fn queue_record(record: &Record) -> Option<QueueRecord> {
-    match decode(&record.leaf).ok()? {
-        Leaf::Queue(leaf) => Some(QueueRecord::new(leaf, record.extra.first_chunk()?)),
-        _ => None,
-    }
+    let leaf = QueueLeaf::from_bytes(record.leaf.as_slice().try_into().ok()?)?;
+    Some(QueueRecord::new(leaf, record.extra.first_chunk()?))
 }
 
 fn inbox_record(record: &Record) -> Option<InboxRecord> {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use ed25519_dalek::SigningKey;
 use ic_stable_structures::VectorMemory;
+use paigham_wire::admin::InitArgument;
 use paigham_wire::chain::{EntryDigest, commit_next, commit_start, queue_next, queue_start};
 use paigham_wire::codec::{decode, encode};
 use paigham_wire::frame::{PostHeader, PostKind, encode_post, post_hash};
@@ -17,6 +18,7 @@ use paigham_wire::keys::{EpochKeys, MacKey, ReadToken};
 use paigham_wire::leaf::{Leaf, QueueLeaf};
 use paigham_wire::map::{Found, Witness};
 use paigham_wire::relay::*;
+use paigham_wire::ticket::{Beacon, Difficulties, Paid, TicketRefusal};
 use proptest::prelude::*;
 
 use crate::Relay;
@@ -30,14 +32,39 @@ mod tail;
 mod tickets;
 
 const NOW: u64 = 1_700_000_000 * 1_000_000_000;
+const BEACON: Beacon = Beacon {
+    issued_at: NOW,
+    value: [1; 32],
+};
 const SOON: u32 = 1_700_000_000 + 300;
 
 fn canister() -> CanisterId {
     CanisterId::new(&[1, 2, 3]).unwrap()
 }
 
+/// Bits of work that tests do.
+const BITS: u8 = 4;
+
+/// A relay with its first beacon.
 fn relay() -> Relay<VectorMemory> {
-    Relay::open(VectorMemory::default(), canister(), 1).unwrap()
+    opened(VectorMemory::default())
+}
+
+fn opened(memory: VectorMemory) -> Relay<VectorMemory> {
+    let mut relay = Relay::open(memory, canister(), 1).unwrap();
+    let argument = InitArgument {
+        admins: None,
+        difficulties: Some(Difficulties::all(BITS)),
+    };
+    relay.install(&argument).unwrap();
+    relay.issue_beacon([1; 32], NOW);
+    relay
+}
+
+/// A request with its ticket.
+fn paid<R: Paid>(mut request: R) -> Vec<u8> {
+    request.pay(&canister(), BEACON, BITS).unwrap();
+    encode(&request)
 }
 
 /// What an adversary does to a header.
@@ -79,7 +106,7 @@ impl Group {
     fn with_nonce(relay: &mut Relay<VectorMemory>, nonce: Hash) -> Self {
         let (queue, request) = CreateQueue::sign(&control(0), &canister(), nonce);
         assert_eq!(
-            relay.create_queue(&encode(&request)),
+            relay.create_queue(&paid(request), NOW),
             Ok(QueueCreated { queue })
         );
         let control = control(0);
@@ -215,13 +242,13 @@ fn a_queue_belongs_to_its_first_control_key() {
     let (_, mut forged) = CreateQueue::sign(&control(9), &canister(), [5; 32]);
     forged.control_key = control(0).verifying_key().to_bytes();
     assert_eq!(
-        relay.create_queue(&encode(&forged)),
+        relay.create_queue(&encode(&forged), NOW),
         Err(RelayError::WrongSignature)
     );
     let elsewhere = CanisterId::new(&[9]).unwrap();
     let (_, foreign) = CreateQueue::sign(&control(0), &elsewhere, [5; 32]);
     assert_eq!(
-        relay.create_queue(&encode(&foreign)),
+        relay.create_queue(&encode(&foreign), NOW),
         Err(RelayError::WrongSignature)
     );
     assert_eq!(
@@ -566,8 +593,9 @@ impl Owner {
             inbox_key,
             xwing_key: xwing_key.into(),
             signature,
+            credential: Credential::none(),
         };
-        relay.create_inbox(&encode(&request)).unwrap();
+        relay.create_inbox(&paid(request), NOW).unwrap();
         Self { key, inbox }
     }
 
@@ -621,13 +649,6 @@ impl Owner {
     }
 }
 
-fn none() -> Credential {
-    Credential {
-        credential_type: credential::NONE,
-        data: Vec::new().into(),
-    }
-}
-
 fn deposit(
     relay: &mut Relay<VectorMemory>,
     inbox: InboxId,
@@ -635,11 +656,11 @@ fn deposit(
 ) -> Result<u32, RelayError> {
     let request = Deposit {
         inbox,
-        credential: none(),
+        credential: Credential::none(),
         sealed: sealed.to_vec().into(),
     };
     relay
-        .deposit(&encode(&request), NOW)
+        .deposit(&paid(request), NOW)
         .map(|position| position.seq)
 }
 
@@ -711,9 +732,9 @@ fn key_packages_are_claimed_once() {
         let request = Claim {
             inbox: owner.inbox,
             claim_id: [id; 32],
-            credential: none(),
+            credential: Credential::none(),
         };
-        let claimed = relay.claim(&encode(&request), NOW).unwrap();
+        let claimed = relay.claim(&paid(request), NOW).unwrap();
         claimed
             .key_package
             .map(|package| package.as_slice().to_vec())
@@ -792,9 +813,9 @@ fn garbage_changes_nothing() {
             *byte = hash[at % 32].wrapping_add(at as u8);
         }
         let garbage = &bytes[..(seed as usize * 7) % 200];
-        assert!(relay.create_queue(garbage).is_err());
+        assert!(relay.create_queue(garbage, NOW).is_err());
         assert!(relay.submit_commit(garbage, NOW).is_err());
-        assert!(relay.create_inbox(garbage).is_err());
+        assert!(relay.create_inbox(garbage, NOW).is_err());
         assert!(relay.deposit(garbage, NOW).is_err());
         assert!(relay.drain(garbage).is_err());
         assert!(relay.refill(garbage).is_err());
@@ -813,7 +834,7 @@ fn garbage_changes_nothing() {
 #[test]
 fn a_relay_outlives_its_code() {
     let memory = VectorMemory::default();
-    let mut relay = Relay::open(memory.clone(), canister(), 1).unwrap();
+    let mut relay = opened(memory.clone());
     let mut group = Group::create(&mut relay);
     group.advance(&mut relay, false);
     append(&mut relay, &group.post(b"stays"));

@@ -265,6 +265,51 @@ impl<M: Memory> Relay<M> {
         }
     }
 
+    /// Whether a ticket may count: over a beacon that is known here it has the work that is set.
+    pub(crate) fn may_count<R: Paid>(&self, request: &R, offered: &Credential) -> bool {
+        let Ok(ticket) = decode::<Ticket>(offered.data.as_slice()) else {
+            return false;
+        };
+        let (newest, previous) = self.tickets.beacons();
+        let known = [newest, previous]
+            .into_iter()
+            .find(|beacon| *beacon != Beacon::NONE && beacon.issued_at == ticket.issued_at);
+        // One that is not known here may be so elsewhere, and an expired one is told so.
+        known.is_none_or(|beacon| {
+            let challenge = Challenge {
+                canister: &self.canister,
+                purpose: R::PURPOSE,
+                call: request.call_hash(),
+                beacon,
+            };
+            let bits = self.administration.settings().difficulties.of(R::PURPOSE);
+            leading_zeros(&challenge.hash(ticket.nonce)) >= u32::from(bits)
+        })
+    }
+
+    /// As [`Relay::check_ticket`], of a call that makes what is not there: a ticket that made it
+    /// once made what is gone.
+    pub(crate) fn check_new<R: Paid>(
+        &self,
+        request: &R,
+        offered: &Credential,
+        now: u64,
+    ) -> Result<Receipt, RelayError> {
+        match self.check_ticket(request, offered, now)? {
+            Checked::Fresh(receipt) => Ok(receipt),
+            Checked::Repeat(_) => Err(TicketRefusal::Spent.into()),
+        }
+    }
+
+    /// Remembers a ticket whose call made what is known by its own id.
+    pub(crate) fn spend_new(&mut self, receipt: &Receipt, now: u64) {
+        let nothing = Position {
+            seq: 0,
+            accepted_at: now,
+        };
+        self.spend(receipt, &nothing);
+    }
+
     /// Remembers a ticket, and what its call made.
     pub(crate) fn spend(&mut self, receipt: &Receipt, made: &Position) {
         let before = self.tickets.raise();

@@ -227,6 +227,26 @@ impl Code {
         differs.map(|(part, _)| part)
     }
 
+    /// Takes a stable memory in place of its own.
+    #[cfg(feature = "testkit")]
+    pub fn set_stable(&mut self, stable: StableMemory) {
+        self.store.data_mut().stable = stable;
+    }
+
+    /// Bytes of stable memory; `None` beyond its end.
+    #[cfg(feature = "testkit")]
+    pub fn stable_bytes(&self, offset: u64, length: usize) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; length];
+        let read = self.store.data().stable.read(offset, &mut bytes);
+        read.ok().map(|()| bytes)
+    }
+
+    /// Numbers of the pages of stable memory that the last message that was kept wrote to.
+    #[cfg(feature = "testkit")]
+    pub fn written_pages(&self) -> &[u64] {
+        self.store.data().stable.written()
+    }
+
     /// Turns over one bit of the committed heap.
     #[cfg(feature = "testkit")]
     pub fn flip_heap_bit(&mut self, byte: usize) {

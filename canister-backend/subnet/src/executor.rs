@@ -1,5 +1,6 @@
 //! The thread that owns the state: it takes what has arrived, makes a round of it, and answers.
 
+mod admit;
 mod reads;
 
 use std::collections::{HashMap, HashSet};
@@ -8,16 +9,15 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use candid::Principal;
-use ic_transport_types::{RejectCode, RejectResponse, RequestId};
+use ic_transport_types::{RejectResponse, RequestId};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use crate::clock::Clock;
 use crate::code::InstallError;
 use crate::config::Config;
-use crate::execution::{Execution, Outcome, Reject, reject_code};
+use crate::execution::Execution;
 use crate::journal::Journal;
 use crate::keys::to_cbor;
-use crate::management::Admission;
 use crate::replicas::{Divergence, Followers};
 use crate::state::{Ingress, LAYOUT, Round, State};
 use crate::topology::{RangesForm, Signed};
@@ -32,8 +32,6 @@ const ROUND_MAX_COMMANDS: usize = 1_000;
 const ROUND_MAX_BYTES: usize = 4 * 1024 * 1024;
 /// Commands that may wait; beyond, callers are told to come back (`http` bounds their bytes too).
 const QUEUE_COMMANDS: usize = 4_096;
-/// How far ahead an update's expiry may lie: 5 minutes and 30 seconds of drift.
-const EXPIRY_MAX_AHEAD_NS: u64 = 330 * 1_000_000_000;
 /// The log is replaced by a checkpoint when it holds more bytes than this and than the last
 /// checkpoint, so that both the log and the work of checkpoints stay in proportion.
 const LOG_MAX_BYTES: u64 = 16 * 1024 * 1024;
@@ -210,7 +208,7 @@ impl Executor {
 
     /// How long to wait for commands.
     fn pause(&self) -> Duration {
-        let now = self.clock.now_ns();
+        let now = self.now();
         if self.state.has_work(now) {
             return QUEUE_PAUSE;
         }
@@ -384,46 +382,6 @@ impl Executor {
         });
     }
 
-    /// Whether a call may enter the round. The canister is asked on its state before the round: that
-    /// sheds load and protects nothing, so every method checks again.
-    fn admit(&mut self, ingress: &Ingress, now: u64) -> Result<(), CallAnswer> {
-        if ingress.expiry < now {
-            return Err(CallAnswer::Refused("the request has expired".into()));
-        }
-        if ingress.expiry > now.saturating_add(EXPIRY_MAX_AHEAD_NS) {
-            return Err(CallAnswer::Refused(
-                "the request expires too far in the future".into(),
-            ));
-        }
-        if ingress.canister == Principal::management_canister() {
-            let admitted = self.state.admit_management(ingress);
-            return admitted.map_err(|refused| match refused {
-                Admission::Rejected(why) => reject(why),
-                Admission::WrongAddress => {
-                    let text = "the address is not that of the canister that the request is about";
-                    CallAnswer::Refused(text.into())
-                }
-            });
-        }
-        let Some(canister) = self.state.canister_mut(&ingress.canister) else {
-            return Err(reject(Reject::failed("IC0301", "no such canister")));
-        };
-        let method = &ingress.method;
-        canister
-            .check_running()
-            .and_then(|()| canister.check_method(method, true))
-            .map_err(reject)?;
-        match canister.inspect(method, ingress.argument.clone(), &ingress.sender, now) {
-            Outcome::Accepted => Ok(()),
-            Outcome::Failed { code, message } => Err(reject(Reject::failed(code, message))),
-            Outcome::Replied(_) | Outcome::Rejected(_) | Outcome::Unanswered => {
-                let text = "refused by the canister";
-                let code = reject_code::CANISTER_REJECT;
-                Err(reject(Reject::new(code, "IC0406", text)))
-            }
-        }
-    }
-
     fn log(&mut self, round: &Round) -> std::io::Result<()> {
         let record = to_cbor(round);
         self.log_bytes += record.len() as u64;
@@ -518,23 +476,4 @@ impl Executor {
         }
         set
     }
-}
-
-impl From<Reject> for RejectResponse {
-    fn from(reject: Reject) -> Self {
-        Self {
-            reject_code: match reject.code {
-                reject_code::SYS_TRANSIENT => RejectCode::SysTransient,
-                reject_code::DESTINATION_INVALID => RejectCode::DestinationInvalid,
-                reject_code::CANISTER_REJECT => RejectCode::CanisterReject,
-                _ => RejectCode::CanisterError,
-            },
-            reject_message: reject.message,
-            error_code: Some(reject.error_code),
-        }
-    }
-}
-
-fn reject(why: Reject) -> CallAnswer {
-    CallAnswer::Rejected(why.into())
 }

@@ -25,6 +25,8 @@ mod in_process;
 mod journal;
 mod key_file;
 mod keys;
+#[cfg(feature = "testkit")]
+mod lone;
 mod management;
 mod prep;
 mod replicas;
@@ -54,6 +56,8 @@ pub use executor::StopReason;
 pub use in_process::InProcess;
 pub use journal::{FileJournal, Journal, MemoryJournal, Stored};
 pub use key_file::KeyFile;
+#[cfg(feature = "testkit")]
+pub use lone::LoneCanister;
 pub use prep::ModuleError;
 pub use replicas::Divergence;
 pub use status::{CanisterStatus, MethodUse, SubnetStatus};

@@ -24,6 +24,9 @@ pub(crate) struct StableMemory {
     committed_size: u64,
     overlay: HashMap<u64, Page>,
     size: u64,
+    /// What the last committed message wrote to.
+    #[cfg(feature = "testkit")]
+    written: Vec<u64>,
 }
 
 /// Why stable memory was not read or written.
@@ -50,8 +53,8 @@ impl StableMemory {
         Some(Self {
             pages,
             committed_size: size,
-            overlay: HashMap::new(),
             size,
+            ..Self::default()
         })
     }
 
@@ -60,8 +63,8 @@ impl StableMemory {
         Self {
             pages: self.pages.clone(),
             committed_size: self.committed_size,
-            overlay: HashMap::new(),
             size: self.committed_size,
+            ..Self::default()
         }
     }
 
@@ -135,7 +138,16 @@ impl StableMemory {
         self.overlay.len() as u64
     }
 
+    #[cfg(feature = "testkit")]
+    pub fn written(&self) -> &[u64] {
+        &self.written
+    }
+
     pub fn commit(&mut self) {
+        #[cfg(feature = "testkit")]
+        {
+            self.written = self.overlay.keys().copied().collect();
+        }
         self.pages.extend(self.overlay.drain());
         self.committed_size = self.size;
     }

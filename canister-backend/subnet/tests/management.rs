@@ -61,6 +61,8 @@ struct Empty {}
 enum Mode {
     #[expect(non_camel_case_types, reason = "as Candid has it")]
     install,
+    #[expect(non_camel_case_types, reason = "as Candid has it")]
+    reinstall,
 }
 
 #[derive(CandidType)]
@@ -154,7 +156,8 @@ async fn an_agent_manages_canisters() {
         .await
         .unwrap_err();
     assert!(format!("{refused:?}").contains("IC0512"), "{refused:?}");
-    let elsewhere = manage(&agent, first, "stop_canister", about.clone())
+    let other = installed(&agent, first).await;
+    let elsewhere = manage(&agent, other, "stop_canister", about.clone())
         .await
         .unwrap_err();
     assert!(
@@ -189,6 +192,37 @@ async fn an_agent_manages_canisters() {
         .unwrap();
     let hash = agent.read_state_canister_module_hash(canister).await;
     assert!(hash.is_err(), "{hash:?}");
+}
+
+/// A module of nearly the size of a message is installed in one call.
+#[tokio::test]
+async fn large_modules_are_installed_in_one_call() {
+    let subnet = in_memory();
+    let owner = identity(1).sender().unwrap();
+    let module = wat::parse_str(WAT).unwrap();
+    let canister = subnet.install(&module, Vec::new(), &[owner]).await.unwrap();
+    let padding = "x".repeat(1_900_000);
+    let large = WAT.replacen(
+        "(module",
+        &format!("(module (@custom \"pad\" \"{padding}\")"),
+        1,
+    );
+    let argument = encode_one(Install {
+        mode: Mode::reinstall,
+        canister_id: canister,
+        wasm_module: wat::parse_str(&large).unwrap().into(),
+        arg: ByteBuf::new(),
+    });
+    let agent = agent_of(&subnet, identity(1));
+    manage(&agent, canister, "install_code", argument.unwrap())
+        .await
+        .unwrap();
+    let hash = agent
+        .read_state_canister_module_hash(canister)
+        .await
+        .unwrap();
+    let large = wat::parse_str(&large).unwrap();
+    assert_eq!(hash, <sha2::Sha256 as sha2::Digest>::digest(large)[..]);
 }
 
 /// A call that asks for randomness takes two rounds; the agent gets its certified answer all the

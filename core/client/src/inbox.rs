@@ -3,14 +3,14 @@
 use paigham_group::device::{KEY_PACKAGE_LIFETIME_SECONDS, forget_key_package};
 use paigham_store::{Table, WriteSet};
 use paigham_wire::chain::inbox_start;
-use paigham_wire::codec::encode;
+use paigham_wire::codec::{decode, encode};
 use paigham_wire::directory::{DirectoryError, SubmitReply, SubmitRequest};
 use paigham_wire::hash::sha256;
 use paigham_wire::ids::CanisterId;
 use paigham_wire::leaf::InboxLeaf;
 use paigham_wire::relay::{
-    CreateInbox, Deposit, Drain, InboxOperation, InboxReply, InboxState, Position, ReadInbox,
-    Refill, RelayError,
+    CreateInbox, Credential, Deposit, Drain, InboxOperation, InboxReply, InboxState, Position,
+    ReadInbox, Refill, RelayError,
 };
 use serde::{Deserialize, Serialize};
 use tls_codec::VLBytes;
@@ -79,7 +79,7 @@ pub(crate) struct OutgoingDeposit {
     /// The relay canister of the inbox.
     #[serde(with = "serde_bytes")]
     pub shard: Vec<u8>,
-    /// The encoded request; the same bytes are the same deposit.
+    /// The encoded request, not paid for yet; the same bytes are the same deposit.
     #[serde(with = "serde_bytes")]
     pub request: Vec<u8>,
 }
@@ -144,9 +144,10 @@ impl Client {
             inbox_key: key.verifying_key().to_bytes(),
             signature: operation.sign(&key, &relay, &inbox),
             xwing_key: xwing_key.into(),
+            credential: Credential::none(),
         };
         self.connection
-            .update::<InboxState, RelayError>(&relay, "create_inbox", &encode(&request))
+            .pay::<InboxState, _>(&relay, "create_inbox", &request)
             .await?;
         let set = self.store.begin();
         let made = Inbox {
@@ -389,9 +390,11 @@ impl Client {
         for (number, deposit) in waiting {
             let shard = CanisterId::new(&deposit.shard)
                 .ok_or(ClientError::Bug("a deposit for no canister"))?;
+            let request: Deposit = decode(&deposit.request)
+                .map_err(|_| ClientError::Bug("a deposit that does not decode"))?;
             let answer = self
                 .connection
-                .update::<Position, RelayError>(&shard, "deposit", &deposit.request)
+                .pay::<Position, _>(&shard, "deposit", &request)
                 .await;
             match answer {
                 // An inbox that is gone takes nothing any more; one that is full may later.

@@ -22,6 +22,7 @@ mod connection;
 mod conversation;
 mod error;
 mod inbox;
+mod paid;
 mod people;
 mod trust;
 mod verify;

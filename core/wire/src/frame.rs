@@ -3,7 +3,7 @@
 use subtle::ConstantTimeEq;
 use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
 
-use crate::hash::{Hash, blake3, blake3_labelled, label, labelled};
+use crate::hash::{Hash, blake3, blake3_keyed, blake3_labelled, label};
 use crate::ids::QueueId;
 use crate::keys::MacKey;
 
@@ -118,6 +118,21 @@ impl PostHeader {
     }
 }
 
+/// Checks what stands in front of an envelope.
+///
+/// # Errors
+/// Any [`FrameError`] but [`FrameError::Truncated`].
+pub fn check_frame(
+    header: &[u8; HEADER_BYTES],
+    tag: &[u8; TAG_BYTES],
+) -> Result<PostHeader, FrameError> {
+    let header = PostHeader::from_bytes(header)?;
+    if header.kind == PostKind::Commit && tag != &[0; TAG_BYTES] {
+        return Err(FrameError::TagOnCommit);
+    }
+    Ok(header)
+}
+
 fn be_u32(bytes: &[u8; HEADER_BYTES], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
@@ -131,9 +146,9 @@ pub fn post_hash(header: &[u8; HEADER_BYTES], envelope: &[u8]) -> Hash {
 /// The MAC of a post under the MAC key of its epoch.
 #[must_use]
 pub fn post_tag(key: &MacKey, post_hash: &Hash) -> [u8; TAG_BYTES] {
-    let mac = blake3::keyed_hash(key.as_bytes(), &labelled(label::POST_MAC, &[post_hash]));
+    let mac = blake3_keyed(key.as_bytes(), label::POST_MAC, &[post_hash]);
     let mut tag = [0; TAG_BYTES];
-    tag.copy_from_slice(&mac.as_bytes()[..TAG_BYTES]);
+    tag.copy_from_slice(&mac[..TAG_BYTES]);
     tag
 }
 
@@ -168,13 +183,10 @@ impl<'a> PostRef<'a> {
         let (tag, rest) = rest
             .split_first_chunk::<TAG_BYTES>()
             .ok_or(FrameError::Truncated)?;
-        let header = PostHeader::from_bytes(header_bytes)?;
+        let header = check_frame(header_bytes, tag)?;
         let (envelope, rest) = rest
             .split_at_checked(header.length as usize)
             .ok_or(FrameError::Truncated)?;
-        if header.kind == PostKind::Commit && tag != &[0; TAG_BYTES] {
-            return Err(FrameError::TagOnCommit);
-        }
         Ok((
             Self {
                 header,

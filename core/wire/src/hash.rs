@@ -119,7 +119,49 @@ pub type Hash = [u8; 32];
 /// # Security
 /// The caller gives all parts but the last a fixed length, or puts their length before them.
 #[must_use]
+#[inline]
 pub fn blake3_labelled(label: &str, parts: &[&[u8]]) -> Hash {
+    let mut short = [0; SHORT_BYTES];
+    match put_together(&mut short, label, parts) {
+        Some(input) => blake3(input),
+        None => blake3_long(label, parts),
+    }
+}
+
+/// BLAKE3 under a key of what [`blake3_labelled`] hashes.
+#[must_use]
+#[inline]
+pub(crate) fn blake3_keyed(key: &Hash, label: &str, parts: &[&[u8]]) -> Hash {
+    let mut short = [0; SHORT_BYTES];
+    match put_together(&mut short, label, parts) {
+        Some(input) => blake3::keyed_hash(key, input).into(),
+        None => blake3::keyed_hash(key, &labelled(label, parts)).into(),
+    }
+}
+
+/// Inputs up to so many bytes are put together on the stack: BLAKE3 takes them at once then, which
+/// costs a canister a third less than feeding it. The chains' inputs are shorter.
+const SHORT_BYTES: usize = 160;
+
+/// The labelled input, if it is short.
+#[inline]
+fn put_together<'a>(
+    short: &'a mut [u8; SHORT_BYTES],
+    label: &str,
+    parts: &[&[u8]],
+) -> Option<&'a [u8]> {
+    let mut length = 1 + label.len();
+    short[0] = label_length(label);
+    short.get_mut(1..length)?.copy_from_slice(label.as_bytes());
+    for part in parts {
+        let start = length;
+        length += part.len();
+        short.get_mut(start..length)?.copy_from_slice(part);
+    }
+    Some(&short[..length])
+}
+
+fn blake3_long(label: &str, parts: &[&[u8]]) -> Hash {
     let mut hasher = blake3::Hasher::new();
     hasher
         .update(&[label_length(label)])
@@ -199,6 +241,22 @@ mod tests {
         let distinct: BTreeSet<_> = label::ALL.iter().collect();
         assert_eq!(distinct.len(), label::ALL.len());
         assert!(label::ALL.iter().all(|label| label.len() < 256));
+    }
+
+    /// Short inputs are hashed as the definition says, and so are those around the longest short one.
+    #[test]
+    fn short_inputs_are_hashed_like_long_ones() {
+        let key = [9; 32];
+        for length in [0, 1, 31, 32, 120, 140, 143, 144, 145, 146, 200, 2_000] {
+            let part = vec![7; length];
+            for parts in [&[&part[..]][..], &[&part, b"tail"], &[]] {
+                let hashed = blake3_labelled(label::POST, parts);
+                assert_eq!(hashed, blake3(&labelled(label::POST, parts)), "{length}");
+                assert_eq!(hashed, blake3_long(label::POST, parts), "{length}");
+                let keyed = blake3::keyed_hash(&key, &labelled(label::POST, parts));
+                assert_eq!(blake3_keyed(&key, label::POST, parts), *keyed.as_bytes());
+            }
+        }
     }
 
     /// A signature made for one purpose is worth nothing for another.

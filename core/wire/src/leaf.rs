@@ -54,6 +54,61 @@ pub struct QueueLeaf {
     pub generation: u32,
 }
 
+impl QueueLeaf {
+    /// Bytes of the leaf as it stands in the map.
+    pub const BYTES: usize = 181;
+
+    /// The bytes of [`Leaf::Queue`]; posts are many, and all fields lie at fixed places.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        bytes[0] = QUEUE_KIND;
+        bytes[1..5].copy_from_slice(&self.epoch.to_be_bytes());
+        bytes[5..9].copy_from_slice(&self.seq.to_be_bytes());
+        bytes[9..41].copy_from_slice(&self.head);
+        bytes[41..45].copy_from_slice(&self.first_seq.to_be_bytes());
+        bytes[45..77].copy_from_slice(&self.head_before);
+        bytes[77..109].copy_from_slice(&self.commit_head);
+        bytes[109..113].copy_from_slice(&self.first_epoch.to_be_bytes());
+        bytes[113..145].copy_from_slice(&self.commit_head_before);
+        bytes[145..177].copy_from_slice(&self.keys_hash);
+        bytes[177..].copy_from_slice(&self.generation.to_be_bytes());
+        bytes
+    }
+
+    /// Reads them back; `None` if they are of another leaf.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; Self::BYTES]) -> Option<Self> {
+        (bytes[0] == QUEUE_KIND).then(|| Self {
+            epoch: number(bytes, 1),
+            seq: number(bytes, 5),
+            head: hash(bytes, 9),
+            first_seq: number(bytes, 41),
+            head_before: hash(bytes, 45),
+            commit_head: hash(bytes, 77),
+            first_epoch: number(bytes, 109),
+            commit_head_before: hash(bytes, 113),
+            keys_hash: hash(bytes, 145),
+            generation: number(bytes, 177),
+        })
+    }
+}
+
+/// What the leaf of a queue begins with.
+const QUEUE_KIND: u8 = 1;
+
+fn number(bytes: &[u8; QueueLeaf::BYTES], at: usize) -> u32 {
+    let mut number = [0; 4];
+    number.copy_from_slice(&bytes[at..at + 4]);
+    u32::from_be_bytes(number)
+}
+
+fn hash(bytes: &[u8; QueueLeaf::BYTES], at: usize) -> Hash {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(&bytes[at..at + 32]);
+    hash
+}
+
 /// Where an inbox and its pool stand.
 #[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
 pub struct InboxLeaf {
@@ -140,5 +195,41 @@ impl ShardsLeaf {
     #[must_use]
     pub fn key() -> Hash {
         blake3_labelled(label::SHARDS, &[])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::encode;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// The bytes put at fixed places are those of the TLS structure, whatever the fields hold;
+        /// a leaf of another kind is none of a queue.
+        #[test]
+        fn a_queue_leaf_at_fixed_places_is_its_tls_encoding(
+            numbers in any::<[u32; 5]>(),
+            hashes in any::<[[u8; 32]; 5]>(),
+            kind in any::<u8>(),
+        ) {
+            let leaf = QueueLeaf {
+                epoch: numbers[0],
+                seq: numbers[1],
+                head: hashes[0],
+                first_seq: numbers[2],
+                head_before: hashes[1],
+                commit_head: hashes[2],
+                first_epoch: numbers[3],
+                commit_head_before: hashes[3],
+                keys_hash: hashes[4],
+                generation: numbers[4],
+            };
+            let mut bytes = leaf.to_bytes();
+            prop_assert_eq!(&bytes[..], &encode(&Leaf::Queue(leaf.clone()))[..]);
+            prop_assert_eq!(QueueLeaf::from_bytes(&bytes), Some(leaf));
+            bytes[0] = kind;
+            prop_assert_eq!(QueueLeaf::from_bytes(&bytes).is_some(), kind == QUEUE_KIND);
+        }
     }
 }

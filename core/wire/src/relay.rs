@@ -49,10 +49,20 @@ pub struct CreateQueue {
     pub nonce: Hash,
     /// By the control key: [`CreateQueue::sign`].
     pub signature: SignatureBytes,
+    /// A ticket.
+    pub credential: Credential,
+}
+
+impl Paid for CreateQueue {
+    const PURPOSE: Purpose = Purpose::CreateQueue;
+
+    fn credential_mut(&mut self) -> &mut Credential {
+        &mut self.credential
+    }
 }
 
 impl CreateQueue {
-    /// Makes the request and tells the id of the queue.
+    /// Makes the request, still to be paid for, and tells the id of the queue.
     #[must_use]
     pub fn sign(key: &SigningKey, canister: &CanisterId, nonce: Hash) -> (QueueId, Self) {
         let control_key = key.verifying_key().to_bytes();
@@ -64,6 +74,7 @@ impl CreateQueue {
                 control_key,
                 nonce,
                 signature,
+                credential: Credential::none(),
             },
         )
     }
@@ -413,6 +424,16 @@ pub struct CreateInbox {
     pub xwing_key: VLBytes,
     /// By the inbox key over canister ‖ inbox id ‖ SHA-256(X-Wing key).
     pub signature: SignatureBytes,
+    /// A ticket.
+    pub credential: Credential,
+}
+
+impl Paid for CreateInbox {
+    const PURPOSE: Purpose = Purpose::CreateInbox;
+
+    fn credential_mut(&mut self) -> &mut Credential {
+        &mut self.credential
+    }
 }
 
 /// Credential of a deposit or a claim.
@@ -446,7 +467,7 @@ impl Credential {
 
 /// Credential types.
 pub mod credential {
-    /// None; accepted while the relay demands no tickets.
+    /// None: what a ticket is bound to, and never enough.
     pub const NONE: u8 = 0;
     /// [`super::Capability`].
     pub const CAPABILITY: u8 = 1;

@@ -4,7 +4,6 @@ use paigham_wire::admin::*;
 use paigham_wire::ids::PrincipalId;
 use paigham_wire::leaf::ShardLeaf;
 use paigham_wire::shards::ShardMap;
-use paigham_wire::ticket::Difficulties;
 
 use super::*;
 use crate::Retention;
@@ -23,9 +22,10 @@ pub(super) fn administered(memory: VectorMemory) -> Relay<VectorMemory> {
     relay
         .install(&InitArgument {
             admins: Some(admins),
-            difficulties: None,
+            difficulties: Some(Difficulties::all(BITS)),
         })
         .unwrap();
+    relay.issue_beacon([1; 32], NOW);
     relay
 }
 

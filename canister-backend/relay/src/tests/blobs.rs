@@ -1,9 +1,7 @@
 //! Blobs: announced, filled, read, gone.
 
-use paigham_wire::admin::InitArgument;
 use paigham_wire::blob::*;
 use paigham_wire::ids::BlobId;
-use paigham_wire::ticket::{Difficulties, Paid, TicketRefusal};
 
 use super::*;
 
@@ -78,7 +76,7 @@ fn read(
 #[test]
 fn an_upload_is_resumed() {
     let memory = VectorMemory::default();
-    let mut relay = Relay::open(memory.clone(), canister(), 1).unwrap();
+    let mut relay = opened(memory.clone());
     let group = group(&mut relay);
     let bytes = content(2 * CHUNK_BYTES + 77, 3);
     let chunks: Vec<_> = bytes.chunks(CHUNK_BYTES).collect();
@@ -168,20 +166,18 @@ fn a_ticket_pays_for_one_small_blob() {
             difficulties: Some(Difficulties::all(8)),
         })
         .unwrap();
-    relay.issue_beacon([1; 32], NOW);
-    let beacon = relay.tickets.beacons().0;
     let unpaid = |bytes: &[u8]| CreateBlob {
         manifest: BlobManifest::of(bytes).unwrap(),
         expires_at: NOW_SECONDS + DAY,
         credential: Credential::none(),
     };
     let mut small = unpaid(b"a photo");
-    small.pay(&canister(), beacon, 8).unwrap();
+    small.pay(&canister(), BEACON, 8).unwrap();
     let blob = small.manifest.id();
     relay.create_blob(&encode(&small), NOW).unwrap();
     put_chunk(&mut relay, blob, 0, b"a photo", NOW).unwrap();
     let mut large = unpaid(&content((TICKET_BLOB_MAX_CHUNKS + 1) * CHUNK_BYTES, 7));
-    large.pay(&canister(), beacon, 8).unwrap();
+    large.pay(&canister(), BEACON, 8).unwrap();
     assert_eq!(
         relay.create_blob(&encode(&large), NOW),
         Err(RelayError::TooLarge)

@@ -380,7 +380,7 @@ fn commits_with_many_joiners_expire_in_steps() {
         left = relay.map.len();
     }
     assert!(steps >= 6, "{steps}");
-    assert_eq!((most, left), (25_601, 1));
+    assert_eq!((most, left), (25_602, 2));
     assert!(group.follow(&mut relay).is_empty());
 }
 

@@ -75,7 +75,10 @@ fn a_new_id_without_room_is_refused() {
     let (queue, request) = CreateQueue::sign(&control(0), &canister(), [9; 32]);
     crowd(&mut relay, queue.0);
     let root = relay.seal();
-    assert_eq!(relay.create_queue(&encode(&request)), Err(RelayError::Full));
+    assert_eq!(
+        relay.create_queue(&paid(request.clone()), NOW),
+        Err(RelayError::Full)
+    );
     assert_eq!(relay.seal(), root);
     assert_eq!(relay.queue(&queue), None);
     Group::with_nonce(&mut relay, [10; 32]);
@@ -91,7 +94,7 @@ fn a_locator_takes_no_id() {
     let commit = group.commit(b"add", keys(1, 1), bundle(vec![locator]));
     relay.submit_commit(&encode(&commit), NOW).unwrap();
     assert_eq!(
-        relay.create_queue(&encode(&request)),
+        relay.create_queue(&paid(request.clone()), NOW),
         Ok(QueueCreated { queue })
     );
     relay.seal();

@@ -1,12 +1,9 @@
 //! Strangers and their tickets: work counts once, for one call, for an hour.
 
 use paigham_wire::leaf::ShardLeaf;
-use paigham_wire::ticket::{
-    BEACON_INTERVAL_NS, BEACON_LIFETIME_NS, Beacon, Challenge, Difficulties, Paid, TicketRefusal,
-};
+use paigham_wire::ticket::{BEACON_INTERVAL_NS, BEACON_LIFETIME_NS, Challenge};
 
 use super::*;
-use paigham_wire::admin::InitArgument;
 
 /// Little enough for tests, and enough that no nonce is right by chance.
 const BITS: u8 = 12;
@@ -25,16 +22,20 @@ fn shard_leaf(relay: &mut Relay<VectorMemory>) -> ShardLeaf {
     }
 }
 
-fn ready() -> (Relay<VectorMemory>, Owner) {
-    let mut relay = relay();
+/// Asks for [`BITS`] of strangers, from now on.
+fn ask_for_work(relay: &mut Relay<VectorMemory>) {
     relay
         .install(&InitArgument {
             admins: None,
             difficulties: Some(Difficulties::all(BITS)),
         })
         .unwrap();
+}
+
+fn ready() -> (Relay<VectorMemory>, Owner) {
+    let mut relay = relay();
     let owner = Owner::create(&mut relay);
-    relay.issue_beacon([1; 32], NOW);
+    ask_for_work(&mut relay);
     (relay, owner)
 }
 
@@ -75,17 +76,69 @@ fn a_stranger_pays_with_work() {
 /// Before the first beacon nobody can be asked for work, and nothing that needs it is taken.
 #[test]
 fn without_a_beacon_nothing_is_ready() {
+    let mut relay = Relay::open(VectorMemory::default(), canister(), 1).unwrap();
+    let not_ready = refusal(TicketRefusal::NotReady);
+    assert_eq!(relay.shard(vec![1]).unwrap_err(), not_ready);
+    let (_, mut request) = CreateQueue::sign(&control(0), &canister(), [5; 32]);
+    request.pay(&canister(), Beacon::NONE, BITS).unwrap();
+    assert_eq!(relay.create_queue(&encode(&request), NOW), Err(not_ready));
+}
+
+/// Somebody with as many principals as they like makes no queue and no inbox without work, and
+/// one ticket makes one of them; who makes the same again needs no other.
+#[test]
+fn each_queue_and_inbox_has_its_ticket() {
     let mut relay = relay();
-    let owner = Owner::create(&mut relay);
+    ask_for_work(&mut relay);
+    let (_, unpaid) = CreateQueue::sign(&control(0), &canister(), [5; 32]);
+    let missing = Err(refusal(TicketRefusal::Missing));
+    assert_eq!(relay.create_queue(&encode(&unpaid), NOW), missing);
+    let mut one = unpaid.clone();
+    one.pay(&canister(), BEACON, BITS).unwrap();
+    relay.create_queue(&encode(&one), NOW).unwrap();
+    relay.create_queue(&encode(&unpaid), NOW).unwrap();
+    let (_, mut other) = CreateQueue::sign(&control(0), &canister(), [6; 32]);
+    other.credential = one.credential;
     assert_eq!(
-        relay.shard(vec![1]).unwrap_err(),
-        refusal(TicketRefusal::NotReady)
+        relay.create_queue(&encode(&other), NOW),
+        Err(refusal(TicketRefusal::TooLittleWork))
     );
-    let request = paid(&owner, b"hello", Beacon::NONE);
+    let key = SigningKey::from_bytes(&[78; 32]);
+    let inbox_key = key.verifying_key().to_bytes();
+    let xwing_key = vec![3; XWING_KEY_BYTES];
+    let operation = InboxOperation::Create {
+        xwing_key: &xwing_key,
+    };
+    let signature = operation.sign(&key, &canister(), &InboxId::derive(&inbox_key));
+    let mut inbox = CreateInbox {
+        inbox_key,
+        xwing_key: xwing_key.into(),
+        signature,
+        credential: Credential::none(),
+    };
     assert_eq!(
-        relay.deposit(&encode(&request), NOW),
-        Err(refusal(TicketRefusal::NotReady))
+        relay.create_inbox(&encode(&inbox), NOW),
+        Err(refusal(TicketRefusal::Missing))
     );
+    inbox.pay(&canister(), BEACON, BITS).unwrap();
+    relay.create_inbox(&encode(&inbox), NOW).unwrap();
+}
+
+/// A stranger who sends the same bytes again with other work, as after an expired beacon, gets the
+/// same place, and that work is spent as well.
+#[test]
+fn the_same_deposit_keeps_its_place() {
+    let (mut relay, owner) = ready();
+    relay
+        .deposit(&encode(&paid(&owner, b"hello", BEACON)), NOW)
+        .unwrap();
+    let later = NOW + BEACON_INTERVAL_NS;
+    relay.issue_beacon([2; 32], later);
+    let beacon = shard_leaf(&mut relay).beacon;
+    let again = encode(&paid(&owner, b"hello", beacon));
+    assert_eq!(relay.deposit(&again, later), Ok(position(1)));
+    relay.drain(&owner.drain(1, 1)).unwrap();
+    assert_eq!(relay.deposit(&again, later), Ok(position(1)));
 }
 
 /// Mallory has worked once. The ticket does not pay for another deposit, another inbox, another
@@ -113,12 +166,7 @@ fn work_is_worth_one_call() {
 
     let elsewhere = CanisterId::new(&[9]).unwrap();
     let mut neighbour = Relay::open(VectorMemory::default(), elsewhere, 1).unwrap();
-    neighbour
-        .install(&InitArgument {
-            admins: None,
-            difficulties: Some(Difficulties::all(BITS)),
-        })
-        .unwrap();
+    ask_for_work(&mut neighbour);
     // Even if both had drawn the same beacon.
     neighbour.issue_beacon([1; 32], NOW);
     let challenge = Challenge {
@@ -258,15 +306,9 @@ fn a_flood_of_tickets_pays_ever_more() {
 #[test]
 fn an_upgrade_forgets_no_ticket() {
     let memory = VectorMemory::default();
-    let mut relay = Relay::open(memory.clone(), canister(), 1).unwrap();
-    relay
-        .install(&InitArgument {
-            admins: None,
-            difficulties: Some(Difficulties::all(BITS)),
-        })
-        .unwrap();
+    let mut relay = opened(memory.clone());
     let owner = Owner::create(&mut relay);
-    relay.issue_beacon([1; 32], NOW);
+    ask_for_work(&mut relay);
     let before = shard_leaf(&mut relay);
     let request = encode(&paid(&owner, b"hello", before.beacon));
     relay.deposit(&request, NOW).unwrap();
@@ -277,4 +319,32 @@ fn an_upgrade_forgets_no_ticket() {
     assert_eq!(shard_leaf(&mut relay), before);
     assert_eq!(relay.deposit(&request, NOW), Ok(position(1)));
     assert_eq!(relay.inbox(&owner.inbox).unwrap().leaf.seq, 1);
+}
+
+/// Before they cost a place in a block, calls without a credential, with work for another call or
+/// with bytes that are no request are shed; honest ones are let in, also with a beacon that this
+/// node does not know yet.
+#[test]
+fn hopeless_calls_are_shed() {
+    let (relay, owner) = ready();
+    let anybody = paigham_wire::ids::PrincipalId::new(&[4]).unwrap();
+    let admits = |method: &str, request: &[u8]| relay.admits(method, request, &anybody);
+    let good = paid(&owner, b"hello", BEACON);
+    assert!(admits("deposit", &encode(&good)));
+    let unknown = Beacon {
+        issued_at: NOW + 1,
+        value: [7; 32],
+    };
+    assert!(admits("deposit", &encode(&paid(&owner, b"hello", unknown))));
+    assert!(!admits("deposit", &encode(&strangers(&owner, b"hello"))));
+    let other = Deposit {
+        sealed: b"other".to_vec().into(),
+        ..good
+    };
+    assert!(!admits("deposit", &encode(&other)));
+    for method in ["create_queue", "append_batch", "submit_commit", "put_chunk"] {
+        assert!(!admits(method, b"garbage"), "{method}");
+    }
+    assert!(!admits("admin_approve", &[0; 32]));
+    assert!(!admits("no_such_method", b""));
 }

@@ -143,7 +143,8 @@ where
     let mut config = candid::DecoderConfig::new();
     config
         .set_decoding_quota(DECODING_QUOTA)
-        .set_skipping_quota(SKIPPING_QUOTA);
+        .set_skipping_quota(SKIPPING_QUOTA)
+        .set_full_error_message(false);
     // A method without an argument is often called without any bytes.
     let argument = if argument.is_empty() {
         b"DIDL\0\0"

@@ -217,7 +217,9 @@ impl State {
             .or_default();
         usage.calls += u64::from(step.is_call);
         usage.argument_bytes += step.argument_bytes;
-        usage.execution_fees += EXECUTION_FEE;
+        if step.execution.instructions > 0 {
+            usage.execution_fees += EXECUTION_FEE;
+        }
         add(usage, &step.execution);
     }
 
@@ -230,7 +232,8 @@ impl State {
 }
 
 fn add(usage: &mut super::MethodUse, execution: &Execution) {
-    usage.executions += 1;
+    // What was refused did not run.
+    usage.executions += u64::from(execution.instructions > 0);
     usage.instructions += execution.instructions;
     usage.dirty_pages += execution.dirty_pages;
     usage.dirty_heap_pages += execution.dirty_heap_pages;

@@ -5,12 +5,11 @@ use paigham_group::device::CheckedKeyPackage;
 use paigham_group::pointer::seal_pointer;
 use paigham_group::proof::{LeafClaim, check_device};
 use paigham_group::{GroupError, Member};
-use paigham_wire::codec::encode;
 use paigham_wire::hash::{blake3, sha256};
 use paigham_wire::identity::DeviceEntry;
 use paigham_wire::ids::{AccountId, CanisterId, DeviceId, InboxId, QueueId};
 use paigham_wire::relay::{
-    Claim, Claimed, Credential, Deposit, PoolReply, PoolRequest, RelayError, credential,
+    Claim, Claimed, Credential, Deposit, PoolReply, PoolRequest, RelayError,
 };
 use serde::{Deserialize, Serialize};
 
@@ -160,11 +159,11 @@ impl Client {
         let claim = Claim {
             inbox: device.inbox,
             claim_id: random()?,
-            credential: no_credential(),
+            credential: Credential::none(),
         };
         let one_time = self
             .connection
-            .update::<Claimed, RelayError>(&device.shard, "claim", &encode(&claim))
+            .pay::<Claimed, _>(&device.shard, "claim", &claim)
             .await?;
         let last_resort = pool.last_resort.as_slice();
         if blake3(last_resort) != leaf.last_resort_hash && !last_resort.is_empty() {
@@ -200,19 +199,11 @@ impl Client {
         let sealed = seal_pointer(&self.crypto, &inbox, &joiner.xwing_key, &pointer.pointer)?;
         let deposit = Deposit {
             inbox,
-            credential: no_credential(),
+            credential: Credential::none(),
             sealed: sealed.into(),
         };
         let shard = CanisterId::new(&joiner.shard);
         let shard = shard.ok_or(ClientError::Bug("an inbox on no canister"))?;
         Ok(OutgoingDeposit::new(&shard, &deposit))
-    }
-}
-
-/// None: the relay demands no tickets yet.
-fn no_credential() -> Credential {
-    Credential {
-        credential_type: credential::NONE,
-        data: Vec::new().into(),
     }
 }

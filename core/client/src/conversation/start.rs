@@ -2,10 +2,10 @@
 
 use paigham_group::Group;
 use paigham_wire::chain::{commit_start, queue_start};
-use paigham_wire::codec::encode;
+use paigham_wire::codec::{decode, encode};
 use paigham_wire::envelope::{GroupForm, GroupPolicy};
 use paigham_wire::ids::{AccountId, QueueId};
-use paigham_wire::relay::{CreateQueue, QueueCreated, RelayError};
+use paigham_wire::relay::{CreateQueue, QueueCreated};
 
 use super::{Conversation, Intent, StoredStanding, direct_with};
 use crate::account::{checked_name, random};
@@ -127,9 +127,11 @@ impl Client {
         let Some(request) = &conversation.create else {
             return Ok(());
         };
+        let request: CreateQueue =
+            decode(request).map_err(|_| ClientError::Bug("a request that does not decode"))?;
         let created = self
             .connection
-            .update::<QueueCreated, RelayError>(&conversation.shard()?, "create_queue", request)
+            .pay::<QueueCreated, _>(&conversation.shard()?, "create_queue", &request)
             .await?;
         if created.queue != queue {
             return Err(NotVerified::Differs("another queue was made").into());

@@ -2,8 +2,9 @@
 //!
 //! Keys lie in no order and without gaps: the n-th in slot n mod 10 of page or overflow page
 //! n div 10. What hashing needs lies in front of the records, so that an update reads and writes
-//! a quarter of the page and one record. A page also keeps the hashes of its two halves and four quarters: with those an update
-//! hashes five nodes of its page instead of a dozen, for a tenth of the room.
+//! a quarter of the page and one record. A page also keeps the hashes of its two halves and four
+//! quarters: with those an update hashes five nodes of its page instead of a dozen, for a tenth of
+//! the room.
 
 use super::header::{Header, MapError};
 use super::memory::MapMemory;
@@ -11,7 +12,7 @@ use super::nodes::PAGE_BYTES;
 use super::overflow::{self, NEXT_AT};
 use super::record::{Lengths, Record};
 use super::shape::Place;
-use super::{EMPTY, Key, bit, inner_hash, leaf_hash, subtree};
+use super::{EMPTY, Key, MAX_DEPTH, bit, inner_hash, leaf_hash};
 use crate::hash::{Hash, blake3};
 
 /// Records of a page.
@@ -144,15 +145,14 @@ impl Page {
         memory.read(offset, into);
     }
 
-    /// All keys and their leaf hashes in order.
-    pub(super) fn sorted(&self) -> Vec<(&Key, &Hash)> {
-        self.sort(0..self.keys)
+    fn leaf_hash(&self, slot: usize) -> &Hash {
+        self.hash_at(in_heads(slot, LEAF_HASHES_AT, HASH_BYTES))
     }
 
-    fn sort(&self, slots: impl Iterator<Item = usize>) -> Vec<(&Key, &Hash)> {
-        let leaf_hash = |slot| self.hash_at(in_heads(slot, LEAF_HASHES_AT, HASH_BYTES));
-        let mut sorted: Vec<_> = slots
-            .map(|slot| (self.key(slot), leaf_hash(slot)))
+    /// All keys and their leaf hashes in order.
+    pub(super) fn sorted(&self) -> Vec<(&Key, &Hash)> {
+        let mut sorted: Vec<_> = (0..self.keys)
+            .map(|slot| (self.key(slot), self.leaf_hash(slot)))
             .collect();
         sorted.sort_unstable_by_key(|(key, _)| *key);
         sorted
@@ -162,11 +162,12 @@ impl Page {
     pub(super) fn set(&mut self, slot: usize, leaf: &[u8], extra: &[u8]) {
         self.put_row(slot, LENGTHS_AT, &Lengths::of(leaf, extra).to_bytes());
         self.quarters |= 1 << self.quarter(slot);
-        let mut bytes = [0; RECORD_MAX_BYTES];
-        bytes[..leaf.len()].copy_from_slice(leaf);
-        bytes[leaf.len()..leaf.len() + extra.len()].copy_from_slice(extra);
-        let stale = true;
-        self.change(Change { slot, bytes, stale });
+        let change = self.change(slot);
+        let (record, rest) = change.bytes.split_at_mut(leaf.len() + extra.len());
+        record[..leaf.len()].copy_from_slice(leaf);
+        record[leaf.len()..].copy_from_slice(extra);
+        rest.fill(0);
+        change.stale = true;
     }
 
     /// Adds a key; there is a slot for it, or there is `Full` or `Crowded`.
@@ -205,13 +206,13 @@ impl Page {
         self.read_record(last, &mut bytes, pages, overflow);
         let moved = self.changed.iter().find(|change| change.slot == last);
         let stale = moved.is_some_and(|change| change.stale);
-        self.change(Change { slot, bytes, stale });
+        *self.change(slot) = Change { slot, bytes, stale };
         for (row, width) in ROWS {
             let (from, to) = (in_heads(last, row, width), in_heads(slot, row, width));
             self.heads.copy_within(from..from + width, to);
             self.heads[from..from + width].fill(0);
         }
-        self.change(Change::cleared(last));
+        *self.change(last) = Change::cleared(last);
         self.keys = last;
         if self.keys.is_multiple_of(SLOTS)
             && let Some(number) = self.overflow.pop()
@@ -320,13 +321,19 @@ impl Page {
             }
         }
         let mut keys = [0; 4];
+        let mut quarters = [0; PAGE_MAX_KEYS];
         for slot in 0..self.keys {
-            keys[self.quarter(slot)] += 1;
+            quarters[slot] = self.quarter(slot);
+            keys[quarters[slot]] += 1;
         }
         let changed = self.quarters;
         for quarter in (0..4).filter(|quarter| changed >> quarter & 1 != 0) {
-            let slots = (0..self.keys).filter(|slot| self.quarter(*slot) == quarter);
-            let hash = subtree(&self.sort(slots), self.place.depth + 2);
+            let mut slots = [0; PAGE_MAX_KEYS];
+            let inside = (0..self.keys).filter(|slot| quarters[*slot] == quarter);
+            for (place, slot) in slots.iter_mut().zip(inside) {
+                *place = slot;
+            }
+            let hash = self.subtree(&mut slots[..keys[quarter]], self.place.depth + 2);
             self.put_hash(QUARTERS_AT, quarter, &hash);
         }
         for half in (0..2).filter(|half| changed >> (2 * half) & 0b11 != 0) {
@@ -338,6 +345,30 @@ impl Page {
         let keys = u16::try_from(self.keys).unwrap_or(u16::MAX);
         self.heads[COUNT_AT..COUNT_AT + 2].copy_from_slice(&keys.to_le_bytes());
         hash
+    }
+
+    /// The hash of a subtree from the slots of its keys, which it sorts by the bits that decide; for
+    /// the two or three keys of a quarter that costs half of sorting them before.
+    fn subtree(&self, slots: &mut [usize], depth: usize) -> Hash {
+        match slots {
+            [] => return EMPTY,
+            [slot] => return *self.leaf_hash(*slot),
+            // One key twice: only in a page that was damaged.
+            [slot, ..] if depth == MAX_DEPTH => return *self.leaf_hash(*slot),
+            _ => {}
+        }
+        let mut zeros = 0;
+        for n in 0..slots.len() {
+            if !bit(self.key(slots[n]), depth) {
+                slots.swap(n, zeros);
+                zeros += 1;
+            }
+        }
+        let (left, right) = slots.split_at_mut(zeros);
+        inner_hash(
+            &self.subtree(left, depth + 1),
+            &self.subtree(right, depth + 1),
+        )
     }
 
     /// The hash above the n-th pair of a row, below which so many keys lie; a leaf that is alone
@@ -371,11 +402,14 @@ impl Page {
         }
     }
 
-    fn change(&mut self, new: Change) {
-        match self.changed.iter_mut().find(|old| old.slot == new.slot) {
-            Some(old) => *old = new,
-            None => self.changed.push(new),
-        }
+    /// The change of a slot, to be filled in.
+    fn change(&mut self, slot: usize) -> &mut Change {
+        let known = self.changed.iter().position(|change| change.slot == slot);
+        let at = known.unwrap_or_else(|| {
+            self.changed.push(Change::cleared(slot));
+            self.changed.len() - 1
+        });
+        &mut self.changed[at]
     }
 
     /// Where the page, or the n-th overflow page, lies in its memory.

@@ -288,7 +288,7 @@ structures! {
     WelcomePointer { version, canister, queue, welcome_id, wrapper_key }
     SealedPointer { kem_output, ciphertext }
 
-    CreateQueue { control_key, nonce, signature }
+    CreateQueue { control_key, nonce, signature, credential }
     QueueCreated { queue }
     Position { seq, accepted_at }
     BatchReply { outcomes }
@@ -302,7 +302,7 @@ structures! {
     CommitDigest { seq, digest, keys_hash }
     WelcomeRequest { welcome_id }
     WelcomeReply { certificate, witness, wrapper, tree }
-    CreateInbox { inbox_key, xwing_key, signature }
+    CreateInbox { inbox_key, xwing_key, signature, credential }
     Credential { credential_type, data }
     Capability { not_after, signature }
     Deposit { inbox, credential, sealed }

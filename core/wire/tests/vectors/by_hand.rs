@@ -323,7 +323,8 @@ fn commits_are_signed_as_the_table_says() {
     let queues = &vectors["relay"]["queues"];
     let canister = canister(&vectors);
     let create = bytes(&queues["create_queue"]);
-    let (key, signature) = (&create[..32], &create[64..]);
+    let (key, signature) = (&create[..32], &create[64..128]);
+    assert_eq!(create[128..], [0, 0]);
     let queue = bytes(&queues["queue"]);
     let parts: [&[u8]; 2] = [&canister, &queue];
     assert!(signed(key, signature, "paigham/1 create queue", &parts));
@@ -353,7 +354,9 @@ fn inbox_operations_are_signed_as_the_table_says() {
     };
     // Two bytes of length before the 1,216 of the X-Wing key.
     let xwing = Sha256::digest(&create[34..34 + 1216]);
-    check(&create, "paigham/1 create inbox", &xwing);
+    let (create_signed, unpaid) = create.split_at(create.len() - 2);
+    assert_eq!(unpaid, [0, 0]);
+    check(create_signed, "paigham/1 create inbox", &xwing);
     for (method, label) in [
         ("read_inbox", "paigham/1 read inbox"),
         ("drain", "paigham/1 drain"),

@@ -137,6 +137,7 @@ fn inboxes() -> Value {
             xwing_key: &xwing_key,
         }),
         xwing_key: xwing_key.into(),
+        credential: Credential::none(),
     };
     let (from_seq, not_after, counter, up_to) = (5, 0x6564_a5b6, 6, 7);
     let read = ReadInbox {
