@@ -4,7 +4,10 @@
 //! two devices), a new client. Bytes are without the signature of the head.
 
 #![expect(clippy::print_stdout, reason = "it prints")]
-#![expect(clippy::disallowed_methods, reason = "it measures, nothing depends on it")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "it measures, nothing depends on it"
+)]
 
 use std::error::Error;
 use std::time::{Duration, Instant};

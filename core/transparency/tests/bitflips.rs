@@ -1,6 +1,6 @@
 //! One changed bit in an answer is noticed, wherever it is.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod common;
 
