@@ -4,6 +4,7 @@ mod audit;
 mod config;
 mod messages;
 mod proofs;
+mod search;
 
 pub use audit::{AuditorTreeHead, AuditorTreeHeadTbs, AuditorUpdate};
 pub use config::{
@@ -11,12 +12,12 @@ pub use config::{
     TreeHeadTbs,
 };
 pub use messages::{
-    AbsentResponse, BinaryLadderStep, ContactMonitorRequest, ContactMonitorResponse,
-    DistinguishedHead, DistinguishedRequest, DistinguishedResponse, MonitorMapEntry,
-    OwnerInitRequest, OwnerInitResponse, OwnerMonitorRequest, OwnerMonitorResponse, SearchRequest,
-    SearchResponse, UpdateInfo, UpdateRequest, UpdateResponse,
+    ContactMonitorRequest, ContactMonitorResponse, DistinguishedHead, DistinguishedRequest,
+    DistinguishedResponse, MonitorMapEntry, OwnerInitRequest, OwnerInitResponse,
+    OwnerMonitorRequest, OwnerMonitorResponse, UpdateInfo, UpdateRequest, UpdateResponse,
 };
 pub use proofs::{CombinedTreeProof, InclusionProof, PrefixLeaf, PrefixProof, PrefixSearchResult};
+pub use search::{AbsentResponse, BinaryLadderStep, SearchRequest, SearchResponse};
 
 #[cfg(test)]
 mod tests;
