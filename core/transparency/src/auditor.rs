@@ -5,7 +5,7 @@ use crate::hash::{HashValue, LogNode, log_leaf, log_parent};
 use crate::implicit::MAX_TREE_SIZE;
 use crate::log_tree::{full_subtrees, root_of};
 use crate::prefix_proof::{Lookup, Partial, PrefixProofError, evaluate};
-use crate::structs::AuditorUpdate;
+use crate::structs::{AuditorTreeHeadTbs, AuditorUpdate, Configuration};
 
 /// Why an entry is refused. The state stays at the entry before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +73,19 @@ impl AuditorState {
     #[must_use]
     pub fn root(&self) -> Option<HashValue> {
         root_of(&self.full_subtrees)
+    }
+
+    /// What an auditor signs after having checked all entries so far; `None` before the first. An
+    /// auditor keeps what it signed before it lets the signature out, and never signs two roots for
+    /// one size.
+    #[must_use]
+    pub fn to_be_signed(&self, config: &Configuration) -> Option<AuditorTreeHeadTbs> {
+        Some(AuditorTreeHeadTbs {
+            config: config.clone(),
+            timestamp: self.timestamp,
+            tree_size: self.size,
+            root: self.root()?,
+        })
     }
 
     /// The state after one more entry.

@@ -376,6 +376,10 @@ fn an_audit_file_is_read_back() {
     }
     assert_eq!(AuditRecord::read(&mut input), Ok(record));
     assert_eq!(state.root(), Some(checkpoint.root));
+    let signed = state.to_be_signed(&log.config).unwrap();
+    assert_eq!((signed.tree_size, signed.root), (9, checkpoint.root));
+    assert_eq!(signed.timestamp, log.now);
+    assert_eq!(AuditorState::default().to_be_signed(&log.config), None);
     assert_eq!(AuditRecord::read(&mut input), Err(DecodeError::Truncated));
     file[0] ^= 1;
     assert_eq!(
