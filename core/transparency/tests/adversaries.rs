@@ -18,7 +18,8 @@ use paigham_transparency::auditor::AuditError;
 use paigham_transparency::codec::Codec;
 use paigham_transparency::prover::audit_update;
 use paigham_transparency::structs::{
-    PrefixSearchResult, SearchResponse, UpdateInfo, UpdateResponse,
+    ContactMonitorRequest, MonitorMapEntry, OwnerMonitorRequest, PrefixSearchResult,
+    SearchResponse, UpdateInfo, UpdateResponse,
 };
 use paigham_transparency::verifier::{MonitorProgress, VerifyError};
 use paigham_transparency::{PrefixProofError, Verdict};
@@ -430,7 +431,8 @@ proptest! {
     #![proptest_config(cases(40))]
 
     /// Where it does not lie, the forger's answers are the prover's, byte for byte: searches for
-    /// the greatest and for one version from every earlier view, and the audit stream.
+    /// the greatest and for one version from every earlier view, monitoring by contacts and owners,
+    /// and the audit stream.
     #[test]
     fn two_provers_write_the_same_bytes(
         window in prop_oneof![Just(0), Just(HOUR), Just(u64::MAX)],
@@ -458,6 +460,32 @@ proptest! {
                     Some(_) => forger.fixed(&request, name, claim),
                 };
                 prop_assert_eq!(ours.encode().unwrap(), theirs.encode().unwrap());
+            }
+            let Some(greatest) = greatest else {
+                continue;
+            };
+            // Each entry that brought a new greatest version, as somebody would watch it.
+            let mut entries = Vec::new();
+            for position in 0..size {
+                let version = forger.greatest_at(name, position);
+                let before = position.checked_sub(1).and_then(|at| forger.greatest_at(name, at));
+                if version != before {
+                    entries.push(MonitorMapEntry { position, version: version.unwrap() });
+                }
+            }
+            let request = ContactMonitorRequest { last, label: label(name), entries: entries.clone() };
+            let ours = log.ask(|prover| prover.contact_monitor(&request)).unwrap();
+            prop_assert_eq!(ours, contact_answer(&forger, &request, name));
+            for start in forger.distinguished() {
+                let request = OwnerMonitorRequest {
+                    last,
+                    label: label(name),
+                    entries: entries.clone(),
+                    start,
+                    greatest_version: Some(greatest),
+                };
+                let ours = log.ask(|prover| prover.owner_monitor(&request)).unwrap();
+                prop_assert_eq!(ours, owner_answer(&forger, &request, name));
             }
         }
     }

@@ -5,7 +5,8 @@
 
 #![allow(dead_code, reason = "each suite uses a part")]
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use paigham_transparency::hash::{HashValue, Label, Opening, commitment};
 use paigham_transparency::structs::{
@@ -34,6 +35,8 @@ pub struct Forger {
     pub config: Configuration,
     pub vrf: VrfSecretKey,
     pub entries: Vec<Entry>,
+    /// Places computed before: the VRF is what takes time here.
+    keys: RefCell<BTreeMap<(String, u32), HashValue>>,
 }
 
 impl Forger {
@@ -42,6 +45,7 @@ impl Forger {
             config: configuration(window),
             vrf: vrf_key(),
             entries: Vec::new(),
+            keys: RefCell::default(),
         }
     }
 
@@ -54,7 +58,11 @@ impl Forger {
     }
 
     pub fn key(&self, name: &str, version: u32) -> HashValue {
-        self.vrf.evaluate(&label(name).vrf_input(version)).unwrap()
+        let evaluate = || self.vrf.evaluate(&label(name).vrf_input(version)).unwrap();
+        let mut keys = self.keys.borrow_mut();
+        *keys
+            .entry((name.to_owned(), version))
+            .or_insert_with(evaluate)
     }
 
     pub fn commit(&self, name: &str, version: u32, value: &[u8], opening: Opening) -> HashValue {

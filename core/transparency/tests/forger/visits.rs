@@ -6,7 +6,8 @@ use paigham_transparency::auditor::AuditorState;
 use paigham_transparency::codec::Codec;
 use paigham_transparency::hash::Opening;
 use paigham_transparency::structs::{
-    ContactMonitorResponse, OwnerInitRequest, OwnerInitResponse, OwnerMonitorResponse, PrefixProof,
+    ContactMonitorRequest, ContactMonitorResponse, MonitorMapEntry, OwnerInitRequest,
+    OwnerInitResponse, OwnerMonitorRequest, OwnerMonitorResponse, PrefixProof,
 };
 use paigham_transparency::verifier::{Found, MonitorProgress, VerifyError};
 
@@ -30,23 +31,7 @@ pub fn ask(
 pub fn monitor(person: &mut Person, forger: &Forger, name: &str) -> Result<(), VerifyError> {
     let contacts = person.contacts[&label(name)].clone();
     let request = contacts.request(label(name), person.view.as_ref().unwrap());
-    let mut answer = Answer::new(forger, request.last.unwrap());
-    answer.view();
-    let distinguished = forger.distinguished();
-    for entry in request.entries.iter().rev() {
-        watch(
-            &mut answer,
-            forger,
-            name,
-            (entry.position, entry.version),
-            &distinguished,
-        );
-    }
-    let response = ContactMonitorResponse {
-        full_tree_head: forger.head(answer.last),
-        monitor: answer.finish(),
-    };
-    let bytes = response.encode().unwrap();
+    let bytes = contact_answer(forger, &request, name).encode().unwrap();
     let now = forger.newest();
     person.check(|verifier, view| {
         verifier.contact_monitor(view.unwrap(), &contacts, &request, &bytes, now)
@@ -54,22 +39,52 @@ pub fn monitor(person: &mut Person, forger: &Forger, name: &str) -> Result<(), V
     Ok(())
 }
 
+/// What a watcher is answered.
+pub fn contact_answer(
+    forger: &Forger,
+    request: &ContactMonitorRequest,
+    name: &str,
+) -> ContactMonitorResponse {
+    let mut answer = Answer::new(forger, request.last.unwrap_or(0));
+    answer.view();
+    let mut shown = BTreeSet::new();
+    for entry in request.entries.iter().rev() {
+        watch(&mut answer, forger, name, entry, None, &mut shown);
+    }
+    ContactMonitorResponse {
+        full_tree_head: forger.head(answer.last),
+        monitor: answer.finish(),
+    }
+}
+
+/// One entry of a monitoring map. Where a greater version was shown already, it ends.
 fn watch(
     answer: &mut Answer<'_>,
     forger: &Forger,
     name: &str,
-    (position, version): (u64, u32),
-    distinguished: &BTreeSet<u64>,
+    entry: &MonitorMapEntry,
+    owner_start: Option<u64>,
+    shown: &mut BTreeSet<u64>,
 ) {
-    let path = all_ancestors(forger.size())[&position].clone();
+    let distinguished = forger.distinguished();
+    let path = all_ancestors(forger.size())[&entry.position].clone();
     for node in path.iter().filter(|node| distinguished.contains(node)) {
         answer.time(*node);
     }
-    for node in path.iter().rev().filter(|node| **node > position) {
+    if distinguished.contains(&entry.position) {
+        return;
+    }
+    let right = path.iter().rev().filter(|node| **node > entry.position);
+    for node in right {
+        let last = distinguished.contains(node);
+        let covered = owner_start.is_some_and(|start| entry.position >= start);
+        if last && covered || !shown.insert(*node) {
+            return;
+        }
         let tree = &forger.entries[*node as usize].tree;
         let mut keys = Vec::new();
-        for step in base_ladder(u64::from(version)) {
-            if step <= version {
+        for step in base_ladder(u64::from(entry.version)) {
+            if step <= entry.version {
                 keys.push(forger.key(name, step));
                 if !tree.contains_key(keys.last().unwrap()) {
                     break;
@@ -77,8 +92,8 @@ fn watch(
             }
         }
         answer.lookups(*node, &keys);
-        if distinguished.contains(node) {
-            break;
+        if last {
+            return;
         }
     }
 }
@@ -133,7 +148,7 @@ pub fn own(person: &mut Person, forger: &Forger, name: &str) {
     person.keep(name, state);
 }
 
-/// The forger's answer to an owner without open versions: ladders of its trees.
+/// The forger's answer to an owner: ladders of its trees.
 pub fn owner_monitor(
     person: &mut Person,
     forger: &Forger,
@@ -142,43 +157,8 @@ pub fn owner_monitor(
 ) -> Result<MonitorProgress, VerifyError> {
     let state = person.owned[&label(name)].clone();
     let request = state.monitor_request(label(name), person.view.as_ref().unwrap());
-    let mut answer = Answer::new(forger, request.last.unwrap());
-    answer.view();
-    let distinguished = forger.distinguished();
-    for entry in request.entries.iter().rev() {
-        let path = all_ancestors(forger.size())[&entry.position].clone();
-        path.iter()
-            .filter(|node| distinguished.contains(node))
-            .for_each(|node| answer.time(*node));
-        let right = path.iter().rev().filter(|node| **node > entry.position);
-        for node in right.take_while(|node| !distinguished.contains(node)) {
-            let steps = base_ladder(u64::from(entry.version)).into_iter();
-            let steps = steps.filter(|step| *step <= entry.version);
-            let keys: Vec<_> = steps.map(|step| forger.key(name, step)).collect();
-            answer.lookups(*node, &keys);
-        }
-    }
-    for position in distinguished
-        .iter()
-        .filter(|position| **position > request.start)
-    {
-        for above in &all_ancestors(forger.size())[position] {
-            answer.time(*above);
-        }
-        let none = BTreeSet::new();
-        answer.ladder(
-            *position,
-            name,
-            request.greatest_version.unwrap_or(0),
-            &none,
-            &none,
-        );
-    }
-    answer.proofs.iter_mut().for_each(lie);
-    let response = OwnerMonitorResponse {
-        full_tree_head: forger.head(answer.last),
-        monitor: answer.finish(),
-    };
+    let mut response = owner_answer(forger, &request, name);
+    response.monitor.prefix_proofs.iter_mut().for_each(lie);
     let bytes = response.encode().unwrap();
     let now = forger.newest();
     let (state, progress) = person.check(|verifier, view| {
@@ -186,6 +166,56 @@ pub fn owner_monitor(
     })?;
     person.keep(name, state);
     Ok(progress)
+}
+
+/// What an owner is answered.
+pub fn owner_answer(
+    forger: &Forger,
+    request: &OwnerMonitorRequest,
+    name: &str,
+) -> OwnerMonitorResponse {
+    let mut answer = Answer::new(forger, request.last.unwrap_or(0));
+    answer.view();
+    let mut shown = BTreeSet::new();
+    for entry in request.entries.iter().rev() {
+        let start = Some(request.start);
+        watch(&mut answer, forger, name, entry, start, &mut shown);
+    }
+    owner_ladders(&mut answer, forger, request, name, (0, forger.size()));
+    OwnerMonitorResponse {
+        full_tree_head: forger.head(answer.last),
+        monitor: answer.finish(),
+    }
+}
+
+/// The second algorithm of §8.3 over the entries from `from` to before `to`.
+fn owner_ladders(
+    answer: &mut Answer<'_>,
+    forger: &Forger,
+    request: &OwnerMonitorRequest,
+    name: &str,
+    (from, to): (u64, u64),
+) {
+    if from >= to {
+        return;
+    }
+    let root = from + (1u64 << (to - from).ilog2()) - 1;
+    if !forger.distinguished().contains(&root) {
+        return;
+    }
+    if root > request.start {
+        if from < root {
+            answer.time(root);
+            owner_ladders(answer, forger, request, name, (from, root));
+        }
+        let greatest = forger.greatest_at(name, root).min(request.greatest_version);
+        let none = BTreeSet::new();
+        answer.ladder(root, name, greatest.unwrap_or(0), &none, &none);
+    }
+    if root + 1 < to {
+        answer.time(root);
+        owner_ladders(answer, forger, request, name, (root + 1, to));
+    }
 }
 
 pub fn hour(count: u64) -> u64 {
