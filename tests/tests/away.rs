@@ -130,7 +130,6 @@ fn changes(person: &Person, group: QueueId) -> Vec<(Option<paigham_client::Accou
 /// the first days has expired: one line says so, and from when to when. Every change of the group is
 /// there, what is retained is there in order, and she writes on.
 #[test]
-#[ignore = "the relay sets no timer yet that runs its expiry"]
 fn who_was_away_for_a_month_reads_on() {
     story(async || {
         let mut circle = Circle::begun().await;
@@ -198,7 +197,6 @@ fn who_was_away_for_a_month_reads_on() {
 /// Carol's machine dies at each point of each batch that it writes while she crosses what expired.
 /// Wherever it was, she has the same in the end, and nothing twice.
 #[test]
-#[ignore = "the relay sets no timer yet that runs its expiry"]
 fn who_dies_on_the_way_across_goes_on() {
     story(async || {
         let mut circle = Circle::begun().await;
@@ -236,7 +234,6 @@ fn who_dies_on_the_way_across_goes_on() {
 /// What a node answers in place of commits to Carol, who needs them: each lie is refused with its
 /// reason and nothing false is taken. Afterwards an honest node leads her across.
 #[test]
-#[ignore = "the relay sets no timer yet that runs its expiry"]
 fn each_lie_about_commits_is_refused() {
     story(async || {
         let mut circle = Circle::begun().await;
@@ -320,7 +317,6 @@ async fn carrying_request(person: &mut Person, queue: QueueId, node: &MaliciousN
 /// arrived. After a month nobody can tell whether Bob's text was delivered: it is sent again, as
 /// the table of `spec/client.md` says. The commit is found among the commits, and not made again.
 #[test]
-#[ignore = "the relay sets no timer yet that runs its expiry"]
 fn what_was_on_its_way_keeps_to_the_table() {
     story(async || {
         let mut circle = Circle::begun().await;
@@ -424,7 +420,6 @@ fn what_was_on_its_way_keeps_to_the_table() {
 /// Dan is added while he is away, and comes after more than a month: the commit that he joined by
 /// has expired as an entry and not as a commit.
 #[test]
-#[ignore = "the relay sets no timer yet that runs its expiry"]
 fn an_invitation_is_taken_up_after_a_month() {
     story(async || {
         let mut circle = Circle::begun().await;
@@ -455,7 +450,6 @@ fn an_invitation_is_taken_up_after_a_month() {
 /// Carol is away for so long that the commits have expired as well. She is told, loses nothing of
 /// what she had, and is back once a member has added her again.
 #[test]
-#[ignore = "the relay sets no timer yet that runs its expiry"]
 fn who_was_away_for_too_long_is_told() {
     story(async || {
         let mut circle = Circle::begun().await;
@@ -501,7 +495,6 @@ fn who_was_away_for_too_long_is_told() {
 /// The group falls silent, and everything in it has expired when Bob and Carol look again: one
 /// learns what is lost, the other, who has read it all, has lost nothing.
 #[test]
-#[ignore = "the relay sets no timer yet that runs its expiry"]
 fn nothing_may_be_left() {
     story(async || {
         let mut circle = Circle::begun().await;
@@ -543,7 +536,6 @@ fn nothing_may_be_left() {
 /// Carol is taken out of the group while she is away, and the removal has expired as an entry. She
 /// learns of it from the commits, and of what she could have read before; of nothing behind it.
 #[test]
-#[ignore = "the relay sets no timer yet that runs its expiry"]
 fn who_was_taken_out_meanwhile_is_told() {
     story(async || {
         let mut circle = Circle::begun().await;
