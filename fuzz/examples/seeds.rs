@@ -9,7 +9,7 @@ use paigham_wire::certificate::{CertificateError, VerifiedCertificate};
 use paigham_wire::ids::CanisterId;
 use serde_json::Value;
 
-const TARGETS: [&str; 11] = [
+const TARGETS: [&str; 13] = [
     "frame",
     "witness",
     "certificate",
@@ -21,12 +21,14 @@ const TARGETS: [&str; 11] = [
     "envelope",
     "welcome",
     "pointer",
+    "kt_structures",
+    "kt_verifier",
 ];
 
 fn main() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut strings = Vec::new();
-    for name in ["protocol", "map", "identity", "network"] {
+    for name in ["protocol", "map", "identity", "network", "kt-log"] {
         let path = folder.join(format!("../spec/vectors/{name}.json"));
         let text = fs::read(path).expect("the golden vectors are there");
         collect(

@@ -1,0 +1,1 @@
+//! Holds a test only: see `tests/vrf.rs`.
