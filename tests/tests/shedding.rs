@@ -40,10 +40,20 @@ fn hostile_candid_costs_little() {
         let relay = relay.unwrap();
         let mut blob = b"DIDL\x00\x01\x7d".to_vec();
         blob.extend(vec![0xff; 100_000]);
-        let hostile = [deep_candid(100), wide_candid(), blob, Vec::new(), vec![0; 9]];
+        let hostile = [
+            deep_candid(100),
+            wide_candid(),
+            blob,
+            Vec::new(),
+            vec![0; 9],
+        ];
         for argument in hostile {
             for method in ["create_queue", "deposit", "append_batch", "create_blob"] {
-                let execution = world.network().subnet().measure(relay, method, argument.clone()).await;
+                let execution = world
+                    .network()
+                    .subnet()
+                    .measure(relay, method, argument.clone())
+                    .await;
                 let execution = execution.unwrap().unwrap();
                 let spent = execution.instructions;
                 assert!(spent < 50_000_000, "{method}: {spent}");

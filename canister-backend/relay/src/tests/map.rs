@@ -76,7 +76,7 @@ fn a_new_id_without_room_is_refused() {
     crowd(&mut relay, queue.0);
     let root = relay.seal();
     assert_eq!(
-        relay.create_queue(&paid(request.clone()), NOW),
+        relay.create_queue(&paid(request), NOW),
         Err(RelayError::Full)
     );
     assert_eq!(relay.seal(), root);
@@ -94,7 +94,7 @@ fn a_locator_takes_no_id() {
     let commit = group.commit(b"add", keys(1, 1), bundle(vec![locator]));
     relay.submit_commit(&encode(&commit), NOW).unwrap();
     assert_eq!(
-        relay.create_queue(&paid(request.clone()), NOW),
+        relay.create_queue(&paid(request), NOW),
         Ok(QueueCreated { queue })
     );
     relay.seal();
