@@ -16,6 +16,7 @@ use super::shard::Shard;
 use crate::queue::{KIB, Queue};
 use crate::report::{Figure, Report};
 use crate::skeleton::network_in_memory;
+use crate::ticket::Payer;
 use crate::{Failure, Options};
 
 /// Queues that posts go to, in turn.
@@ -83,9 +84,10 @@ pub(super) async fn measure(
 async fn calls(network: &Network, options: &Options) -> Result<Vec<Vec<u8>>, Failure> {
     let mut queues = Vec::new();
     let mut made = Vec::new();
+    let payer = Payer::of(network).await?;
     for number in 0..QUEUES {
         let queue = Queue::new(network.relay(), number)?;
-        made.push(body(network, "create_queue", &queue.create)?);
+        made.push(body(network, "create_queue", &payer.pay(&queue.create)?)?);
         queues.push(queue);
     }
     send(network, made).await?;
