@@ -250,7 +250,7 @@ impl Inbox {
         if counter == self.counter && signature == self.signature {
             return Ok(false);
         }
-        if counter <= self.counter {
+        if counter <= self.counter || counter - self.counter > 1 << 32 {
             return Err(RelayError::StaleCounter(self.counter));
         }
         Ok(true)

@@ -14,7 +14,7 @@ use paigham_wire::relay::{
 };
 use paigham_wire::ticket::Paid;
 
-use crate::limits::{INBOX_MAX_DEPOSITS, READ_MAX_DEPOSITS};
+use crate::limits::{COUNTER_MAX_STEP, INBOX_MAX_DEPOSITS, READ_MAX_DEPOSITS};
 use crate::records::{InboxRecord, PoolRecord, StoredDeposit};
 use crate::relay::{Relay, get, numbered, paired, put};
 use crate::tickets::Checked;
@@ -304,8 +304,9 @@ impl<M: Memory> Relay<M> {
         if counter == record.leaf.counter && *signature == record.last_signature {
             return Ok(false);
         }
-        if counter <= record.leaf.counter {
-            return Err(RelayError::StaleCounter(record.leaf.counter));
+        let last = record.leaf.counter;
+        if counter <= last || counter - last > COUNTER_MAX_STEP {
+            return Err(RelayError::StaleCounter(last));
         }
         Ok(true)
     }

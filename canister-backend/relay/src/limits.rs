@@ -17,6 +17,9 @@ pub(crate) const BLOB_SPAN_NS: u64 = 6 * 3_600 * 1_000_000_000;
 pub(crate) const EXPIRY_STEP_BLOBS: u32 = 256;
 /// Deposits that an inbox retains until it is drained.
 pub(crate) const INBOX_MAX_DEPOSITS: u32 = 1_000;
+/// How far a counter of an inbox key may rise at once. Devices count by ones; a leap to the last
+/// number there is would leave none for the next call, and end the inbox.
+pub(crate) const COUNTER_MAX_STEP: u64 = 1 << 32;
 /// How long entries are kept at most. Their bucket goes as a whole when its first one is this old.
 pub(crate) const POSTS_KEPT_NS: u64 = 30 * 24 * 3_600 * 1_000_000_000;
 /// How long commits and Welcomes are kept at most, so that a device that was away can follow.

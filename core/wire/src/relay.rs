@@ -789,8 +789,8 @@ pub enum RelayError {
     #[error("wrong signature")]
     #[tls_codec(discriminant = 4)]
     WrongSignature,
-    /// The counter is not higher than the last one.
-    #[error("the counter does not rise; the last one is {0}")]
+    /// The counter is not higher than the last one, or more than 2^32 higher.
+    #[error("the counter does not follow the last one, {0}")]
     #[tls_codec(discriminant = 5)]
     StaleCounter(u64),
     /// No such inbox.

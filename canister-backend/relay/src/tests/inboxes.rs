@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use super::*;
+use crate::limits::COUNTER_MAX_STEP;
 
 /// Counts the bytes that are read.
 #[derive(Clone, Default)]
@@ -87,4 +88,25 @@ fn a_full_inbox_is_not_read_for_each_deposit() {
     assert_eq!(again, Ok(STRANGERS + 1));
     relay.drain(&owner.drain(2, u32::MAX)).unwrap();
     assert!(relay.deposit_places.is_empty());
+}
+
+/// An owner's device errs, or is made to: a counter beyond what any device reaches would leave no
+/// higher one. It is refused with the last that counted, and the inbox goes on from there.
+#[test]
+fn no_counter_ends_an_inbox() {
+    let mut relay = relay();
+    let owner = Owner::create(&mut relay);
+    assert_eq!(deposit(&mut relay, owner.inbox, b"a"), Ok(1));
+    let first = 1 + COUNTER_MAX_STEP;
+    for counter in [first, u64::MAX] {
+        let last = Err(RelayError::StaleCounter(0));
+        assert_eq!(relay.drain(&owner.drain(counter, 1)), last);
+        assert_eq!(relay.refill(&owner.refill(counter, &[b"x"], None)), last);
+    }
+    let drained = relay.drain(&owner.drain(COUNTER_MAX_STEP, 1)).unwrap();
+    assert_eq!(drained.first_seq, 2);
+    let stale = relay.drain(&owner.drain(u64::MAX, 1));
+    assert_eq!(stale, Err(RelayError::StaleCounter(COUNTER_MAX_STEP)));
+    let refilled = relay.refill(&owner.refill(first, &[b"x"], None)).unwrap();
+    assert_eq!(refilled.one_time_left, 1);
 }
