@@ -1,5 +1,7 @@
 //! Named bounds of what callers control, with their reasons.
 
+use paigham_wire::frame::REPEAT_WINDOW;
+
 /// Entries that a queue retains; far beyond what members read late, and a bound on its storage.
 pub(crate) const QUEUE_MAX_ENTRIES: u32 = 1_000_000;
 /// Of these the last may be commits only: who floods a queue can still be removed from it.
@@ -20,6 +22,9 @@ pub(crate) const INBOX_MAX_DEPOSITS: u32 = 1_000;
 /// How far a counter of an inbox key may rise at once. Devices count by ones; a leap to the last
 /// number there is would leave none for the next call, and end the inbox.
 pub(crate) const COUNTER_MAX_STEP: u64 = 1 << 32;
+/// Links of entries that one `append_batch` reads in search of repeats of earlier epochs, whose MAC
+/// it cannot check: sixteen whole windows. A batch that is sent alone needs one.
+pub(crate) const UNPROVEN_MAX_LINKS: u32 = 16 * REPEAT_WINDOW;
 /// How long entries are kept at most. Their bucket goes as a whole when its first one is this old.
 pub(crate) const POSTS_KEPT_NS: u64 = 30 * 24 * 3_600 * 1_000_000_000;
 /// How long commits and Welcomes are kept at most, so that a device that was away can follow.

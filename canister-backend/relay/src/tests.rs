@@ -24,6 +24,7 @@ use proptest::prelude::*;
 use crate::Relay;
 
 mod administration;
+mod append;
 mod blobs;
 mod expiry;
 mod inboxes;

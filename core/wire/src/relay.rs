@@ -173,6 +173,10 @@ pub enum PostRefusal {
     /// The queue has had its quota of the day.
     #[error("the queue is over its quota of the day")]
     OverQuota = 14,
+    /// The call searched for too many repeats of earlier epochs; sent alone, with the same bytes,
+    /// this post gets its answer.
+    #[error("the relay is busy; send it alone")]
+    Busy = 15,
 }
 
 /// Reply of `append_batch`.
