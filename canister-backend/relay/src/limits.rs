@@ -1,6 +1,8 @@
 //! Named bounds of what callers control, with their reasons.
 
+use paigham_wire::admin::AdminRefusal;
 use paigham_wire::frame::REPEAT_WINDOW;
+use paigham_wire::relay::RelayError;
 
 /// Entries that a queue retains; far beyond what members read late, and a bound on its storage.
 pub(crate) const QUEUE_MAX_ENTRIES: u32 = 1_000_000;
@@ -72,6 +74,34 @@ pub fn argument_limit(method: &str) -> Option<usize> {
         "create_queue" | "ack_welcome" | "drain" | "claim" | "welcome" | "read_inbox" | "pool"
         | "admin_approve" | "admin_log" | "shard" | "tail" | "blob" | "chunk" => Some(KIB),
         _ => None,
+    }
+}
+
+/// An argument has more bytes than its method takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Oversized;
+
+impl From<Oversized> for RelayError {
+    fn from(_: Oversized) -> Self {
+        Self::TooLarge
+    }
+}
+
+impl From<Oversized> for AdminRefusal {
+    /// No request of an administrator has so many bytes.
+    fn from(_: Oversized) -> Self {
+        Self::Malformed
+    }
+}
+
+/// Whether a method takes an argument of so many bytes, Candid included.
+///
+/// # Errors
+/// [`Oversized`]; also of a method that is not there.
+pub(crate) fn check_size(method: &str, bytes: usize) -> Result<(), Oversized> {
+    match argument_limit(method) {
+        Some(limit) if bytes <= limit => Ok(()),
+        _ => Err(Oversized),
     }
 }
 
