@@ -119,8 +119,14 @@ impl Queue {
         }
     }
 
-    /// Checks that every post is made: position, time, epoch.
-    fn admits(&self, post: &PostRef<'_>, now: u64) -> Result<Option<Position>, PostRefusal> {
+    /// Checks of a post in their order: position, MAC where its key is known (a commit has none),
+    /// repeat, time, epoch.
+    fn admits(
+        &self,
+        post: &PostRef<'_>,
+        mac: Authentic,
+        now: u64,
+    ) -> Result<Option<Position>, PostRefusal> {
         let header = &post.header;
         if header.after_seq > self.seq() {
             return Err(PostRefusal::AfterSeqAhead);
@@ -128,6 +134,10 @@ impl Queue {
         let behind = self.seq() - header.after_seq;
         if behind > REPEAT_WINDOW && header.kind != PostKind::Commit {
             return Err(PostRefusal::CatchUpFirst);
+        }
+        let known = header.epoch == self.epoch() && header.kind != PostKind::Commit;
+        if known && (!mac || self.keys.is_none()) {
+            return Err(PostRefusal::WrongMac);
         }
         let retained = header.after_seq.max(self.first_seq - 1) as usize;
         let same = |entry: &&Entry| digest(entry).post_hash == post.hash();
@@ -250,7 +260,7 @@ impl Inbox {
         if counter == self.counter && signature == self.signature {
             return Ok(false);
         }
-        if counter <= self.counter {
+        if counter <= self.counter || counter - self.counter > 1 << 32 {
             return Err(RelayError::StaleCounter(self.counter));
         }
         Ok(true)
@@ -295,11 +305,8 @@ impl Model {
             .queues
             .get_mut(&post.header.queue)
             .ok_or(PostRefusal::NoSuchQueue)?;
-        if let Some(position) = queue.admits(post, now)? {
+        if let Some(position) = queue.admits(post, mac, now)? {
             return Ok(PostOutcome::Repeat(position));
-        }
-        if !mac || queue.keys.is_none() {
-            return Err(PostRefusal::WrongMac);
         }
         Ok(PostOutcome::Accepted(queue.store(post, None, at)))
     }
@@ -341,7 +348,7 @@ impl Model {
                 });
             }
         }
-        queue.admits(&post, now).map_err(RelayError::Post)?;
+        queue.admits(&post, signed, now).map_err(RelayError::Post)?;
         if !signed {
             return Err(PostRefusal::WrongSignature.into());
         }

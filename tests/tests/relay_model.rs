@@ -152,6 +152,8 @@ enum Count {
     Next,
     Same,
     Old,
+    /// Further than a counter may rise at once.
+    Leap,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -182,8 +184,10 @@ fn step() -> impl Strategy<Value = Step> {
         FetchWhat::Commits,
         FetchWhat::CommitDigests,
     ]);
-    let count =
-        || prop_oneof![6 => Just(Count::Next), 1 => Just(Count::Same), 1 => Just(Count::Old)];
+    let count = || {
+        let others = vec![Count::Same, Count::Old, Count::Leap];
+        prop_oneof![6 => Just(Count::Next), 3 => prop::sample::select(others)]
+    };
     let mostly = || prop::bool::weighted(0.9);
     prop_oneof![
         4 => (0_u8..6).prop_map(|queue| Step::CreateQueue { queue }),
@@ -681,6 +685,7 @@ impl Play {
             }
             Count::Same => keys.counter,
             Count::Old => keys.counter.saturating_sub(1),
+            Count::Leap => keys.counter + (1 << 32) + 1,
         }
     }
 

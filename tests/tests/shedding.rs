@@ -1,12 +1,15 @@
 //! What hostile callers cost a relay: little, and nobody else anything.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
+use paigham_subnet::Outcome;
 use paigham_tests::bare::BareAgent;
 use paigham_tests::story::story;
 use paigham_tests::world::World;
 use paigham_wire::blob::{BlobManifest, BlobRequest, CHUNK_BYTES, ChunkRequest, CreateBlob};
 use paigham_wire::blob::{BlobReply, BlobState, ChunkReply, PutChunk};
-use paigham_wire::codec::{decode_result, encode};
-use paigham_wire::relay::{Credential, RelayError};
+use paigham_wire::codec::{decode_result, encode, encode_result};
+use paigham_wire::relay::{Credential, Position, RelayError};
+use serde_bytes::ByteBuf;
 
 /// `depth` levels of types, each a vector of the one before, the innermost of empty records.
 fn deep_candid(depth: u8) -> Vec<u8> {
@@ -56,6 +59,58 @@ fn hostile_candid_costs_little() {
                 let execution = execution.unwrap().unwrap();
                 let spent = execution.instructions;
                 assert!(spent < 50_000_000, "{method}: {spent}");
+            }
+        }
+    });
+}
+
+/// A blob of junk that has so many bytes with what Candid puts around it.
+fn junk(bytes: usize) -> Vec<u8> {
+    let candid = |length| candid::encode_one(ByteBuf::from(vec![0xff; length])).unwrap();
+    let around = candid(bytes - 16).len() - (bytes - 16);
+    assert_eq!(candid(bytes - around).len(), bytes);
+    vec![0xff; bytes - around]
+}
+
+fn is_too_large(reply: &[u8]) -> bool {
+    reply == encode_result::<Position, _>(&Err(RelayError::TooLarge))
+}
+
+/// Queries, and calls of canisters, pass no inspection. Their arguments may be as long as others,
+/// and one byte more is too much.
+#[test]
+fn arguments_are_bounded_without_inspection() {
+    story(async || {
+        let world = World::in_memory().await;
+        let agent = BareAgent::in_process(&world);
+        let relay = world.file().relay().unwrap();
+        let principal = candid::Principal::try_from_slice(relay.as_slice()).unwrap();
+        for (method, kib) in [
+            ("append_batch", 2_048),
+            ("submit_commit", 2_048),
+            ("put_chunk", 1_025),
+            ("refill", 1_024),
+            ("deposit", 10),
+            ("create_inbox", 2),
+            ("drain", 1),
+        ] {
+            for more in [0, 1] {
+                let argument = ByteBuf::from(junk(kib * 1_024 + more));
+                let argument = candid::encode_one(argument).unwrap();
+                let subnet = world.network().subnet();
+                let ran = subnet.measure(principal, method, argument).await;
+                let Outcome::Replied(reply) = ran.unwrap().unwrap().outcome else {
+                    panic!("{method} does not answer");
+                };
+                let reply: ByteBuf = candid::decode_one(&reply).unwrap();
+                assert_eq!(is_too_large(&reply), more == 1, "{method}");
+            }
+        }
+        for (method, kib) in [("fetch", 16), ("read_inbox", 1), ("pool", 1), ("blob", 1)] {
+            for more in [0, 1] {
+                let request = junk(kib * 1_024 + more);
+                let reply = agent.query(&relay, method, &request).await.unwrap();
+                assert_eq!(is_too_large(&reply), more == 1, "{method}");
             }
         }
     });

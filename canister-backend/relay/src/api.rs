@@ -12,7 +12,7 @@ use serde_bytes::ByteBuf;
 use tls_codec::Serialize;
 
 use crate::blob;
-use crate::limits::{BUCKET_PAGES, argument_limit, is_query};
+use crate::limits::{BUCKET_PAGES, Oversized, check_size, is_query};
 use crate::relay::Relay;
 use crate::tend;
 
@@ -39,9 +39,13 @@ pub(crate) fn with<T>(action: impl FnOnce(&mut Relay<DefaultMemoryImpl>) -> T) -
 }
 
 /// Runs an update and certifies the new root, once. The reply is given as Candid has it.
-fn update<T: Serialize, E: Serialize>(
+fn update<T: Serialize, E: Serialize + From<Oversized>>(
+    method: &str,
     action: impl FnOnce(&mut Relay<DefaultMemoryImpl>, u64) -> Result<T, E>,
 ) -> ByteBuf {
+    if let Err(oversized) = check_argument(method) {
+        return blob::encode(&Err::<T, _>(E::from(oversized)));
+    }
     with(|relay| {
         let reply = blob::encode(&action(relay, api::time()));
         api::certified_data_set(relay.seal());
@@ -49,15 +53,25 @@ fn update<T: Serialize, E: Serialize>(
     })
 }
 
-/// Runs a query with the certificate at hand. The reply is given as Candid has it.
-fn query<T: Serialize>(
-    action: impl FnOnce(&Relay<DefaultMemoryImpl>, Vec<u8>, u64) -> Result<T, RelayError>,
+/// Runs a query. The reply is given as Candid has it.
+fn query<T: Serialize, E: Serialize + From<Oversized>>(
+    method: &str,
+    action: impl FnOnce(&Relay<DefaultMemoryImpl>, u64) -> Result<T, E>,
 ) -> ByteBuf {
-    let result = match api::data_certificate() {
-        Some(certificate) => with(|relay| action(relay, certificate, api::time())),
-        None => Err(RelayError::NoCertificate),
-    };
+    let result = check_argument(method)
+        .map_err(E::from)
+        .and_then(|()| with(|relay| action(relay, api::time())));
     blob::encode(&result)
+}
+
+/// The certificate at hand.
+fn certificate() -> Result<Vec<u8>, RelayError> {
+    api::data_certificate().ok_or(RelayError::NoCertificate)
+}
+
+/// Inspection sees no queries and no calls of canisters: their arguments are bounded here.
+fn check_argument(method: &str) -> Result<(), Oversized> {
+    check_size(method, ic0::msg_arg_data_size())
 }
 
 /// Who calls.
@@ -97,8 +111,7 @@ fn post_upgrade() {
 fn inspect_message() {
     let method = api::msg_method_name();
     // The size before anything is copied or decoded.
-    let fits = argument_limit(&method).is_some_and(|limit| api::msg_arg_data().len() <= limit);
-    if !fits || is_query(&method) {
+    if check_argument(&method).is_err() || is_query(&method) {
         return;
     }
     let Ok(caller) = caller() else {
@@ -112,7 +125,9 @@ fn inspect_message() {
 
 #[ic_cdk::update(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn create_queue(request: ByteBuf) -> ByteBuf {
-    update(|relay, now| relay.create_queue(&request, now))
+    update("create_queue", |relay, now| {
+        relay.create_queue(&request, now)
+    })
 }
 
 /// `append_batch` as the interface has it and as it runs on a lone blob, which is read in pieces.
@@ -123,84 +138,92 @@ fn create_queue(request: ByteBuf) -> ByteBuf {
 )]
 fn append_batch_in_pieces() -> ByteBuf {
     match blob::argument() {
-        Some(posts) => update(|relay, now| relay.append_batch(posts, now)),
+        Some(posts) => update("append_batch", |relay, now| relay.append_batch(posts, now)),
         None => append_batch(blob::decode(api::msg_arg_data())),
     }
 }
 
 #[candid::candid_method(update)]
 fn append_batch(posts: ByteBuf) -> ByteBuf {
-    update(|relay, now| relay.append_batch(&posts, now))
+    update("append_batch", |relay, now| relay.append_batch(&posts, now))
 }
 
 #[ic_cdk::update(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn submit_commit(request: ByteBuf) -> ByteBuf {
-    update(|relay, now| relay.submit_commit(&request, now))
+    update("submit_commit", |relay, now| {
+        relay.submit_commit(&request, now)
+    })
 }
 
 #[ic_cdk::query(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn fetch(request: ByteBuf) -> ByteBuf {
-    query(|relay, certificate, _| relay.fetch(&request, certificate))
+    query("fetch", |relay, _| relay.fetch(&request, certificate()?))
 }
 
 #[ic_cdk::query(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn welcome(request: ByteBuf) -> ByteBuf {
-    query(|relay, certificate, _| relay.welcome(&request, certificate))
+    query("welcome", |relay, _| {
+        relay.welcome(&request, certificate()?)
+    })
 }
 
 #[ic_cdk::update(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn ack_welcome(request: ByteBuf) -> ByteBuf {
-    update(|relay, _| relay.ack_welcome(&request))
+    update("ack_welcome", |relay, _| relay.ack_welcome(&request))
 }
 
 #[ic_cdk::update(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn create_inbox(request: ByteBuf) -> ByteBuf {
-    update(|relay, now| relay.create_inbox(&request, now))
+    update("create_inbox", |relay, now| {
+        relay.create_inbox(&request, now)
+    })
 }
 
 #[ic_cdk::update(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn deposit(request: ByteBuf) -> ByteBuf {
-    update(|relay, now| relay.deposit(&request, now))
+    update("deposit", |relay, now| relay.deposit(&request, now))
 }
 
 #[ic_cdk::query(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn read_inbox(request: ByteBuf) -> ByteBuf {
-    query(|relay, certificate, now| relay.read_inbox(&request, certificate, now))
+    query("read_inbox", |relay, now| {
+        relay.read_inbox(&request, certificate()?, now)
+    })
 }
 
 #[ic_cdk::update(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn drain(request: ByteBuf) -> ByteBuf {
-    update(|relay, _| relay.drain(&request))
+    update("drain", |relay, _| relay.drain(&request))
 }
 
 #[ic_cdk::update(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn refill(request: ByteBuf) -> ByteBuf {
-    update(|relay, _| relay.refill(&request))
+    update("refill", |relay, _| relay.refill(&request))
 }
 
 #[ic_cdk::update(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn claim(request: ByteBuf) -> ByteBuf {
-    update(|relay, now| relay.claim(&request, now))
+    update("claim", |relay, now| relay.claim(&request, now))
 }
 
 #[ic_cdk::query(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn pool(request: ByteBuf) -> ByteBuf {
-    query(|relay, certificate, _| relay.pool(&request, certificate))
+    query("pool", |relay, _| relay.pool(&request, certificate()?))
 }
 
 #[ic_cdk::query(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn shard(_request: ByteBuf) -> ByteBuf {
-    query(|relay, certificate, _| relay.shard(certificate))
+    query("shard", |relay, _| relay.shard(certificate()?))
 }
 
 #[ic_cdk::update(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn create_blob(request: ByteBuf) -> ByteBuf {
-    update(|relay, now| relay.create_blob(&request, now))
+    update("create_blob", |relay, now| relay.create_blob(&request, now))
 }
 
 #[ic_cdk::update(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn put_chunk(request: ByteBuf) -> ByteBuf {
-    update(|relay, now| relay.put_chunk(&request, now))
+    update("put_chunk", |relay, now| relay.put_chunk(&request, now))
 }
 
 /// Needs no certificate: the id of the blob is the hash of what it answers.
@@ -210,41 +233,43 @@ fn put_chunk(request: ByteBuf) -> ByteBuf {
     name = "blob"
 )]
 fn blob_state(request: ByteBuf) -> ByteBuf {
-    with(|relay| blob::encode(&relay.blob(&request, api::time())))
+    query("blob", |relay, now| relay.blob(&request, now))
 }
 
 #[ic_cdk::query(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn chunk(request: ByteBuf) -> ByteBuf {
-    with(|relay| blob::encode(&relay.chunk(&request, api::time())))
+    query("chunk", |relay, now| relay.chunk(&request, now))
 }
 
 /// Not certified: a gateway only wakes clients.
 #[ic_cdk::query(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn tail(request: ByteBuf) -> ByteBuf {
-    let reply = match caller() {
-        Ok(caller) => with(|relay| relay.tail(&request, &caller)),
-        Err(_) => Err(RelayError::NotListed),
-    };
-    blob::encode(&reply)
+    query("tail", |relay, _| {
+        let caller = caller().map_err(|_| RelayError::NotListed)?;
+        relay.tail(&request, &caller)
+    })
 }
 
 #[ic_cdk::update(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn admin_propose(request: ByteBuf) -> ByteBuf {
-    update(|relay, now| relay.admin_propose(&request, &caller()?, now))
+    update("admin_propose", |relay, now| {
+        relay.admin_propose(&request, &caller()?, now)
+    })
 }
 
 #[ic_cdk::update(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn admin_approve(request: ByteBuf) -> ByteBuf {
-    update(|relay, now| relay.admin_approve(&request, &caller()?, now))
+    update("admin_approve", |relay, now| {
+        relay.admin_approve(&request, &caller()?, now)
+    })
 }
 
 #[ic_cdk::query(decode_with = "blob::decode", encode_with = "ByteBuf::into_vec")]
 fn admin_log(request: ByteBuf) -> ByteBuf {
-    let reply = match api::data_certificate() {
-        Some(certificate) => with(|relay| relay.admin_log(&request, certificate)),
-        None => Err(AdminRefusal::NoCertificate),
-    };
-    blob::encode(&reply)
+    query("admin_log", |relay, _| {
+        let certificate = api::data_certificate().ok_or(AdminRefusal::NoCertificate)?;
+        relay.admin_log(&request, certificate)
+    })
 }
 
 candid::export_service!();

@@ -1,13 +1,16 @@
 //! Appending posts: each has its own outcome.
 
+use std::collections::VecDeque;
+
 use ic_stable_structures::Memory;
 use paigham_wire::chain::EntryDigest;
-use paigham_wire::frame::{FRAME_BYTES, PostKind, PostRef, verify_post_tag};
+use paigham_wire::frame::{FRAME_BYTES, PostHeader, PostKind, PostRef, verify_post_tag};
 use paigham_wire::hash::Hash;
 use paigham_wire::ids::QueueId;
 use paigham_wire::relay::{BatchReply, Position, PostOutcome, PostRefusal, RelayError};
 
 use crate::entries::{Entries, Range};
+use crate::limits::UNPROVEN_MAX_LINKS;
 use crate::pieces::{Bytes, Posts};
 use crate::posts::{check_after_seq, check_epoch, check_room, check_time};
 use crate::records::QueueRecord;
@@ -21,22 +24,25 @@ impl<M: Memory> Relay<M> {
         now: u64,
     ) -> Result<BatchReply, RelayError> {
         let mut posts = Posts::new(posts)?;
-        let mut open = None;
+        let mut batch = Batch {
+            open: None,
+            unproven_links: UNPROVEN_MAX_LINKS,
+        };
         let mut outcomes = Vec::new();
         while let Some(post) = posts.next() {
             let outcome = match post {
-                Ok(post) => self.append(&mut open, &post, now),
+                Ok(post) => self.append(&mut batch, &post, now),
                 Err(_) => Err(PostRefusal::Malformed),
             };
             outcomes.push(outcome.unwrap_or_else(PostOutcome::Refused));
         }
-        self.close(open.as_ref());
+        self.close(batch.open.as_ref());
         Ok(BatchReply { outcomes })
     }
 
     fn append(
         &mut self,
-        slot: &mut Option<OpenQueue>,
+        batch: &mut Batch,
         post: &PostRef<'_>,
         now: u64,
     ) -> Result<PostOutcome, PostRefusal> {
@@ -44,20 +50,23 @@ impl<M: Memory> Relay<M> {
         if header.kind == PostKind::Commit {
             return Err(PostRefusal::WrongKind);
         }
-        let open = self.open_queue(slot, &header.queue)?;
+        let open = self.open_queue(&mut batch.open, &header.queue)?;
         check_after_seq(header, &open.record.leaf)?;
         let hash = post.hash();
-        open.recent
-            .reach_back(&self.posts, &open.record.entries(), header.after_seq + 1);
-        if let Some(position) = open.recent.find(header.after_seq + 1, &hash) {
+        // Whoever has no key does not make the relay search at will. That of an epoch that is over
+        // is gone, so its posts share what may be read for them.
+        if header.epoch == open.record.leaf.epoch {
+            check_mac(&open.record, post, &hash)?;
+        } else {
+            open.recent.spend(header, &mut batch.unproven_links)?;
+        }
+        let from = header.after_seq + 1;
+        open.recent.reach_back(&self.posts, from);
+        if let Some(position) = open.recent.find(from, &hash) {
             return Ok(PostOutcome::Repeat(position));
         }
         check_time(header.not_after, now)?;
         check_epoch(header.epoch, open.record.leaf.epoch)?;
-        let keys = open.record.keys.as_ref().ok_or(PostRefusal::WrongMac)?;
-        if !verify_post_tag(&keys.mac_key, &hash, post.tag) {
-            return Err(PostRefusal::WrongMac);
-        }
         check_room(&open.record, header.kind)?;
         let quotas = &self.administration.settings().quotas;
         let bytes = FRAME_BYTES + post.envelope.len();
@@ -83,7 +92,7 @@ impl<M: Memory> Relay<M> {
             let record = self.load_queue(queue).ok_or(PostRefusal::NoSuchQueue)?;
             *slot = Some(OpenQueue {
                 queue: *queue,
-                recent: Recent::behind(record.leaf.seq),
+                recent: Recent::behind(record.entries()),
                 record,
                 changed: false,
             });
@@ -98,6 +107,20 @@ impl<M: Memory> Relay<M> {
     }
 }
 
+fn check_mac(record: &QueueRecord, post: &PostRef<'_>, hash: &Hash) -> Result<(), PostRefusal> {
+    match &record.keys {
+        Some(keys) if verify_post_tag(&keys.mac_key, hash, post.tag) => Ok(()),
+        _ => Err(PostRefusal::WrongMac),
+    }
+}
+
+/// What a batch has reached.
+struct Batch {
+    open: Option<OpenQueue>,
+    /// Links that may still be read for posts that prove nothing.
+    unproven_links: u32,
+}
+
 /// The queue that a batch is at.
 struct OpenQueue {
     queue: QueueId,
@@ -108,41 +131,49 @@ struct OpenQueue {
 
 /// Digests of the newest entries of a queue, up to its end.
 struct Recent {
-    first_seq: u32,
-    entries: Vec<EntryDigest>,
+    /// The entries before them.
+    unread: Range,
+    entries: VecDeque<EntryDigest>,
 }
 
 impl Recent {
-    /// None yet of a queue whose newest entry is `seq`.
-    const fn behind(seq: u32) -> Self {
+    /// None yet of a queue with these entries.
+    const fn behind(entries: Range) -> Self {
         Self {
-            first_seq: seq + 1,
-            entries: Vec::new(),
+            unread: entries,
+            entries: VecDeque::new(),
         }
     }
 
-    /// Reads what is missing from `from` on.
-    fn reach_back<M: Memory>(&mut self, posts: &Entries<M>, range: &Range, from: u32) {
-        let from = from.max(range.first);
-        if from < self.first_seq {
-            let older = posts.between(range, from, self.first_seq - 1);
-            self.entries
-                .splice(..0, older.into_iter().map(|link| link.digest));
-            self.first_seq = from;
+    /// Takes what [`Recent::reach_back`] will read for this post off what may be read.
+    fn spend(&self, header: &PostHeader, links: &mut u32) -> Result<(), PostRefusal> {
+        let before = header.after_seq.max(self.unread.first - 1);
+        let needed = self.unread.last.saturating_sub(before);
+        *links = links.checked_sub(needed).ok_or(PostRefusal::Busy)?;
+        Ok(())
+    }
+
+    /// Reads what is missing from `from` on: one link an entry.
+    fn reach_back<M: Memory>(&mut self, posts: &Entries<M>, from: u32) {
+        while self.unread.last >= from {
+            let Some(link) = posts.take_newest(&mut self.unread) else {
+                return;
+            };
+            self.entries.push_front(link.digest);
         }
     }
 
     /// The newest entry, just stored.
     fn push(&mut self, digest: EntryDigest) {
-        self.entries.push(digest);
+        self.entries.push_back(digest);
     }
 
     /// Where among the entries from `from` on this post is.
     fn find(&self, from: u32, hash: &Hash) -> Option<Position> {
-        let known = from.saturating_sub(self.first_seq);
-        let entries = self.entries.get(known as usize..)?;
-        (self.first_seq + known..)
-            .zip(entries)
+        let first = self.unread.last + 1;
+        let known = from.saturating_sub(first);
+        (first + known..)
+            .zip(self.entries.iter().skip(known as usize))
             .find(|(_, entry)| entry.post_hash == *hash)
             .map(|(seq, entry)| Position {
                 seq,

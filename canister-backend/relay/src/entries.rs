@@ -187,6 +187,14 @@ impl<M: Memory> Entries<M> {
         (range.first <= range.last).then(|| self.link(self.whole(range.newest)))
     }
 
+    /// The newest entry, taken off the range.
+    pub(crate) fn take_newest(&self, range: &mut Range) -> Option<Link> {
+        let link = self.newest(range)?;
+        range.last -= 1;
+        range.newest = link.previous & OFFSET_MASK;
+        Some(link)
+    }
+
     /// The entry before one of the same range.
     pub(crate) fn before(&self, range: &Range, link: &Link) -> Option<Link> {
         let retained = link.number > range.first && link.previous != 0;

@@ -14,9 +14,9 @@ use paigham_wire::relay::{
 };
 use paigham_wire::ticket::Paid;
 
-use crate::limits::{INBOX_MAX_DEPOSITS, READ_MAX_DEPOSITS};
+use crate::limits::{COUNTER_MAX_STEP, INBOX_MAX_DEPOSITS, READ_MAX_DEPOSITS};
 use crate::records::{InboxRecord, PoolRecord, StoredDeposit};
-use crate::relay::{Relay, get, numbered, put};
+use crate::relay::{Relay, get, numbered, paired, put};
 use crate::tickets::Checked;
 
 const NS_PER_SECOND: u64 = 1_000_000_000;
@@ -138,7 +138,10 @@ impl<M: Memory> Relay<M> {
             Admission::Stranger(Checked::Fresh(receipt)) => Some(receipt),
             Admission::Contact => None,
         };
-        if let Some(position) = self.find_deposit(&inbox, &record.leaf, &request.sealed) {
+        // One look-up, however full the inbox is: strangers may repeat it at will.
+        let hash = blake3(request.sealed.as_slice());
+        let place = paired(&inbox.0, &hash);
+        if let Some(position) = get(&self.deposit_places, &place) {
             // Sent again with other work: that is spent, or looking for it would cost nothing.
             if let Some(receipt) = receipt {
                 self.spend(&receipt, &position);
@@ -157,7 +160,7 @@ impl<M: Memory> Relay<M> {
         }
         leaf.seq += 1;
         let seq = leaf.seq;
-        leaf.head = inbox_next(&leaf.head, seq, now, &blake3(request.sealed.as_slice()));
+        leaf.head = inbox_next(&leaf.head, seq, now, &hash);
         let position = Position {
             seq,
             accepted_at: now,
@@ -168,26 +171,13 @@ impl<M: Memory> Relay<M> {
             sealed: request.sealed,
         };
         put(&mut self.deposits, numbered(&inbox.0, seq), &stored);
+        put(&mut self.deposit_places, place, &position);
         if let Some(receipt) = receipt {
             record.strangers += 1;
             self.spend(&receipt, &position);
         }
         self.put_inbox(&inbox, &record);
         Ok(position)
-    }
-
-    fn find_deposit(
-        &self,
-        inbox: &InboxId,
-        leaf: &InboxLeaf,
-        sealed: &tls_codec::VLBytes,
-    ) -> Option<Position> {
-        self.retained(inbox, leaf, leaf.first_seq)
-            .find(|(_, stored)| stored.sealed == *sealed)
-            .map(|(seq, stored)| Position {
-                seq,
-                accepted_at: stored.accepted_at,
-            })
     }
 
     /// Retained deposits from one on, in one walk.
@@ -288,6 +278,7 @@ impl<M: Memory> Relay<M> {
                 record.strangers = record.strangers.saturating_sub(stored.stranger.into());
                 leaf.head_before =
                     inbox_next(&leaf.head_before, leaf.first_seq, stored.accepted_at, &hash);
+                self.deposit_places.remove(&paired(&inbox.0, &hash));
             }
             self.deposits.remove(&key);
             leaf.first_seq += 1;
@@ -313,8 +304,9 @@ impl<M: Memory> Relay<M> {
         if counter == record.leaf.counter && *signature == record.last_signature {
             return Ok(false);
         }
-        if counter <= record.leaf.counter {
-            return Err(RelayError::StaleCounter(record.leaf.counter));
+        let last = record.leaf.counter;
+        if counter <= last || counter - last > COUNTER_MAX_STEP {
+            return Err(RelayError::StaleCounter(last));
         }
         Ok(true)
     }

@@ -13,9 +13,8 @@
 //! 1          certified map, nodes           hashes above the pages (see paigham_wire::map)
 //! 2          posts                          log of entries, linked from their queue's record
 //! 3          commits                        log of entries, likewise
-//! 4          joiners                        queue ‖ epoch started → locators that still wait
+//! 4          places of deposits             inbox ‖ hash of the sealed bytes → seq, accepted_at
 //! 5          tokens                         queue ‖ token hash → generation, seq of its end
-//! 6          bundles                        queue ‖ epoch started → wrapper, tree
 //! 7          certified map, overflow pages
 //! 8          pools                          inbox → X-Wing key, last resort, claim ids
 //! 9          deposits                       inbox ‖ seq → accepted_at, sealed bytes

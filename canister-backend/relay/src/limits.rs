@@ -1,5 +1,9 @@
 //! Named bounds of what callers control, with their reasons.
 
+use paigham_wire::admin::AdminRefusal;
+use paigham_wire::frame::REPEAT_WINDOW;
+use paigham_wire::relay::RelayError;
+
 /// Entries that a queue retains; far beyond what members read late, and a bound on its storage.
 pub(crate) const QUEUE_MAX_ENTRIES: u32 = 1_000_000;
 /// Of these the last may be commits only: who floods a queue can still be removed from it.
@@ -17,6 +21,12 @@ pub(crate) const BLOB_SPAN_NS: u64 = 6 * 3_600 * 1_000_000_000;
 pub(crate) const EXPIRY_STEP_BLOBS: u32 = 256;
 /// Deposits that an inbox retains until it is drained.
 pub(crate) const INBOX_MAX_DEPOSITS: u32 = 1_000;
+/// How far a counter of an inbox key may rise at once. Devices count by ones; a leap to the last
+/// number there is would leave none for the next call, and end the inbox.
+pub(crate) const COUNTER_MAX_STEP: u64 = 1 << 32;
+/// Links of entries that one `append_batch` reads in search of repeats of earlier epochs, whose MAC
+/// it cannot check: sixteen whole windows. A batch that is sent alone needs one.
+pub(crate) const UNPROVEN_MAX_LINKS: u32 = 16 * REPEAT_WINDOW;
 /// How long entries are kept at most. Their bucket goes as a whole when its first one is this old.
 pub(crate) const POSTS_KEPT_NS: u64 = 30 * 24 * 3_600 * 1_000_000_000;
 /// How long commits and Welcomes are kept at most, so that a device that was away can follow.
@@ -64,6 +74,34 @@ pub fn argument_limit(method: &str) -> Option<usize> {
         "create_queue" | "ack_welcome" | "drain" | "claim" | "welcome" | "read_inbox" | "pool"
         | "admin_approve" | "admin_log" | "shard" | "tail" | "blob" | "chunk" => Some(KIB),
         _ => None,
+    }
+}
+
+/// An argument has more bytes than its method takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Oversized;
+
+impl From<Oversized> for RelayError {
+    fn from(_: Oversized) -> Self {
+        Self::TooLarge
+    }
+}
+
+impl From<Oversized> for AdminRefusal {
+    /// No request of an administrator has so many bytes.
+    fn from(_: Oversized) -> Self {
+        Self::Malformed
+    }
+}
+
+/// Whether a method takes an argument of so many bytes, Candid included.
+///
+/// # Errors
+/// [`Oversized`]; also of a method that is not there.
+pub(crate) fn check_size(method: &str, bytes: usize) -> Result<(), Oversized> {
+    match argument_limit(method) {
+        Some(limit) if bytes <= limit => Ok(()),
+        _ => Err(Oversized),
     }
 }
 

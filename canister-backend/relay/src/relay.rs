@@ -48,6 +48,8 @@ pub struct Relay<M: Memory> {
     pub(crate) tokens: Table<64, M>,
     pub(crate) pools: Table<32, M>,
     pub(crate) deposits: Table<36, M>,
+    /// Where a deposit with these bytes lies: a repeat is found without reading the inbox.
+    pub(crate) deposit_places: Table<64, M>,
     pub(crate) packages: Table<36, M>,
     pub(crate) claims: Table<64, M>,
     pub(crate) tickets: Tickets<M>,
@@ -92,6 +94,7 @@ impl<M: Memory> Relay<M> {
             tokens: StableBTreeMap::init(at(5)),
             pools: StableBTreeMap::init(at(8)),
             deposits: StableBTreeMap::init(at(9)),
+            deposit_places: StableBTreeMap::init(at(4)),
             packages: StableBTreeMap::init(at(10)),
             claims: StableBTreeMap::init(at(11)),
             tickets: Tickets::open(at(13), at(14), at(15)),

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use ed25519_dalek::SigningKey;
-use ic_stable_structures::VectorMemory;
+use ic_stable_structures::{Memory, VectorMemory};
 use paigham_wire::admin::InitArgument;
 use paigham_wire::chain::{EntryDigest, commit_next, commit_start, queue_next, queue_start};
 use paigham_wire::codec::{decode, encode};
@@ -24,8 +24,10 @@ use proptest::prelude::*;
 use crate::Relay;
 
 mod administration;
+mod append;
 mod blobs;
 mod expiry;
+mod inboxes;
 mod log;
 mod map;
 mod tail;
@@ -50,7 +52,7 @@ fn relay() -> Relay<VectorMemory> {
     opened(VectorMemory::default())
 }
 
-fn opened(memory: VectorMemory) -> Relay<VectorMemory> {
+fn opened<M: Memory>(memory: M) -> Relay<M> {
     let mut relay = Relay::open(memory, canister(), 1).unwrap();
     let argument = InitArgument {
         admins: None,
@@ -580,7 +582,7 @@ struct Owner {
 }
 
 impl Owner {
-    fn create(relay: &mut Relay<VectorMemory>) -> Self {
+    fn create<M: Memory>(relay: &mut Relay<M>) -> Self {
         let key = SigningKey::from_bytes(&[77; 32]);
         let inbox_key = key.verifying_key().to_bytes();
         let inbox = InboxId::derive(&inbox_key);
@@ -649,8 +651,8 @@ impl Owner {
     }
 }
 
-fn deposit(
-    relay: &mut Relay<VectorMemory>,
+fn deposit<M: Memory>(
+    relay: &mut Relay<M>,
     inbox: InboxId,
     sealed: &[u8],
 ) -> Result<u32, RelayError> {

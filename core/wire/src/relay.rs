@@ -173,6 +173,10 @@ pub enum PostRefusal {
     /// The queue has had its quota of the day.
     #[error("the queue is over its quota of the day")]
     OverQuota = 14,
+    /// The call searched for too many repeats of earlier epochs; sent alone, with the same bytes,
+    /// this post gets its answer.
+    #[error("the relay is busy; send it alone")]
+    Busy = 15,
 }
 
 /// Reply of `append_batch`.
@@ -789,8 +793,8 @@ pub enum RelayError {
     #[error("wrong signature")]
     #[tls_codec(discriminant = 4)]
     WrongSignature,
-    /// The counter is not higher than the last one.
-    #[error("the counter does not rise; the last one is {0}")]
+    /// The counter is not higher than the last one, or more than 2^32 higher.
+    #[error("the counter does not follow the last one, {0}")]
     #[tls_codec(discriminant = 5)]
     StaleCounter(u64),
     /// No such inbox.

@@ -158,7 +158,11 @@ impl Client {
             None
             | Some((
                 _,
-                PostRefusal::StaleEpoch | PostRefusal::CatchUpFirst | PostRefusal::Expired,
+                PostRefusal::StaleEpoch
+                | PostRefusal::CatchUpFirst
+                | PostRefusal::Expired
+                // The same bytes again, in a while.
+                | PostRefusal::Busy,
             )) => Ok(()),
             Some((_, other)) => Err(RelayError::Post(*other).into()),
         }

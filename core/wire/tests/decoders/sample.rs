@@ -179,6 +179,7 @@ choices! {
     PostRefusal [
         Malformed, NoSuchQueue, AfterSeqAhead, CatchUpFirst, Expired, NotAfterTooFar, StaleEpoch,
         FutureEpoch, WrongMac, WrongKind, WrongSignature, WrongGeneration, Full, OverQuota,
+        Busy,
     ]
     RelayError [
         Malformed, TooLarge, Post(PostRefusal), WrongSignature, StaleCounter(u64), NoSuchInbox,

@@ -546,13 +546,13 @@ fn replies_are_as_the_prose_says() {
         .iter()
         .flat_map(|kind| [&[*kind], &position[..]].concat())
         .collect();
-    outcomes.extend((1..=14).flat_map(|refusal| [3, refusal]));
+    outcomes.extend((1..=15).flat_map(|refusal| [3, refusal]));
     assert_eq!(bytes(&replies["append_batch"]), opaque(&outcomes));
     let mut errors: Vec<Vec<u8>> = [1, 2, 4, 6, 7, 8, 9, 10, 11, 13, 14, 15]
         .iter()
         .map(|n| vec![1, *n])
         .collect();
-    errors.extend((1..=14).map(|refusal| vec![1, 3, refusal]));
+    errors.extend((1..=15).map(|refusal| vec![1, 3, refusal]));
     errors.extend((1..=6).map(|refusal| vec![1, 12, refusal]));
     errors.push(vec![1, 5, 1, 2, 3, 4, 5, 6, 7, 8]);
     let written: Vec<_> = list(&vectors["relay"]["errors"])

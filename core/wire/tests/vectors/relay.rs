@@ -303,7 +303,7 @@ fn outcomes() -> Vec<PostOutcome> {
 /// Every refusal there is: their numbers are consecutive, and the next one is unknown.
 fn refusals() -> Vec<PostRefusal> {
     let all: Vec<_> = (1..=u8::MAX).map_while(|n| decode(&[n]).ok()).collect();
-    assert_eq!(all.last(), Some(&PostRefusal::OverQuota));
+    assert_eq!(all.last(), Some(&PostRefusal::Busy));
     all
 }
 
