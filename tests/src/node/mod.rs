@@ -21,6 +21,7 @@ use http_body_util::BodyExt;
 use ic_transport_types::{Envelope, EnvelopeContent, NodeSignature, QueryResponse};
 use paigham_subnet::testkit::Dice;
 use paigham_subnet::{InProcess, Subnet};
+use paigham_wire::ids::CanisterId;
 use serde_bytes::ByteBuf;
 use tokio::sync::Notify;
 use tower::ServiceExt;
@@ -63,6 +64,15 @@ pub struct Counts {
     pub lies: u64,
 }
 
+/// How a canister that is down shows itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Down {
+    /// Whatever is asked of it is refused at once.
+    Refused,
+    /// Whatever is asked of it is never answered.
+    Silent,
+}
+
 /// Stands between clients and a subnet. It holds the node's key, as a real malicious node would,
 /// and never the subnet's: it can say anything, and certify nothing.
 ///
@@ -77,6 +87,7 @@ struct Inner {
     identity: Mutex<Option<(SigningKey, Principal)>>,
     upstream: Mutex<Option<Router>>,
     behind: Mutex<Option<Router>>,
+    down: Mutex<BTreeMap<Principal, Down>>,
     mood: Mutex<Mood>,
     /// Wakes replies that wait to be overtaken.
     passed: Notify,
@@ -97,6 +108,7 @@ impl MaliciousNode {
                 identity: Mutex::default(),
                 upstream: Mutex::default(),
                 behind: Mutex::default(),
+                down: Mutex::default(),
                 mood: Mutex::default(),
                 passed: Notify::new(),
                 earlier: Mutex::default(),
@@ -119,6 +131,27 @@ impl MaliciousNode {
     /// The subnet is gone.
     pub fn disconnect(&self) {
         *locked(&self.inner.upstream) = None;
+    }
+
+    /// From now on a canister is down, for all requests: queries, updates, reads of the state tree.
+    ///
+    /// # Panics
+    /// If the id is none of a canister.
+    pub fn takes_down(&self, canister: &CanisterId, how: Down) {
+        let canister = Principal::try_from_slice(canister.as_slice()).unwrap();
+        locked(&self.inner.down).insert(canister, how);
+    }
+
+    /// All canisters are there again.
+    pub fn brings_back(&self) {
+        locked(&self.inner.down).clear();
+    }
+
+    /// Whether what a request is for is down. Its path names it: `/api/v2/canister/ID/query`.
+    fn is_down(&self, parts: &Parts) -> Option<Down> {
+        let named = parts.uri.path().split('/').nth(4)?;
+        let canister = Principal::from_text(named).ok()?;
+        locked(&self.inner.down).get(&canister).copied()
     }
 
     /// What it serves.
@@ -238,6 +271,11 @@ impl MaliciousNode {
     }
 
     async fn answer(&self, parts: Parts, body: Bytes) -> Response {
+        match self.is_down(&parts) {
+            Some(Down::Refused) => return gateway("this canister is down"),
+            Some(Down::Silent) => return std::future::pending().await,
+            None => {}
+        }
         let content = content_of(&body);
         let method = content.as_ref().map_or("", method_of).to_owned();
         let nth = {
