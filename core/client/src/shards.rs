@@ -1,4 +1,5 @@
-//! Where new queues and inboxes go (`spec/protocol.md` §7.1), and relays that do not answer.
+//! Where new queues and inboxes go (`spec/protocol.md` §7.1), and what waits for a relay that does
+//! not answer (`spec/client.md` §7).
 
 use std::sync::Arc;
 

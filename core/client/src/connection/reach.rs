@@ -1,5 +1,5 @@
 //! Bounded waits, and that one relay which does not answer is not the whole network
-//! (`spec/client.md` §8).
+//! (`spec/client.md` §7).
 
 use std::collections::BTreeMap;
 use std::sync::{MutexGuard, PoisonError};
