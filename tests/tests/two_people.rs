@@ -1,5 +1,6 @@
 //! People in several homes over the real `.wasm`: what they say arrives once, in order, whatever is
 //! restarted meanwhile; who is out reads nothing new.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use paigham_client::{ClientError, Standing};
 use paigham_tests::person::{Person, all_hear, assert_agree, meet};

@@ -1,6 +1,7 @@
 //! The node that answers clients: honest until it is told to lie.
 
 mod behaviour;
+mod down;
 mod lie;
 
 use std::collections::BTreeMap;
@@ -21,12 +22,12 @@ use http_body_util::BodyExt;
 use ic_transport_types::{Envelope, EnvelopeContent, NodeSignature, QueryResponse};
 use paigham_subnet::testkit::Dice;
 use paigham_subnet::{InProcess, Subnet};
-use paigham_wire::ids::CanisterId;
 use serde_bytes::ByteBuf;
 use tokio::sync::Notify;
 use tower::ServiceExt;
 
 pub use behaviour::{Freshness, Passage, Signing, Updates};
+pub use down::Down;
 pub use lie::{CERTIFIED_METHODS, Lie};
 
 use behaviour::{Behaviour, Mood};
@@ -62,15 +63,6 @@ pub struct Counts {
     pub others: u64,
     /// Answers that were changed.
     pub lies: u64,
-}
-
-/// How a canister that is down shows itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Down {
-    /// Whatever is asked of it is refused at once.
-    Refused,
-    /// Whatever is asked of it is never answered.
-    Silent,
 }
 
 /// Stands between clients and a subnet. It holds the node's key, as a real malicious node would,
@@ -131,27 +123,6 @@ impl MaliciousNode {
     /// The subnet is gone.
     pub fn disconnect(&self) {
         *locked(&self.inner.upstream) = None;
-    }
-
-    /// From now on a canister is down, for all requests: queries, updates, reads of the state tree.
-    ///
-    /// # Panics
-    /// If the id is none of a canister.
-    pub fn takes_down(&self, canister: &CanisterId, how: Down) {
-        let canister = Principal::try_from_slice(canister.as_slice()).unwrap();
-        locked(&self.inner.down).insert(canister, how);
-    }
-
-    /// All canisters are there again.
-    pub fn brings_back(&self) {
-        locked(&self.inner.down).clear();
-    }
-
-    /// Whether what a request is for is down. Its path names it: `/api/v2/canister/ID/query`.
-    fn is_down(&self, parts: &Parts) -> Option<Down> {
-        let named = parts.uri.path().split('/').nth(4)?;
-        let canister = Principal::from_text(named).ok()?;
-        locked(&self.inner.down).get(&canister).copied()
     }
 
     /// What it serves.
