@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use ic_agent::agent::HttpService;
 use paigham_client::{
-    AccountId, Body, Client, ClientError, Environment, KdfCost, MessageView, NewAccount, QueueId,
-    RecoveryKit, Store, SyncReport,
+    AccountId, Body, Client, ClientError, Environment, KdfCost, MessageView, NewAccount,
+    OpenRelays, QueueId, RecoveryKit, Store, SyncReport,
 };
 use paigham_store::testkit::FaultBackend;
 use paigham_subnet::{Clock, ManualClock};
@@ -121,7 +121,8 @@ impl Person {
         clock: PersonsClock,
     ) -> (Self, RecoveryKit) {
         let environment = environment(&way, &clock);
-        let (new, kit) = NewAccount::prepare(world.file(), name, &environment).unwrap();
+        let open = OpenRelays::of_file(&world.file());
+        let (new, kit) = NewAccount::prepare(world.file(), &open, name, &environment).unwrap();
         let account = new.account();
         let client = match &disk {
             Disk::Memory(backend) => new.create_on(store_on(backend), environment),

@@ -8,8 +8,11 @@ use std::time::Duration;
 use ed25519_dalek::SigningKey;
 use paigham_network::Network;
 use paigham_subnet::testkit::{FaultJournal, Traps};
-use paigham_subnet::{Clock, Config, InProcess, ManualClock, Subnet, SystemClock};
-use paigham_wire::network::{NetworkFile, VerifiedNetwork};
+use paigham_subnet::{
+    CanisterRange, Clock, Config, InProcess, ManualClock, RootKey, Subnet, SystemClock, Topology,
+};
+use paigham_wire::ids::CanisterId;
+use paigham_wire::network::{CanisterRole, NetworkFile, VerifiedNetwork};
 use tempfile::TempDir;
 
 use crate::bare::BareAgent;
@@ -17,6 +20,10 @@ use crate::node::MaliciousNode;
 
 /// Keys of a network in memory, the same at every run.
 const SEED: [u8; 32] = [0x5A; 32];
+/// Seed of the root key of a network of several subnets.
+const ROOT_SEED: [u8; 32] = [0x5B; 32];
+/// Subnets of a network of several shards, and relays on each.
+const SHARDED: (u8, u16) = (2, 2);
 
 /// A running network. Clients reach it through [`World::node`] only, over loopback or in process,
 /// and go on doing so after the network died and came back.
@@ -25,6 +32,10 @@ pub struct World {
     network: Option<Network>,
     file: Vec<u8>,
     ground: Ground,
+    /// Journals of further subnets, below a root key that is none of theirs.
+    others: Vec<FaultJournal>,
+    /// Relays on each subnet; one if `None`.
+    relays: Option<u16>,
     clock: Option<ManualClock>,
     node: MaliciousNode,
     address: SocketAddr,
@@ -46,6 +57,15 @@ impl World {
         Self::made(Ground::Memory(FaultJournal::default()), None).await
     }
 
+    /// Two subnets in memory to which a root key delegates, with two relays on each; the directory
+    /// is on the first.
+    pub async fn of_shards() -> Self {
+        let (subnets, relays) = SHARDED;
+        let ground = Ground::Memory(FaultJournal::default());
+        let others = (1..subnets).map(|_| FaultJournal::default()).collect();
+        Self::laid_out(ground, None, others, Some(relays)).await
+    }
+
     /// A network in memory, under a clock that [`World::pass`] moves.
     pub async fn with_manual_clock() -> Self {
         Self::long_ago(Duration::ZERO).await
@@ -65,12 +85,23 @@ impl World {
     }
 
     async fn made(ground: Ground, clock: Option<ManualClock>) -> Self {
+        Self::laid_out(ground, clock, Vec::new(), None).await
+    }
+
+    async fn laid_out(
+        ground: Ground,
+        clock: Option<ManualClock>,
+        others: Vec<FaultJournal>,
+        relays: Option<u16>,
+    ) -> Self {
         let node = MaliciousNode::unconnected();
         let address = node.serve().await;
         let mut world = Self {
             network: None,
             file: Vec::new(),
             ground,
+            others,
+            relays,
             clock,
             node,
             address,
@@ -89,6 +120,7 @@ impl World {
         if let Ground::Memory(journal) = &self.ground {
             journal.restart();
         }
+        self.others.iter().for_each(FaultJournal::restart);
         self.try_start().await.unwrap();
     }
 
@@ -104,14 +136,20 @@ impl World {
                     Some(clock) => Arc::new(clock.clone()),
                     None => Arc::new(SystemClock),
                 };
-                let subnet =
-                    Subnet::open_with_as(Box::new(journal.clone()), clock, SEED, &self.config)?;
-                let urls = vec![self.url()];
-                if self.file.is_empty() {
-                    Network::on(subnet, urls, SEED).await?
-                } else {
-                    Network::again_on(subnet, urls, SEED, &self.file).await?
+                let mut subnets = Vec::new();
+                for (index, journal) in (0..).zip(std::iter::once(journal).chain(&self.others)) {
+                    let mut seed = SEED;
+                    seed[0] ^= index;
+                    subnets.push(Subnet::open_with_as(
+                        Box::new(journal.clone()),
+                        clock.clone(),
+                        seed,
+                        &self.config_of(index),
+                    )?);
                 }
+                let urls = vec![self.url()];
+                let file = (!self.file.is_empty()).then_some(&self.file[..]);
+                Network::on_all(subnets, self.relays, urls, SEED, file).await?
             }
             Ground::Folder(folder) => Network::up(folder.path(), self.address).await?,
         };
@@ -119,6 +157,31 @@ impl World {
         self.node.connect(network.subnet(), network.router());
         self.network = Some(network);
         Ok(())
+    }
+
+    /// How the subnet with this index is run.
+    fn config_of(&self, index: u8) -> Config {
+        if self.others.is_empty() {
+            return self.config.clone();
+        }
+        self.config.clone().topology(Topology::Delegated {
+            root: RootKey::from_seed(&ROOT_SEED),
+            range: CanisterRange::of_subnet(index.into()),
+        })
+    }
+
+    /// The relays, in the order of the network file.
+    ///
+    /// # Panics
+    /// If the file names what is no canister.
+    #[must_use]
+    pub fn relays(&self) -> Vec<CanisterId> {
+        let file = self.file();
+        let entries = file.file().canisters.iter();
+        entries
+            .filter(|entry| entry.role == CanisterRole::Relay)
+            .map(|entry| CanisterId::new(&entry.id).unwrap())
+            .collect()
     }
 
     /// From its next start, some messages trap at a system call that the seed chooses.
@@ -130,8 +193,9 @@ impl World {
     /// time stands, and its answers are genuine.
     ///
     /// # Panics
-    /// In a folder.
+    /// In a folder, and with several subnets.
     pub fn falls_behind(&mut self) {
+        assert!(self.others.is_empty(), "which of the subnets?");
         let snapshot = Box::new(self.journal().snapshot());
         let now = match &self.clock {
             Some(clock) => clock.now_ns(),
@@ -157,6 +221,7 @@ impl World {
         if let Ground::Memory(journal) = &self.ground {
             journal.crash_at(0);
         }
+        self.others.iter().for_each(|journal| journal.crash_at(0));
         self.stop();
     }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ic_agent::agent::HttpService;
-use paigham_client::{Body, Client, Environment, KdfCost, NewAccount, QueueId, VerifiedNetwork};
+use paigham_client::{
+    Body, Client, Environment, KdfCost, NewAccount, OpenRelays, QueueId, VerifiedNetwork,
+};
 use paigham_network::Network;
 use tempfile::TempDir;
 
@@ -58,7 +60,8 @@ impl Pair {
                 kdf: KdfCost::WEAK_FOR_TESTS,
                 ..Environment::default()
             };
-            let (account, _) = NewAccount::prepare(network.clone(), name, &environment())?;
+            let open = OpenRelays::of_file(network);
+            let (account, _) = NewAccount::prepare(network.clone(), &open, name, &environment())?;
             Ok(account.create(&homes.path().join(name), "passphrase", environment())?)
         };
         let (mut sender, mut reader) = (make("amina")?, make("bilal")?);

@@ -235,7 +235,7 @@ impl Network {
         &self.directory
     }
 
-    /// The relay canister where clients make new queues and inboxes: the first of all.
+    /// The first of all relay canisters.
     #[must_use]
     pub const fn relay(&self) -> &CanisterId {
         &self.relay

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use paigham_client::{
-    AccountId, Client, ClientError, Environment, NewAccount, OpenError, RecoveryKit,
+    AccountId, Client, ClientError, Environment, NewAccount, OpenError, OpenRelays, RecoveryKit,
 };
 use serde_json::{Value, json};
 
@@ -28,7 +28,9 @@ pub async fn register(common: &Common, name: Option<&str>, out: &Output) -> Resu
     refuse_second_account(&home, &passphrase)?;
 
     let environment = Environment::default();
-    let (account, kit) = NewAccount::prepare(network, name.unwrap_or(NO_NAME), &environment)?;
+    let open = OpenRelays::read(&network, &environment).await?;
+    let name = name.unwrap_or(NO_NAME);
+    let (account, kit) = NewAccount::prepare(network, &open, name, &environment)?;
     out.show(&Kit {
         account: account.account(),
         kit: &kit,

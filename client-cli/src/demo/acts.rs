@@ -63,7 +63,7 @@ pub async fn accounts(
 }
 
 async fn settle(story: &mut Story<'_>, home: Home, network: &Network) -> Result<Person, Failure> {
-    let (mut person, kit) = home.settle(network)?;
+    let (mut person, kit) = home.settle(network).await?;
     let words = kit.words().split(' ').count();
     person.sync().await?;
     let me = person.client.me();

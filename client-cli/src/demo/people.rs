@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use paigham_client::{
-    AccountId, Body, Client, Environment, MessageView, NewAccount, QueueId, RecoveryKit, Standing,
-    SyncReport,
+    AccountId, Body, Client, Environment, MessageView, NewAccount, OpenRelays, QueueId,
+    RecoveryKit, Standing, SyncReport,
 };
 use paigham_network::Network;
 
@@ -38,10 +38,11 @@ impl Home {
     }
 
     /// Makes an account in it.
-    pub fn settle(self, network: &Network) -> Result<(Person, RecoveryKit), Failure> {
+    pub async fn settle(self, network: &Network) -> Result<(Person, RecoveryKit), Failure> {
         let environment = environment(network);
         let file = network.file().clone();
-        let (account, kit) = NewAccount::prepare(file, self.name, &environment)?;
+        let open = OpenRelays::read(&file, &environment).await?;
+        let (account, kit) = NewAccount::prepare(file, &open, self.name, &environment)?;
         let client = account.create(&self.folder, PASSPHRASE, environment)?;
         Ok((Person { home: self, client }, kit))
     }

@@ -177,6 +177,16 @@ impl Warning {
                 ),
                 facts: json!({ "conversation_name": name }),
             },
+            Notice::RelayUnreachable(relay) => {
+                let relay = hex::encode(relay.as_slice());
+                Self {
+                    kind: "relay_unreachable",
+                    message: format!(
+                        "the relay {relay} cannot be reached; invitations from or to it wait"
+                    ),
+                    facts: json!({ "relay": relay }),
+                }
+            }
             Notice::IdentityChanged(account) => Self {
                 kind: "identity_changed",
                 message: format!(

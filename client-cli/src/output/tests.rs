@@ -1,8 +1,8 @@
 //! What is printed, word for word: people's eyes and scripts depend on it.
 
 use paigham_client::{
-    AccountId, Body, ContactView, ConversationView, Me, MessageView, Notice, QueueId, Standing,
-    SyncReport, Verified,
+    AccountId, Body, CanisterId, ContactView, ConversationView, Me, MessageView, Notice, QueueId,
+    Standing, SyncReport, Verified,
 };
 use serde_json::json;
 
@@ -316,6 +316,10 @@ fn warnings_name_the_cause() {
     ))
     .text();
     assert!(!text.contains('\u{1b}'));
+    let relay = CanisterId::new(&[0xab; 10]).unwrap();
+    let json = of(Notice::RelayUnreachable(relay)).json();
+    assert_eq!(json["warning"]["kind"], "relay_unreachable");
+    assert_eq!(json["warning"]["relay"], "ab".repeat(10));
 }
 
 /// Escape sequences are ours, and only where a terminal shows them.

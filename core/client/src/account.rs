@@ -24,6 +24,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 use crate::client::Client;
 use crate::clock::{Clock, SystemClock};
 use crate::error::ClientError;
+use crate::shards::OpenRelays;
 use crate::trust;
 
 const SELF: &[u8] = b"self";
@@ -136,6 +137,18 @@ impl Account {
         InboxId::derive(&self.inbox_key().verifying_key().to_bytes())
     }
 
+    /// The relay of this device's inbox: the one that its own device entry names, for good.
+    pub fn shard(&self) -> Result<CanisterId, ClientError> {
+        let record = IdentityRecord::decode(&self.record)
+            .map_err(|_| ClientError::Bug("an own record that does not decode"))?;
+        let devices = record.content.devices.into_iter();
+        devices
+            .filter(|entry| entry.device == self.device_id())
+            .map(|entry| entry.shard)
+            .next()
+            .ok_or(ClientError::Bug("a device that its record does not name"))
+    }
+
     pub fn xwing_keys(&self, crypto: &Crypto) -> Result<InboxKeyPair, ClientError> {
         Ok(InboxKeyPair::derive(crypto, self.xwing.bytes())?)
     }
@@ -151,12 +164,13 @@ pub struct NewAccount {
 
 impl NewAccount {
     /// Makes the keys of an account and of its first device, and the kit that recovers it. Show
-    /// the kit; it is kept nowhere.
+    /// the kit; it is kept nowhere. The device's inbox goes to one of the `open` relays.
     ///
     /// # Errors
     /// [`ClientError::Name`]; without randomness.
     pub fn prepare(
         network: VerifiedNetwork,
+        open: &OpenRelays,
         name: &str,
         environment: &Environment,
     ) -> Result<(Self, RecoveryKit), ClientError> {
@@ -174,7 +188,7 @@ impl NewAccount {
             record: Vec::new(),
             registered: false,
         };
-        let shard = network.relay()?;
+        let shard = open.place(&account.inbox_id().0)?;
         let entry = device_entry(&account, &crypto, shard, environment.clock.wall_ns())?;
         let record = create_record(&account, entry, &kit.key())?;
         account.account = record.content.account.0;

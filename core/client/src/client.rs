@@ -106,13 +106,15 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`] if nothing more can be done; a conversation that alone fails is a
-    /// [`Notice::ConversationFailed`].
+    /// [`Notice::ConversationFailed`], and a relay that alone does not answer is a
+    /// [`Notice::RelayUnreachable`] where something of the inbox waits for it.
     pub async fn sync(&mut self) -> Result<SyncReport, ClientError> {
         self.sync_account().await?;
         let mut report = SyncReport::default();
         // Before the inbox: a removal must be read before the Welcome that brings back.
         self.catch_up_all(&mut report).await?;
-        self.sync_inbox().await?;
+        let inbox = self.sync_inbox().await;
+        self.unless_relay_missing(inbox)?;
         self.send_deposits().await?;
         let joined = self.join_all(&mut report).await;
         self.settle_all(&mut report).await?;

@@ -1,6 +1,9 @@
 //! Calls to the canisters through an unmodified agent, and the verification that every answer has
 //! to pass (`spec/client.md` §1, §2).
 
+mod code;
+mod reach;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
@@ -8,7 +11,6 @@ use std::time::{Duration, UNIX_EPOCH};
 use candid::{DecoderConfig, Principal};
 use ic_agent::agent::HttpService;
 use ic_agent::{Agent, AgentError};
-use ic_certification::{Label, LookupResult};
 use paigham_wire::certificate::{
     FreshnessError, VerifiedCertificate, certified_time_ns, check_fresh,
 };
@@ -16,13 +18,14 @@ use paigham_wire::codec::{decode_result, encode};
 use paigham_wire::directory::{DirectoryError, LookupReply, Ping};
 use paigham_wire::ids::CanisterId;
 use paigham_wire::map::Witness;
-use paigham_wire::network::{CanisterRole, NetworkError, VerifiedNetwork};
+use paigham_wire::network::VerifiedNetwork;
 use paigham_wire::relay::{FetchReply, InboxReply, PoolReply, WelcomeReply};
 use serde_bytes::ByteBuf;
 use tls_codec::{DeserializeBytes, Serialize};
 
 use crate::clock::{Clock, NetworkTime};
 use crate::error::{ClientError, NotVerified};
+use reach::{READ_MAX, UPDATE_MAX};
 
 /// The agent's own freshness check is switched off by an expiry that never comes: it compares with
 /// this machine's clock, which may be wrong. Ours compares with certified time. Anonymous reads may
@@ -34,9 +37,6 @@ const UPDATE_EXPIRY_NS: u64 = 4 * 60 * 1_000_000_000;
 const DRIFT_NS: u64 = 60 * 1_000_000_000;
 /// How wrong this machine's clock may be where OpenMLS reads it; lifetimes leave a day.
 const CLOCK_MAX_SECONDS: u64 = 12 * 3_600;
-/// How long a look at a canister's code counts: a running client sends nothing to other code for
-/// longer than that.
-const CODE_COUNTS_NS: u64 = 5 * 60 * 1_000_000_000;
 /// How long a ping may take to prove the present.
 const PING_MAX_NS: u64 = 60 * 1_000_000_000;
 /// Largest answer in bytes; a query reply has at most 3 MiB.
@@ -77,13 +77,14 @@ pub(crate) struct Connection {
     agent: Agent,
     network: VerifiedNetwork,
     directory: CanisterId,
-    relay: CanisterId,
     clock: Arc<dyn Clock>,
     time: Mutex<NetworkTime>,
     /// Wall and monotonic clock when the time was last compared with a certificate.
     compared: Mutex<Option<(u64, u64)>>,
     /// The same for each canister whose code was looked at and found to be allowed.
     code_seen: Mutex<BTreeMap<Vec<u8>, (u64, u64)>>,
+    /// Relays that let a time run out in this round, and what was said of it.
+    silent: Mutex<BTreeMap<Vec<u8>, String>>,
 }
 
 impl std::fmt::Debug for Connection {
@@ -115,16 +116,16 @@ impl Connection {
         }
         let agent = builder.build().map_err(unreachable)?;
         agent.set_root_key(network.file().root_key.to_vec());
-        let (directory, relay) = (network.directory()?, network.relay()?);
+        let directory = network.directory()?;
         Ok(Self {
             agent,
             network,
             directory,
-            relay,
             clock,
             time: Mutex::new(time),
             compared: Mutex::new(None),
             code_seen: Mutex::default(),
+            silent: Mutex::default(),
         })
     }
 
@@ -136,11 +137,6 @@ impl Connection {
     /// The directory canister.
     pub const fn directory(&self) -> &CanisterId {
         &self.directory
-    }
-
-    /// The relay canister where new queues and inboxes are made.
-    pub const fn relay(&self) -> &CanisterId {
-        &self.relay
     }
 
     /// What is known of the network's time.
@@ -176,13 +172,15 @@ impl Connection {
         T: DeserializeBytes + CertifiedReply,
         E: DeserializeBytes + Into<ClientError>,
     {
-        let answer = self
+        if canister != &self.directory {
+            self.ensure_code(canister).await?;
+        }
+        let asked = self
             .agent
             .query(&principal(canister)?, method)
             .with_arg(argument(&encode(request))?)
-            .call()
-            .await
-            .map_err(refused)?;
+            .call();
+        let answer = self.reach(canister, READ_MAX, asked).await?;
         let reply: T = reply::<T, E>(method, &answer)?;
         let certified = self.verify(canister, &reply).await?;
         Ok((reply, certified))
@@ -358,124 +356,16 @@ impl Connection {
         now_ns: u64,
     ) -> Result<(Vec<u8>, u64), ClientError> {
         let expiry = UNIX_EPOCH + Duration::from_nanos(now_ns.saturating_add(UPDATE_EXPIRY_NS));
-        let (answer, certificate) = self
+        let asked = self
             .agent
             .update(&principal(canister)?, method)
             .with_arg(argument(request)?)
             .expire_at(expiry)
             .call()
-            .and_wait()
-            .await
-            .map_err(refused)?;
+            .and_wait();
+        let (answer, certificate) = self.reach(canister, UPDATE_MAX, asked).await?;
         Ok((answer, certified_time_ns(&certificate)?))
     }
-
-    /// What the subnet certifies of a canister's code, and when.
-    async fn canister_state(&self, canister: &CanisterId) -> Result<CanisterState, ClientError> {
-        let path = |name: &str| -> Vec<Label> {
-            [b"canister", canister.as_slice(), name.as_bytes()]
-                .map(|label: &[u8]| Label::from_bytes(label))
-                .to_vec()
-        };
-        let (module, controllers) = (path("module_hash"), path("controllers"));
-        let paths = vec![module.clone(), controllers.clone()];
-        let certificate = self
-            .agent
-            .read_state_raw(paths, principal(canister)?)
-            .await
-            .map_err(refused)?;
-        let leaf = |path: &Vec<Label>| match certificate.tree.lookup_path(path) {
-            LookupResult::Found(value) => Ok(value.to_vec()),
-            _ => Err(ClientError::from(NotVerified::Malformed("read_state"))),
-        };
-        let controllers: Vec<Principal> = serde_cbor::from_slice(&leaf(&controllers)?)
-            .map_err(|_| NotVerified::Malformed("read_state"))?;
-        Ok(CanisterState {
-            time_ns: certified_time_ns(&certificate)?,
-            module_hash: leaf(&module)?,
-            controllers: controllers
-                .into_iter()
-                .map(|id| id.as_slice().to_vec())
-                .collect(),
-        })
-    }
-
-    /// Whether both canisters run code that the network file allows, under controllers that it
-    /// names, and the file has not expired.
-    ///
-    /// # Errors
-    /// As [`Connection::ensure_code`].
-    pub async fn check_code(&self) -> Result<(), ClientError> {
-        for canister in [&self.directory, &self.relay] {
-            self.ensure_code(canister).await?;
-        }
-        Ok(())
-    }
-
-    /// Makes sure, before anything is sent to a canister, that it runs code that the network file
-    /// allows, under controllers that it names, and that the file has not expired. The subnet's
-    /// certificate of that counts for [`CODE_COUNTS_NS`] by both clocks of this machine: one of
-    /// them stands still while it sleeps, the other can be set.
-    ///
-    /// # Errors
-    /// [`NotVerified::Code`], [`NetworkError::Expired`].
-    pub async fn ensure_code(&self, canister: &CanisterId) -> Result<(), ClientError> {
-        let (wall, monotonic) = (self.clock.wall_ns(), self.clock.monotonic_ns());
-        let seen = self.locked_code().get(canister.as_slice()).copied();
-        let counts = seen.is_some_and(|(then, monotonic_then)| {
-            wall.abs_diff(then) < CODE_COUNTS_NS
-                && monotonic.abs_diff(monotonic_then) < CODE_COUNTS_NS
-        });
-        if !counts {
-            self.locked_code().remove(canister.as_slice());
-            self.look_at_code(canister).await?;
-            self.locked_code()
-                .insert(canister.as_slice().to_vec(), (wall, monotonic));
-        }
-        // By certified time: this machine's clock neither ends a network nor prolongs it.
-        if self.network.file().expires_at < self.now_seconds() {
-            return Err(NetworkError::Expired.into());
-        }
-        Ok(())
-    }
-
-    fn locked_code(&self) -> MutexGuard<'_, BTreeMap<Vec<u8>, (u64, u64)>> {
-        self.code_seen
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn look_at_code(&self, canister: &CanisterId) -> Result<(), ClientError> {
-        // Whoever names a canister that the file does not name names strange code.
-        let Some(allowed) = self.network.entry(canister) else {
-            return Err(NotVerified::Code("unnamed").into());
-        };
-        let state = self.canister_state(canister).await?;
-        self.check_time(state.time_ns).await?;
-        let mut named: Vec<_> = allowed.controllers.iter().map(|id| id.to_vec()).collect();
-        let mut found = state.controllers;
-        named.sort_unstable();
-        found.sort_unstable();
-        let known_code = allowed
-            .module_hashes
-            .iter()
-            .any(|hash| hash[..] == state.module_hash[..]);
-        if known_code && named == found {
-            return Ok(());
-        }
-        let name = match allowed.role {
-            CanisterRole::Directory => "directory",
-            CanisterRole::Relay => "relay",
-            CanisterRole::Bulletin => "bulletin",
-        };
-        Err(NotVerified::Code(name).into())
-    }
-}
-
-struct CanisterState {
-    time_ns: u64,
-    module_hash: Vec<u8>,
-    controllers: Vec<Vec<u8>>,
 }
 
 fn principal(canister: &CanisterId) -> Result<Principal, ClientError> {

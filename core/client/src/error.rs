@@ -5,7 +5,7 @@ use paigham_group::proof::ProofError;
 use paigham_store::{OpenError, StoreError};
 use paigham_wire::certificate::CertificateError;
 use paigham_wire::directory::DirectoryError;
-use paigham_wire::ids::AccountId;
+use paigham_wire::ids::{AccountId, CanisterId};
 use paigham_wire::map::WitnessError;
 use paigham_wire::network::NetworkError;
 use paigham_wire::relay::RelayError;
@@ -88,6 +88,14 @@ pub enum ClientError {
     /// Nobody answers, or not in time.
     #[error("the network cannot be reached: {0}")]
     Unreachable(String),
+    /// One relay does not answer, or not in time, while the directory does.
+    #[error("the relay {} cannot be reached: {why}", hex(.relay))]
+    RelayUnreachable {
+        /// Which.
+        relay: CanisterId,
+        /// What was said of it.
+        why: String,
+    },
     /// This machine's clock is so many seconds ahead of (or, negative, behind) certified time that
     /// changes of groups cannot be judged with it.
     #[error(
@@ -206,6 +214,11 @@ pub enum NotVerified {
     Code(&'static str),
 }
 
+fn hex(relay: &CanisterId) -> String {
+    let bytes = relay.as_slice().iter();
+    bytes.map(|byte| format!("{byte:02x}")).collect()
+}
+
 impl From<GroupError> for ClientError {
     fn from(error: GroupError) -> Self {
         Self::Group(error)
@@ -275,9 +288,11 @@ impl ClientError {
                 GroupError::Storage(_) => ErrorKind::Storage,
                 GroupError::Mls(..) => ErrorKind::Internal,
             },
-            Self::Unreachable(_) | Self::Unfinished(_) | Self::Relay(_) | Self::Directory(_) => {
-                ErrorKind::Network
-            }
+            Self::Unreachable(_)
+            | Self::RelayUnreachable { .. }
+            | Self::Unfinished(_)
+            | Self::Relay(_)
+            | Self::Directory(_) => ErrorKind::Network,
             Self::Bug(_) => ErrorKind::Internal,
         }
     }
@@ -287,9 +302,11 @@ impl ClientError {
     #[must_use]
     pub const fn may_heal(&self) -> bool {
         match self {
-            Self::Store(_) | Self::Unreachable(_) | Self::Unfinished(_) | Self::ClockWrong(_) => {
-                true
-            }
+            Self::Store(_)
+            | Self::Unreachable(_)
+            | Self::RelayUnreachable { .. }
+            | Self::Unfinished(_)
+            | Self::ClockWrong(_) => true,
             Self::NotVerified(reason) => matches!(
                 reason,
                 NotVerified::NodeSignature
@@ -318,6 +335,9 @@ impl ClientError {
             Self::Home(OpenError::WrongPassphrase) => "try again; nobody can reset it",
             Self::Unreachable(_) => {
                 "check the connection; nothing is lost, `sync` goes on where it stopped"
+            }
+            Self::RelayUnreachable { .. } => {
+                "nothing is lost and everything else goes on; `sync` tries that relay again"
             }
             Self::NotVerified(NotVerified::StaleCertificate(_)) => {
                 "the node that answered is behind or lies; try another one"

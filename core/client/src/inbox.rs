@@ -106,7 +106,9 @@ impl Client {
 
     /// Brings the account into being: inbox, key packages, record; what is done is not repeated.
     pub(crate) async fn sync_account(&mut self) -> Result<(), ClientError> {
-        self.connection.check_code().await?;
+        self.connection.begin_round();
+        let directory = self.connection.directory().clone();
+        self.connection.ensure_code(&directory).await?;
         if self.account.registered {
             return Ok(());
         }
@@ -116,7 +118,6 @@ impl Client {
         let request = SubmitRequest {
             record: self.account.record.clone().into(),
         };
-        let directory = self.connection.directory().clone();
         self.connection
             .update::<SubmitReply, DirectoryError>(&directory, "submit", &encode(&request))
             .await?;
@@ -139,7 +140,7 @@ impl Client {
             xwing_key: &xwing_key,
         };
         let inbox = self.account.inbox_id();
-        let relay = self.connection.relay().clone();
+        let relay = self.account.shard()?;
         let request = CreateInbox {
             inbox_key: key.verifying_key().to_bytes(),
             signature: operation.sign(&key, &relay, &inbox),
@@ -208,7 +209,8 @@ impl Client {
             last_resort: &last_resort,
         };
         let id = self.account.inbox_id();
-        let signature = operation.sign(&self.account.inbox_key(), self.connection.relay(), &id);
+        let relay = self.account.shard()?;
+        let signature = operation.sign(&self.account.inbox_key(), &relay, &id);
         let request = Refill {
             inbox: id,
             counter: inbox.counter,
@@ -250,7 +252,7 @@ impl Client {
         let waiting: Option<PendingCall> = self.store.begin().get(Table::Inbox, PENDING)?;
         let Some(call) = waiting else { return Ok(()) };
         let method = if call.refill { "refill" } else { "drain" };
-        let relay = self.connection.relay().clone();
+        let relay = self.account.shard()?;
         let answer = self
             .connection
             .update::<InboxState, RelayError>(&relay, method, &call.request)
@@ -299,7 +301,7 @@ impl Client {
 
     async fn read_inbox(&mut self) -> Result<(InboxReply, InboxLeaf), ClientError> {
         let id = self.account.inbox_id();
-        let relay = self.connection.relay().clone();
+        let relay = self.account.shard()?;
         let inbox = self.inbox(&self.store.begin())?;
         let from_seq = inbox.seq.saturating_add(1);
         let not_after = self.connection.now_seconds() + READ_SECONDS;
@@ -366,12 +368,12 @@ impl Client {
                 counter: inbox.counter,
                 up_to: seq,
             };
-            let relay = self.connection.relay();
+            let relay = self.account.shard()?;
             let request = Drain {
                 inbox: id,
                 counter: inbox.counter,
                 up_to: seq,
-                signature: operation.sign(&self.account.inbox_key(), relay, &id),
+                signature: operation.sign(&self.account.inbox_key(), &relay, &id),
             };
             self.put_pending(&set, &inbox, false, encode(&request))?;
         } else {
@@ -381,7 +383,7 @@ impl Client {
         Ok(!reply.rest.is_empty())
     }
 
-    /// Sends the deposits that wait, in order.
+    /// Sends the deposits that wait, in order; those to a relay that does not answer go on waiting.
     pub(crate) async fn send_deposits(&mut self) -> Result<(), ClientError> {
         let waiting: Vec<(u64, OutgoingDeposit)> =
             self.store
@@ -400,7 +402,10 @@ impl Client {
                 // An inbox that is gone takes nothing any more; one that is full may later.
                 Ok(_) | Err(ClientError::Relay(RelayError::NoSuchInbox)) => {}
                 Err(ClientError::Relay(RelayError::Full)) => continue,
-                Err(other) => return Err(other),
+                Err(other) => {
+                    self.unless_relay_missing(Err::<(), _>(other))?;
+                    continue;
+                }
             }
             let set = self.store.begin();
             set.delete_at(Table::Outbox, DEPOSITS, number);

@@ -24,6 +24,7 @@ mod error;
 mod inbox;
 mod paid;
 mod people;
+mod shards;
 mod trust;
 mod verify;
 mod view;
@@ -34,9 +35,10 @@ pub use clock::{Clock, SystemClock};
 pub use error::{ClientError, ErrorKind, NotVerified};
 pub use paigham_store::{KdfCost, OpenError, Store, StoreError};
 pub use paigham_wire::hash::Hash;
-pub use paigham_wire::ids::{AccountId, DeviceId, QueueId};
+pub use paigham_wire::ids::{AccountId, CanisterId, DeviceId, QueueId};
 pub use paigham_wire::network::{NetworkLink, VerifiedNetwork};
 pub use paigham_wire::recovery_kit::RecoveryKit;
+pub use shards::OpenRelays;
 pub use trust::load_network;
 pub use view::{
     Arrived, Body, ContactView, ConversationView, Me, MessageView, Notice, Standing, SyncReport,

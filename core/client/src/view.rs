@@ -1,7 +1,7 @@
 //! What apps show: plain values, read from the home.
 
 use paigham_wire::hash::Hash;
-use paigham_wire::ids::{AccountId, DeviceId, QueueId};
+use paigham_wire::ids::{AccountId, CanisterId, DeviceId, QueueId};
 use serde::{Deserialize, Serialize};
 
 /// This device's account.
@@ -191,6 +191,8 @@ pub enum Notice {
     JoinRefused(String),
     /// One conversation could not be brought up to date; others could.
     ConversationFailed(String, String),
+    /// A relay does not answer: invitations that lie there, or are to go there, wait.
+    RelayUnreachable(CanisterId),
     /// A contact's identity key changed.
     IdentityChanged(AccountId),
 }

@@ -341,7 +341,7 @@ impl VerifiedNetwork {
             .ok_or(NetworkError::Missing("directory"))
     }
 
-    /// Its relay where new queues and inboxes are made.
+    /// The first of its relays.
     ///
     /// # Errors
     /// [`NetworkError::Missing`].

@@ -1,6 +1,7 @@
 //! The node that answers clients: honest until it is told to lie.
 
 mod behaviour;
+mod down;
 mod lie;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use tokio::sync::Notify;
 use tower::ServiceExt;
 
 pub use behaviour::{Freshness, Passage, Signing, Updates};
+pub use down::Down;
 pub use lie::{CERTIFIED_METHODS, Lie};
 
 use behaviour::{Behaviour, Mood};
@@ -77,6 +79,7 @@ struct Inner {
     identity: Mutex<Option<(SigningKey, Principal)>>,
     upstream: Mutex<Option<Router>>,
     behind: Mutex<Option<Router>>,
+    down: Mutex<BTreeMap<Principal, Down>>,
     mood: Mutex<Mood>,
     /// Wakes replies that wait to be overtaken.
     passed: Notify,
@@ -97,6 +100,7 @@ impl MaliciousNode {
                 identity: Mutex::default(),
                 upstream: Mutex::default(),
                 behind: Mutex::default(),
+                down: Mutex::default(),
                 mood: Mutex::default(),
                 passed: Notify::new(),
                 earlier: Mutex::default(),
@@ -238,6 +242,11 @@ impl MaliciousNode {
     }
 
     async fn answer(&self, parts: Parts, body: Bytes) -> Response {
+        match self.is_down(&parts) {
+            Some(Down::Refused) => return gateway("this canister is down"),
+            Some(Down::Silent) => return std::future::pending().await,
+            None => {}
+        }
         let content = content_of(&body);
         let method = content.as_ref().map_or("", method_of).to_owned();
         let nth = {

@@ -161,6 +161,8 @@ impl Client {
     ) -> Result<(), ClientError> {
         // Rounds without progress: races that were lost, texts that are still there.
         let mut lost = 0;
+        // The change that waits for a relay which does not answer: what is said goes on.
+        let mut held = None;
         while lost < MAX_ROUNDS {
             self.create_queue(queue).await?;
             let conversation = Conversation::load(&self.store.begin(), queue)?;
@@ -174,8 +176,17 @@ impl Client {
                 }
                 continue;
             }
-            if let Some(intent) = conversation.intents.first() {
-                self.begin_change(&conversation, intent).await?;
+            if held.is_none()
+                && let Some(intent) = conversation.intents.first()
+            {
+                match self.begin_change(&conversation, intent).await {
+                    Err(error @ ClientError::RelayUnreachable { .. })
+                        if conversation.standing == StoredStanding::Open =>
+                    {
+                        held = Some(error);
+                    }
+                    outcome => outcome?,
+                }
                 continue;
             }
             if conversation.standing == StoredStanding::Leaving {
@@ -187,7 +198,7 @@ impl Client {
                 continue;
             }
             if texts.is_empty() {
-                return Ok(());
+                return held.map_or(Ok(()), Err);
             }
             self.deliver(queue, report).await?;
             let left = self.outgoing(&self.store.begin(), queue)?.len();

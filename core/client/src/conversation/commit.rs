@@ -219,7 +219,7 @@ impl Client {
         let (answer, since_ns) = match answer {
             Ok(answered) => answered,
             // Nobody takes it, and its time is over: whether it was stored the log says.
-            Err(ClientError::Unreachable(_))
+            Err(ClientError::Unreachable(_) | ClientError::RelayUnreachable { .. })
                 if self.connection.now_seconds() > u64::from(submission.not_after) =>
             {
                 let expired = RelayError::Post(PostRefusal::Expired);

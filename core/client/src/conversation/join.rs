@@ -102,7 +102,9 @@ impl Client {
                 Err(error) => {
                     self.count_try(number, joining, &error)?;
                     if error.may_heal() {
-                        failed = Err(error);
+                        if let Err(error) = self.unless_relay_missing(Err::<(), _>(error)) {
+                            failed = Err(error);
+                        }
                     } else {
                         self.notices.push(Notice::JoinRefused(error.to_string()));
                     }

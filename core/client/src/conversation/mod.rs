@@ -344,20 +344,25 @@ impl Client {
             Err(error) if error.may_heal() && !is_of_one(&error) => Err(error),
             Err(error) => {
                 let name = self.conversation_name(one);
-                self.notices
-                    .push(Notice::ConversationFailed(name, error.to_string()));
+                let notice = Notice::ConversationFailed(name, error.to_string());
+                // Reading and settling may fail for the same reason.
+                if !self.notices.contains(&notice) {
+                    self.notices.push(notice);
+                }
                 Ok(())
             }
         }
     }
 }
 
-/// What may heal and is nevertheless of one conversation: its queue lags, its change waits.
+/// What may heal and is nevertheless of one conversation: its queue lags, its change waits, a relay
+/// that it needs does not answer.
 const fn is_of_one(error: &ClientError) -> bool {
     matches!(
         error,
         ClientError::Unfinished(_)
             | ClientError::ClockWrong(_)
+            | ClientError::RelayUnreachable { .. }
             | ClientError::NotVerified(NotVerified::Older { .. })
     )
 }

@@ -93,7 +93,18 @@ impl Client {
             .first()
             .ok_or(ClientError::Bug("nothing to read"))?
             .shard()?;
-        let (answers, certified) = self.fetch(&shard, items).await?;
+        let (answers, certified) = match self.fetch(&shard, items).await {
+            Ok(fetched) => fetched,
+            Err(ClientError::RelayUnreachable { relay, why }) => {
+                for one in some {
+                    let (relay, why) = (relay.clone(), why.clone());
+                    let failed = Err(ClientError::RelayUnreachable { relay, why });
+                    self.one_failed(one, failed)?;
+                }
+                return Ok(());
+            }
+            Err(other) => return Err(other),
+        };
         for (one, answer) in some.iter().zip(answers) {
             let outcome = self.take_first(one, answer, &certified, report).await;
             self.one_failed(one, outcome)?;

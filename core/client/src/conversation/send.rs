@@ -103,7 +103,12 @@ impl Client {
             self.settle(queue, &mut report).await
         };
         match outcome.await {
-            Ok(()) | Err(ClientError::Unreachable(_) | ClientError::Unfinished(_)) => {}
+            Ok(())
+            | Err(
+                ClientError::Unreachable(_)
+                | ClientError::RelayUnreachable { .. }
+                | ClientError::Unfinished(_),
+            ) => {}
             Err(error) => return Err(error),
         }
         let mut lines: Vec<_> = report

@@ -18,8 +18,8 @@ impl Client {
     /// Opens the 1:1 chat with an account: the one there is, or a new one.
     ///
     /// # Errors
-    /// [`ClientError`]. [`ClientError::Unreachable`] after the chat was stored leaves it
-    /// [`crate::Standing::Starting`].
+    /// [`ClientError`]. [`ClientError::Unreachable`] or [`ClientError::RelayUnreachable`] after the
+    /// chat was stored leaves it [`crate::Standing::Starting`].
     pub async fn start_chat(&mut self, account: AccountId) -> Result<QueueId, ClientError> {
         if account == self.account.id() {
             return Err(ClientError::Oneself);
@@ -61,8 +61,9 @@ impl Client {
         // Unknown accounts are refused before anything is made.
         self.look_up(others).await?;
         let control = Self::fresh_signing_key()?;
-        let relay = self.connection.relay().clone();
-        let (queue, create) = CreateQueue::sign(&control, &relay, random()?);
+        let nonce = random()?;
+        let relay = self.connection.open_relays().await?.place(&nonce)?;
+        let (queue, create) = CreateQueue::sign(&control, &relay, nonce);
         let policy = GroupPolicy {
             version: 1,
             name: name.as_bytes().into(),
