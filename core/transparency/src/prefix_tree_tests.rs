@@ -34,10 +34,12 @@ fn key(short: u16) -> HashValue {
     key
 }
 
+/// Several numbers have one key, and then one leaf.
 fn leaf(short: u16) -> PrefixLeaf {
+    let vrf_output = key(short);
     PrefixLeaf {
-        vrf_output: key(short),
-        commitment: [(short & 0xff) as u8; 32],
+        vrf_output,
+        commitment: [vrf_output[1]; 32],
     }
 }
 
