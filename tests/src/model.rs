@@ -639,20 +639,6 @@ impl Model {
         queue.first_seq = leaf.first_seq;
         queue.first_epoch = leaf.first_epoch;
     }
-
-    /// Whether an entry has outlived its time by more than a bucket.
-    #[must_use]
-    pub fn overdue(&self, now: u64) -> bool {
-        self.queues.values().any(|queue| {
-            let post = queue.entries.get(queue.first_seq as usize - 1);
-            let commit = queue.commits.get(queue.first_epoch as usize - 1);
-            let commit = commit.map(|at| &queue.entries[*at]);
-            let over = |entry: Option<&Entry>, (kept, bucket): (u64, u64)| {
-                entry.is_some_and(|entry| entry.accepted_at + kept + bucket < now)
-            };
-            over(post, POSTS_KEPT_NS) || over(commit, COMMITS_KEPT_NS)
-        })
-    }
 }
 
 fn number(count: usize) -> u32 {
