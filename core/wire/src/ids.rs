@@ -5,9 +5,7 @@ use std::fmt;
 use tls_codec::{DeserializeBytes, TlsDeserializeBytes, TlsSerialize, TlsSize, VLBytes};
 
 use crate::hash::{Hash, blake3_labelled, label, sha256_labelled};
-
-/// First byte of the label under which the directory keeps an account.
-const ACCOUNT_LABEL_PREFIX: &[u8; 2] = b"a:";
+use crate::log::ACCOUNT_PREFIX;
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $length:literal) => {
@@ -230,7 +228,7 @@ impl AccountId {
     #[must_use]
     pub fn directory_label(&self) -> [u8; 18] {
         let mut label = [0; 18];
-        label[..2].copy_from_slice(ACCOUNT_LABEL_PREFIX);
+        label[..2].copy_from_slice(ACCOUNT_PREFIX);
         label[2..].copy_from_slice(&self.0);
         label
     }

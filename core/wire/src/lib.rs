@@ -17,6 +17,7 @@
 //! | [`map`] | the certified map and its witnesses (§6.1) |
 //! | [`relay`] | requests, replies and errors of the relay (§6.2) |
 //! | [`directory`] | requests, replies and errors of the directory (§7) |
+//! | [`log`] | requests to the transparency log, and its replies (`spec/directory.md`) |
 //! | [`ticket`] | beacons and tickets: work in place of accounts (§6.4) |
 //! | [`blob`] | attachments in chunks (§6.5) |
 //! | [`admin`] | administration by a threshold (§6.6) |
@@ -42,6 +43,7 @@ pub mod identity;
 pub mod ids;
 pub mod keys;
 pub mod leaf;
+pub mod log;
 pub mod map;
 #[cfg(feature = "client")]
 pub mod network;
