@@ -224,7 +224,7 @@ fn of_uts39(skeleton: &[char]) -> impl Iterator<Item = char> {
         [letter, '\u{0654}' | '\u{0655}' | '\u{0303}' | '\u{0308}'] => std::slice::from_ref(letter),
         letters => letters,
     };
-    letters.to_vec().into_iter()
+    letters.iter().copied()
 }
 
 /// A fold that claims UTS 39 as its reason has it there.
