@@ -28,7 +28,10 @@ impl SecondVerifier {
             let how = "no Python with the packages of spec/verifier/requirements.txt: the second verifier did not run";
             assert!(std::env::var_os("PAIGHAM_NEEDS_PYTHON").is_none(), "{how}");
             // Past what a test's harness hides.
-            writeln!(std::io::stderr(), "\nNOT RUN: {how}\n").unwrap();
+            let mut stderr = std::io::stderr();
+            stderr
+                .write_all(format!("\nNOT RUN: {how}\n\n").as_bytes())
+                .unwrap();
         }
         found
     }
