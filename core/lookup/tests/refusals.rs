@@ -1,6 +1,6 @@
 //! What a directory or whoever carries its replies may try, and what the reader says.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod common;
 
@@ -256,7 +256,7 @@ fn a_signature_has_one_encoding() {
     longer.splice(3..4, [0xb8, 2]);
     let signature = Signature {
         certificate: longer,
-        tree: tree.clone(),
+        tree,
     };
     let error = SignatureError::Certificate(CertificateError::NotCanonical);
     assert_eq!(

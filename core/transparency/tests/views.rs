@@ -39,5 +39,6 @@ fn views_of_one_log_agree() {
     }
     // The last common part of a small view and a much larger one is nothing.
     assert_eq!(forks[0].0.contradicts(&seen[20]), None);
-    assert_eq!(forks[2].0.contradicts(&forks[3].1), None);
+    assert_eq!(forks[1].0.contradicts(&forks[2].1), None);
+    assert_eq!(forks[2].0.contradicts(&forks[3].1), Some(4));
 }
