@@ -3,6 +3,7 @@
 
 use paigham_group::Group;
 use paigham_group::content;
+use paigham_group::message::Saying;
 use paigham_store::{Table, WriteSet};
 use paigham_wire::frame::PostRef;
 use paigham_wire::ids::QueueId;
@@ -207,14 +208,20 @@ impl Client {
             }
             let sealed = match kept {
                 Some(kept) => kept,
-                None => SealedPost::new(group.encrypt(
-                    &self.crypto,
-                    &provider,
-                    &self.device,
-                    &outgoing.content,
-                    conversation.cursor.seq,
-                    not_after,
-                )?)?,
+                None => {
+                    let saying = Saying {
+                        content: &outgoing.content,
+                        gossip: None,
+                        after_seq: conversation.cursor.seq,
+                        not_after,
+                    };
+                    SealedPost::new(group.encrypt(
+                        &self.crypto,
+                        &provider,
+                        &self.device,
+                        &saying,
+                    )?)?
+                }
             };
             outgoing.sealed = Some(sealed.clone());
             set.put_at(Table::Outbox, &queue.0, number, &outgoing)?;

@@ -225,7 +225,7 @@ impl Client {
             })?;
         match received {
             Received::Junk => Ok(None),
-            Received::Message { from, content } => Ok(text_line(&from, &content)),
+            Received::Message { from, content, .. } => Ok(text_line(&from, &content)),
             Received::Leaving(member) => Ok(Some((Some(member.account), StoredBody::Leaving))),
             Received::OwnCommit => self.take_own_commit(set, one, link).map_err(Failed::Error),
             Received::Committed(committed) => {
