@@ -360,7 +360,7 @@ impl Client {
             };
             let records = seen.iter().find(|one| one.state.account() == account);
             let logged =
-                records.is_some_and(|one| check_device(&one.state, &claim, one.time_ns).is_ok());
+                records.is_some_and(|one| check_device(&one.state, &claim, one.now_ns).is_ok());
             if !logged {
                 return Err(NotVerified::GhostDevice(account).into());
             }

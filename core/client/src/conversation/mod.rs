@@ -8,6 +8,7 @@
 //! | `invite` | devices that come in: key packages and pointers |
 //! | `send` | texts: store, seal, deliver |
 //! | `leave` | going |
+//! | `members` | who is in it, by the log |
 //! | `receive` | entries, fetched and verified from the cursor to the certified head |
 //! | `gap` | across entries that expired: the commits, and what is left |
 //! | `take` | verified entries, one by one |
@@ -23,6 +24,7 @@ mod invite;
 mod join;
 mod joined_at;
 mod leave;
+mod members;
 mod receive;
 mod send;
 mod start;

@@ -1,0 +1,204 @@
+//! Looking accounts up, and the proofs that a commit carries.
+
+use paigham_lookup::account::now_ns;
+use paigham_lookup::{AccountHistory, Reading, verify_account};
+use paigham_store::WriteSet;
+use paigham_transparency::verifier::{ContactMap, MonitoredVersion, TreeView};
+use paigham_wire::codec::encode;
+use paigham_wire::directory::DirectoryError;
+use paigham_wire::envelope::{LogProof, PROOF_LOG, Proof};
+use paigham_wire::identity::AccountState;
+use paigham_wire::ids::AccountId;
+use paigham_wire::log::{FoundLabel, LOOKUP_MAX_LABELS, LabelAnswer, LookupAnswers};
+
+use super::KeptLabel;
+use super::kept::{keep_view, kept_view};
+use crate::client::Client;
+use crate::error::{ClientError, NotVerified};
+use crate::people::remember;
+
+/// Tries to see a fresh answer and the kept view at one size of the log.
+const COMPARE_TRIES: u32 = 5;
+
+/// What the log shows of an account.
+#[derive(Debug, Clone)]
+pub(crate) struct LookedUp {
+    /// Its records, followed from the first.
+    pub state: AccountState,
+    /// The time of the judgement: that of the newest entry, nanoseconds since 1970.
+    pub now_ns: u64,
+}
+
+/// What shows an account to members of a group.
+pub(crate) struct Proved {
+    pub proof: Proof,
+    /// The records that it shows.
+    pub history: AccountHistory,
+    /// When its head was certified, nanoseconds since 1970.
+    pub certified_ns: u64,
+}
+
+impl Client {
+    /// Looks accounts up; all of them exist. What was seen of each is kept with the view that it
+    /// was seen under.
+    ///
+    /// # Errors
+    /// [`ClientError::NoSuchAccount`], or what does not verify.
+    pub(crate) async fn look_up(
+        &mut self,
+        accounts: &[AccountId],
+    ) -> Result<Vec<LookedUp>, ClientError> {
+        let mut found = Vec::with_capacity(accounts.len());
+        let mut left: Vec<&[AccountId]> = accounts.chunks(LOOKUP_MAX_LABELS).rev().collect();
+        while let Some(some) = left.pop() {
+            match self.look_up_some(some).await {
+                // Accounts with long histories do not fit one answer.
+                Err(ClientError::Directory(DirectoryError::TooLarge)) if some.len() > 1 => {
+                    let (first, rest) = some.split_at(some.len() / 2);
+                    left.extend([rest, first]);
+                }
+                outcome => found.extend(outcome?),
+            }
+        }
+        Ok(found)
+    }
+
+    async fn look_up_some(&mut self, some: &[AccountId]) -> Result<Vec<LookedUp>, ClientError> {
+        let (view, known) = {
+            let set = self.store.begin();
+            let known = some.iter().map(|account| KeptLabel::load(&set, *account));
+            (kept_view(&set)?, known.collect::<Result<Vec<_>, _>>()?)
+        };
+        let next = |known: &Option<KeptLabel>| {
+            let known = known.as_ref().map(|kept| kept.history.next_version());
+            known.unwrap_or(0)
+        };
+        let wanted: Vec<_> = some.iter().copied().zip(known.iter().map(next)).collect();
+        let last = view.as_ref().map(TreeView::size);
+        let connection = &self.connection;
+        let reply = connection
+            .in_step(async || connection.ask_labels(last, &wanted).await)
+            .await?;
+        self.take_labels(view.as_ref(), some, known, &reply).await
+    }
+
+    /// Verifies a whole reply, and keeps all of it or nothing.
+    async fn take_labels(
+        &mut self,
+        view: Option<&TreeView>,
+        some: &[AccountId],
+        known: Vec<Option<KeptLabel>>,
+        reply: &LookupAnswers,
+    ) -> Result<Vec<LookedUp>, ClientError> {
+        let mut reading = Reading::open(&self.trust, view, reply.head.as_slice())?;
+        let mut read = Vec::with_capacity(some.len());
+        for ((account, known), answer) in some.iter().zip(known).zip(&reply.answers) {
+            let history = known.as_ref().map(|kept| &kept.history);
+            let (history, watch) = reading.account(history, *account, answer)?;
+            let history = history.ok_or(ClientError::NoSuchAccount(*account))?;
+            read.push((known, history, watch));
+        }
+        let whole = reading.finish((), None)?;
+        self.connection
+            .check_time(whole.certificate_time_ns)
+            .await?;
+        let set = self.store.begin();
+        keep_view(&set, &whole.view)?;
+        let mut found = Vec::with_capacity(read.len());
+        let mut notices = Vec::new();
+        for (known, history, watch) in read {
+            let now_ns = now_ns(&whole.view);
+            let seen = LookedUp {
+                state: history.state().clone(),
+                now_ns,
+            };
+            let looked_at = whole.view.newest_timestamp();
+            keep_label(&set, known, history, watch, looked_at)?;
+            notices.extend(remember(&set, &seen)?);
+            found.push(seen);
+        }
+        self.commit(set)?;
+        self.notices.extend(notices);
+        Ok(found)
+    }
+
+    /// Gets what shows an account to others: an answer as somebody gets it who never asked before,
+    /// at a size of the log at which this device has seen the same root and the same records.
+    ///
+    /// # Errors
+    /// As [`Client::look_up`]; [`ClientError::Unfinished`] while the log grows too fast to compare.
+    pub(crate) async fn prove(&mut self, account: AccountId) -> Result<Proved, ClientError> {
+        for _ in 0..COMPARE_TRIES {
+            let reply = self.connection.ask_labels(None, &[(account, 0)]).await?;
+            let Some(answer @ LabelAnswer::Found(found)) = reply.answers.first() else {
+                return Err(ClientError::NoSuchAccount(account));
+            };
+            let head = reply.head.as_slice();
+            let fresh = verify_account(&self.trust, None, None, account, answer, head)?;
+            self.connection
+                .check_time(fresh.certificate_time_ns)
+                .await?;
+            let history = fresh
+                .outcome
+                .ok_or(ClientError::NoSuchAccount(account))?;
+            self.look_up(&[account]).await?;
+            let set = self.store.begin();
+            let view = kept_view(&set)?.ok_or(ClientError::Bug("a look-up without a view"))?;
+            let kept = KeptLabel::load(&set, account)?;
+            let kept = kept.ok_or(ClientError::Bug("a look-up without a label"))?;
+            if view.size() != fresh.view.size() {
+                continue;
+            }
+            if view.root() != fresh.view.root() {
+                return Err(NotVerified::LogFork.into());
+            }
+            if kept.history != history {
+                return Err(NotVerified::RecordsChanged(account).into());
+            }
+            return Ok(Proved {
+                proof: log_proof(account, found, head),
+                history,
+                certified_ns: fresh.certificate_time_ns,
+            });
+        }
+        Err(ClientError::Unfinished("the log grew while it was compared"))
+    }
+}
+
+fn log_proof(account: AccountId, answer: &FoundLabel, head: &[u8]) -> Proof {
+    let proof = LogProof {
+        account,
+        answer: answer.clone(),
+        head: head.into(),
+    };
+    Proof {
+        proof_type: PROOF_LOG,
+        data: encode(&proof).into(),
+    }
+}
+
+/// Keeps what was read of a label; what is to be watched joins what is watched already.
+fn keep_label(
+    set: &WriteSet,
+    known: Option<KeptLabel>,
+    history: AccountHistory,
+    watch: Option<MonitoredVersion>,
+    looked_at: u64,
+) -> Result<(), ClientError> {
+    let account = history.account();
+    let mut kept = match known {
+        Some(known) => KeptLabel {
+            history,
+            looked_at,
+            ..known
+        },
+        None => KeptLabel {
+            history,
+            watch: ContactMap::default(),
+            looked_at,
+            watched_at: looked_at,
+        },
+    };
+    kept.watch_too(watch)?;
+    kept.save(set, account)
+}
