@@ -259,6 +259,8 @@ pub(crate) fn first_file(
         gateways: Vec::new(),
         release: signer.key_set(),
         development: true,
+        transparency: None,
+        auditors: None,
     }
 }
 
