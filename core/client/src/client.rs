@@ -1,5 +1,6 @@
 //! One device of one account.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
@@ -40,6 +41,8 @@ pub struct Client {
     pub(crate) home: Option<PathBuf>,
     /// The network's time when the log was last watched in this run, nanoseconds since 1970.
     pub(crate) watched_at: Option<u64>,
+    /// Problems that this run has told of.
+    pub(crate) told_problems: BTreeSet<u64>,
     pub(crate) notices: Vec<Notice>,
     clock_named: bool,
 }
@@ -83,7 +86,9 @@ impl Client {
         let network = trust::pinned(&set, network, now_seconds)?;
         set.commit()?;
         let trust = trust::log_of(&network)?;
-        let judge = LogJudge::new(trust.clone());
+        let judge = LogJudge {
+            trust: trust.clone(),
+        };
         let connection = Connection::new(network, environment.transport, environment.clock, time)?;
         Ok(Self {
             store,
@@ -95,6 +100,7 @@ impl Client {
             judge,
             home: None,
             watched_at: None,
+            told_problems: BTreeSet::new(),
             notices: Vec::new(),
             clock_named: false,
         })
@@ -148,6 +154,8 @@ impl Client {
             self.clock_named = true;
             self.notices.push(Notice::ClockWrong(seconds));
         }
+        let untold = self.untold_problems();
+        self.notices.extend(untold);
         std::mem::take(&mut self.notices)
     }
 

@@ -146,6 +146,7 @@ impl Client {
         self.write_evidence()?;
         self.watch_own().await?;
         self.watch_contacts().await?;
+        self.refresh_roots().await?;
         self.watched_at = Some(now);
         Ok(())
     }

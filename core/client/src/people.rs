@@ -107,6 +107,12 @@ fn view(set: &WriteSet, known: &Known) -> Result<Option<ContactView>, ClientErro
     }))
 }
 
+/// Whether safety numbers were compared with an account, for whatever key.
+pub(crate) fn was_verified(set: &WriteSet, account: AccountId) -> Result<bool, ClientError> {
+    let known = Known::load(set, account)?;
+    Ok(known.is_some_and(|known| known.verified.is_some()))
+}
+
 /// The word for an account.
 pub(crate) fn trust(set: &WriteSet, account: AccountId) -> Result<Trust, ClientError> {
     if has_problem(set, account)? {

@@ -1,15 +1,19 @@
 //! Which account a leaf belongs to: the proofs that a commit carries.
 
+use paigham_lookup::account::now_ns;
+use paigham_lookup::{LogTrust, LookupError, verify_account};
 use paigham_wire::certificate::VerifiedCertificate;
 use paigham_wire::chain::{record_next, record_start};
 use paigham_wire::codec::decode;
 use paigham_wire::directory::DatedRecord;
-use paigham_wire::envelope::{DirectoryMapProof, PROOF_DIRECTORY_MAP, Proof};
+use paigham_wire::envelope::{DirectoryMapProof, LogProof, PROOF_DIRECTORY_MAP, PROOF_LOG, Proof};
 use paigham_wire::hash::Hash;
 use paigham_wire::identity::{AccountState, IdentityRecord};
 use paigham_wire::ids::{AccountId, CanisterId, DeviceId, DirectoryKey};
 use paigham_wire::leaf::{Leaf, RecordsLeaf};
+use paigham_wire::log::LabelAnswer;
 use paigham_wire::map::{Found, Witness};
+use tls_codec::DeserializeBytes;
 
 /// How much older than its commit a carried certificate may be.
 pub const PROOF_MAX_AGE_NS: u64 = 10 * 60 * 1_000_000_000;
@@ -39,6 +43,9 @@ pub enum ProofError {
     /// The certificate does not hold, or is not of the commit's time.
     #[error("the proof's certificate does not hold at the commit's time")]
     Certificate,
+    /// The log's answer does not hold.
+    #[error(transparent)]
+    Log(#[from] LookupError),
     /// Witness or chain do not lead to what is certified.
     #[error("the records are not those that are certified")]
     Records,
@@ -78,19 +85,14 @@ impl ProofJudge for DirectoryMapJudge {
         proofs: &[Proof],
         accepted_at: u64,
     ) -> Result<(), ProofError> {
-        let proof = find(proofs, &claim.account)?;
+        let proof = find(proofs, &claim.account, directory_map)?;
         let certificate = VerifiedCertificate::verify(
             proof.certificate.as_slice(),
             &self.root_key,
             &self.directory,
         )
         .map_err(|_| ProofError::Certificate)?;
-        let time = certificate.time_ns();
-        if accepted_at.saturating_sub(time) > PROOF_MAX_AGE_NS
-            || time.saturating_sub(accepted_at) > PROOF_MAX_AHEAD_NS
-        {
-            return Err(ProofError::Certificate);
-        }
+        check_age(certificate.time_ns(), accepted_at)?;
         let root = certificate
             .certified_data(&self.directory)
             .map_err(|_| ProofError::Certificate)?;
@@ -101,28 +103,81 @@ impl ProofJudge for DirectoryMapJudge {
     }
 }
 
+/// The judge of a network whose directory keeps a transparency log (proof type 2).
+///
+/// The proof holds the head that it is about, so that its time is that of the head's certificate,
+/// and what counts of the account is what counted at the head's newest entry: all members judge the
+/// same bytes alike.
+#[derive(Debug, Clone)]
+pub struct LogJudge {
+    /// Whose log it is.
+    pub trust: LogTrust,
+}
+
+impl ProofJudge for LogJudge {
+    fn authorises(
+        &self,
+        claim: &LeafClaim,
+        proofs: &[Proof],
+        accepted_at: u64,
+    ) -> Result<(), ProofError> {
+        let proof = find(proofs, &claim.account, log_proof)?;
+        let answer = LabelAnswer::Found(proof.answer);
+        let shown = verify_account(&self.trust, None, None, proof.account, &answer, &[])?;
+        check_age(shown.certificate_time_ns, accepted_at)?;
+        let history = shown.outcome.ok_or(ProofError::Device)?;
+        check_device(history.state(), claim, now_ns(&shown.view))
+    }
+}
+
+/// The proof's certificate is of the commit's time.
+fn check_age(certified_ns: u64, accepted_at: u64) -> Result<(), ProofError> {
+    let is_old = accepted_at.saturating_sub(certified_ns) > PROOF_MAX_AGE_NS;
+    let is_ahead = certified_ns.saturating_sub(accepted_at) > PROOF_MAX_AHEAD_NS;
+    if is_old || is_ahead {
+        Err(ProofError::Certificate)
+    } else {
+        Ok(())
+    }
+}
+
 /// The accounts that proofs are about, in their order; whether they hold is the judge's.
 ///
 /// # Errors
 /// [`ProofError::Malformed`].
 pub(crate) fn proved_accounts(proofs: &[Proof]) -> Result<Vec<AccountId>, ProofError> {
-    proofs
-        .iter()
-        .map(|proof| Ok(directory_map(proof)?.account))
-        .collect()
+    let account = |proof: &Proof| match proof.proof_type {
+        PROOF_LOG => Ok(log_proof(proof)?.0),
+        _ => Ok(directory_map(proof)?.0),
+    };
+    proofs.iter().map(account).collect()
 }
 
-fn directory_map(proof: &Proof) -> Result<DirectoryMapProof, ProofError> {
-    if proof.proof_type != PROOF_DIRECTORY_MAP {
+fn directory_map(proof: &Proof) -> Result<(AccountId, DirectoryMapProof), ProofError> {
+    let proof: DirectoryMapProof = read(proof, PROOF_DIRECTORY_MAP)?;
+    Ok((proof.account, proof))
+}
+
+fn log_proof(proof: &Proof) -> Result<(AccountId, LogProof), ProofError> {
+    let proof: LogProof = read(proof, PROOF_LOG)?;
+    Ok((proof.account, proof))
+}
+
+fn read<T: DeserializeBytes>(proof: &Proof, proof_type: u16) -> Result<T, ProofError> {
+    if proof.proof_type != proof_type {
         return Err(ProofError::Malformed);
     }
     decode(proof.data.as_slice()).map_err(|_| ProofError::Malformed)
 }
 
-fn find(proofs: &[Proof], account: &AccountId) -> Result<DirectoryMapProof, ProofError> {
+fn find<T>(
+    proofs: &[Proof],
+    account: &AccountId,
+    read: impl Fn(&Proof) -> Result<(AccountId, T), ProofError>,
+) -> Result<T, ProofError> {
     for proof in proofs {
-        let decoded = directory_map(proof)?;
-        if decoded.account == *account {
+        let (of, decoded) = read(proof)?;
+        if of == *account {
             return Ok(decoded);
         }
     }

@@ -311,6 +311,7 @@ impl Client {
             joined_by: Some(pointer.welcome_id.0),
             gap: start.gap,
             renew_at: renewal_of_joiner(commit.entry.accepted_at, joined.group.own_leaf()),
+            said_at: 0,
         };
         one.reflect(&joined.group)?;
         let admins: Vec<_> = policy.admins.iter().map(|admin| admin.0).collect();

@@ -12,7 +12,7 @@ use super::Conversation;
 use crate::client::Client;
 use crate::error::ClientError;
 use crate::log::{KeptLabel, stops_sending};
-use crate::people::trust;
+use crate::people::{trust, was_verified};
 use crate::view::{MemberView, Trust};
 
 const HOUR_NS: u64 = 3_600 * 1_000_000_000;
@@ -72,7 +72,7 @@ impl Client {
         for member in one.members.iter().copied().map(AccountId) {
             match trust(&set, member)? {
                 Trust::Problem => return Err(ClientError::MemberProblem(member)),
-                Trust::Changed if self.was_verified(&set, member)? => {
+                Trust::Changed if was_verified(&set, member)? => {
                     return Err(ClientError::MemberChanged(member));
                 }
                 Trust::Changed | Trust::Unknown | Trust::Logged | Trust::Verified => {}

@@ -26,13 +26,18 @@ impl Connection {
         let wanted: Vec<Wanted> = wanted
             .iter()
             .map(|(account, from)| Wanted {
-                label: account.directory_label().into(),
+                label: account.directory_label()[..].into(),
                 from: *from,
                 credential: Credential::none(),
             })
             .collect();
         let count = wanted.len();
-        let reply: LookupAnswers = self.pay_for_look_up(&Lookup { last, wanted }).await?;
+        let reply: LookupAnswers = {
+            let request = encode(&Lookup { last, wanted });
+            let directory = self.directory().clone();
+            self.query::<_, DirectoryError>(&directory, "lookup", &request)
+                .await?
+        };
         if reply.answers.len() != count {
             return Err(NotVerified::Malformed("lookup").into());
         }

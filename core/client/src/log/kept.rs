@@ -3,7 +3,7 @@
 //! View and labels change in one write-set: an answer continues from the view that its question
 //! named, so that a view without its labels, or labels without their view, would be another log's.
 
-use paigham_lookup::AccountHistory;
+use paigham_lookup::{AccountHistory, LookupError};
 use paigham_store::{Table, WriteSet};
 use paigham_transparency::codec::Codec;
 use paigham_transparency::verifier::{ContactMap, MonitoredVersion, TreeView};
@@ -84,7 +84,7 @@ impl KeptLabel {
     pub fn watch_too(&mut self, version: Option<MonitoredVersion>) -> Result<(), ClientError> {
         match version {
             None => Ok(()),
-            Some(version) => Ok(self.watch.add(version)?),
+            Some(version) => Ok(self.watch.add(version).map_err(LookupError::from)?),
         }
     }
 }

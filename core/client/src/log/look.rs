@@ -156,7 +156,7 @@ impl Client {
                 return Err(NotVerified::RecordsChanged(account).into());
             }
             return Ok(Proved {
-                proof: log_proof(account, found, head),
+                proof: log_proof(account, found),
                 history,
                 certified_ns: fresh.certificate_time_ns,
             });
@@ -165,11 +165,10 @@ impl Client {
     }
 }
 
-fn log_proof(account: AccountId, answer: &FoundLabel, head: &[u8]) -> Proof {
+fn log_proof(account: AccountId, answer: &FoundLabel) -> Proof {
     let proof = LogProof {
         account,
         answer: answer.clone(),
-        head: head.into(),
     };
     Proof {
         proof_type: PROOF_LOG,

@@ -21,6 +21,7 @@ mod problem;
 mod publish;
 mod watch;
 
+pub(crate) use gossip::{SAID_EVERY_NS, hear, newest_roots};
 pub(crate) use kept::KeptLabel;
 pub(crate) use publish::{is_publishing, keep_record};
 pub(crate) use problem::{has_problem, stops_sending};

@@ -10,7 +10,7 @@ use paigham_transparency::structs::{DistinguishedRequest, OwnerInitRequest};
 use paigham_transparency::verifier::{
     DistinguishedEntry, MonitorProgress, OwnerState, TreeView, VerifyError,
 };
-use paigham_wire::identity::IdentityRecord;
+use paigham_wire::identity::{IdentityRecord, RecordKind};
 use paigham_wire::ids::DeviceId;
 use paigham_wire::log::Monitor;
 use serde_bytes::ByteBuf;
@@ -22,7 +22,6 @@ use super::problem::{Problem, ProblemKind};
 use super::publish::made;
 use crate::client::Client;
 use crate::error::{ClientError, NotVerified};
-use crate::view::Notice;
 
 const OWNER: &[u8] = b"owner";
 /// Rounds of one watch; each brings the versions of one entry, or some of the distinguished ones.
@@ -45,7 +44,7 @@ impl Client {
     /// time against what is known, and raises the alarm over what this device did not make.
     ///
     /// # Errors
-    /// What does not verify; an unknown version is no error but a [`Notice::Problem`].
+    /// What does not verify; an unknown version is no error but a [`crate::Notice::Problem`].
     pub(crate) async fn watch_own(&mut self) -> Result<(), ClientError> {
         self.begin_watch().await?;
         for _ in 0..ROUNDS {
@@ -186,12 +185,17 @@ impl Client {
                 answer: None,
                 written: false,
             };
-            if let Some(number) = problem.keep(&set)? {
-                self.notices.push(Notice::Problem(number));
-            }
+            problem.keep(&set)?;
         }
         self.commit(set)?;
         self.write_evidence()
+    }
+
+    /// What shows the own label to anybody.
+    async fn own_evidence(&mut self) -> Result<Vec<u8>, ClientError> {
+        let own = self.account.id();
+        let proved = self.prove(own).await?;
+        Ok(proved.proof.data.into())
     }
 
     /// The versions of the own label that this device did not make.
@@ -212,7 +216,7 @@ impl Client {
             if !made.contains(&record.hash()) {
                 unknown.push(ProblemKind::UnknownVersion {
                     version,
-                    kind: record.content.kind.name().to_owned(),
+                    kind: name_of(&record.content.kind).to_owned(),
                     devices: devices
                         .iter()
                         .copied()
@@ -224,6 +228,21 @@ impl Client {
             before = devices;
         }
         Ok(unknown)
+    }
+}
+
+/// What a record does, in the words of `spec/identity.md`.
+const fn name_of(kind: &RecordKind) -> &'static str {
+    match kind {
+        RecordKind::Create { .. } => "create",
+        RecordKind::DeviceAdd => "device_add",
+        RecordKind::DeviceRekey => "device_rekey",
+        RecordKind::DeviceRemove => "device_remove",
+        RecordKind::Rotate => "rotate",
+        RecordKind::RecoveryChange => "recovery_change",
+        RecordKind::Recover => "recover",
+        RecordKind::Freeze => "freeze",
+        RecordKind::Delete => "delete",
     }
 }
 

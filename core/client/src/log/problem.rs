@@ -187,13 +187,18 @@ impl Client {
         self.commit(set)
     }
 
-    /// Keeps a problem and writes its evidence.
-    pub(super) fn keep_problem(&mut self, problem: &Problem) -> Result<(), ClientError> {
-        let set = self.store.begin();
-        let number = problem.keep(&set)?;
-        self.commit(set)?;
-        self.notices.extend(number.map(Notice::Problem));
-        self.write_evidence()
+    /// Unanswered problems that this run has not told of yet: an answer is asked for at each start.
+    pub(crate) fn untold_problems(&mut self) -> Vec<Notice> {
+        let open = all(&self.store.begin()).unwrap_or_default();
+        let open = open.into_iter().filter(|(_, one)| one.answer.is_none());
+        let numbers: Vec<u64> = open.map(|(number, _)| number).collect();
+        let mut untold = Vec::new();
+        for number in numbers {
+            if self.told_problems.insert(number) {
+                untold.push(Notice::Problem(number));
+            }
+        }
+        untold
     }
 
     fn evidence_path(&self, name: &str) -> Option<PathBuf> {

@@ -152,7 +152,7 @@ impl Client {
 
     async fn record_status(&self, waiting: &Publishing) -> Result<SubmitState, ClientError> {
         let request = Status {
-            label: self.account.id().directory_label().into(),
+            label: self.account.id().directory_label()[..].into(),
             version: waiting.version,
         };
         let directory = self.connection.directory().clone();
@@ -167,7 +167,9 @@ impl Client {
             credential: Credential::none(),
         };
         let directory = self.connection.directory().clone();
-        self.connection.pay(&directory, "submit", &request).await
+        self.connection
+            .update::<_, DirectoryError>(&directory, "submit", &encode(&request))
+            .await
     }
 
     /// Whether a search shows the record under the own label.
