@@ -219,8 +219,7 @@ fn canonical<T: serde::Serialize + serde::de::DeserializeOwned>(
     if bytes.len() > CERTIFICATE_MAX_BYTES {
         return Err(CertificateError::Malformed);
     }
-    let certificate: T =
-        serde_cbor::from_slice(bytes).map_err(|_| CertificateError::Malformed)?;
+    let certificate: T = serde_cbor::from_slice(bytes).map_err(|_| CertificateError::Malformed)?;
     let mut serializer = serde_cbor::Serializer::new(Vec::with_capacity(bytes.len()));
     serializer
         .self_describe()

@@ -8,7 +8,6 @@
 
 use ic_stable_structures::Memory;
 use paigham_transparency::ladder::base_ladder;
-use paigham_transparency::store::Store;
 use paigham_transparency::vrf::{VrfError, VrfSecretKey};
 
 use super::{AheadRecord, LogStore, NO_PROOF, VersionRecord};

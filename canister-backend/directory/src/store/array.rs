@@ -143,7 +143,10 @@ pub(super) fn grow_to(memory: &impl Memory, end: u64) {
     let missing = end.div_ceil(WASM_PAGE).saturating_sub(memory.size());
     if missing > 0 {
         let before = memory.grow(missing);
-        assert!(before >= 0, "no stable memory left; the whole call is undone");
+        assert!(
+            before >= 0,
+            "no stable memory left; the whole call is undone"
+        );
     }
 }
 

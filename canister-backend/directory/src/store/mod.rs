@@ -100,20 +100,9 @@ impl<M: Memory> LogStore<M> {
         self.entry(self.tree_size().checked_sub(1)?)
     }
 
-    /// Time of a version in milliseconds since 1970: that of its entry.
-    pub(crate) fn time_of(&self, label: &Label, version: u32) -> Option<u64> {
-        let position = self.version_place(label, version)?.position;
-        Some(self.entry(position)?.timestamp)
-    }
-
     /// The value of a version.
     pub(crate) fn value(&self, label: &Label, version: u32) -> Option<Vec<u8>> {
         self.value_of(&self.find(label, version)?.1)
-    }
-
-    /// The label that was the first to be logged.
-    pub(crate) fn first_label(&self) -> Option<Label> {
-        self.label_of(&self.record(0)?)
     }
 
     fn record(&self, index: u64) -> Option<VersionRecord> {
@@ -236,7 +225,9 @@ impl<M: Memory> Store for LogStore<M> {
     fn vrf(&self, label: &Label, version: u32) -> Option<(VrfOutput, VrfProof)> {
         let newest = self.record(self.newest_record(label)?)?;
         if version > newest.version {
-            let ahead = self.ahead_of(&newest).find(|made| made.version == version)?;
+            let ahead = self
+                .ahead_of(&newest)
+                .find(|made| made.version == version)?;
             return Some((ahead.output, ahead.proof));
         }
         let leaf = self.find(label, version)?.1.leaf;

@@ -10,7 +10,17 @@ use proptest::prelude::*;
 use super::*;
 
 fn memories(all: &[VectorMemory; 9]) -> LogMemories<VectorMemory> {
-    let [entries, nodes, leaves, parents, proofs, versions, ahead, values, labels] = all.clone();
+    let [
+        entries,
+        nodes,
+        leaves,
+        parents,
+        proofs,
+        versions,
+        ahead,
+        values,
+        labels,
+    ] = all.clone();
     LogMemories {
         entries,
         nodes,
@@ -118,7 +128,9 @@ fn old_versions_are_found_by_jumps() {
         assert_eq!(found.value, [version]);
     }
     // 39 = 31 + 7 + 1 in steps of the skewed numbers: a handful of records are read, not 39.
-    let newest = stable.record(stable.newest_record(&label(1)).unwrap()).unwrap();
+    let newest = stable
+        .record(stable.newest_record(&label(1)).unwrap())
+        .unwrap();
     let mut steps = 0;
     let mut record = newest;
     while record.version > 0 {
