@@ -109,13 +109,13 @@ pub struct DirectoryMapProof {
 /// Type of [`LogProof`].
 pub const PROOF_LOG: u16 = 2;
 
-/// Proof type 2: all records of an account, as the transparency log shows them to whoever has never
-/// asked before. The answer holds the head that it is about, so that nothing else is needed.
+/// Proof type 2: an account as the transparency log shows it to somebody who has never asked
+/// before. It stands alone: its search holds the newest head with the signature over it.
 #[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
 pub struct LogProof {
     /// Whose.
     pub account: AccountId,
-    /// The answer, from version 0 on.
+    /// The answer to a look-up of the account alone, without a known head, from version 0 on.
     pub answer: FoundLabel,
 }
 

@@ -1,5 +1,6 @@
 //! Looking accounts up, and the proofs that a commit carries.
 
+use paigham_group::proof::ShownAccount;
 use paigham_lookup::account::now_ns;
 use paigham_lookup::{AccountHistory, Reading, verify_account};
 use paigham_store::WriteSet;
@@ -13,9 +14,11 @@ use paigham_wire::log::{FoundLabel, LOOKUP_MAX_LABELS, LabelAnswer, LookupAnswer
 
 use super::KeptLabel;
 use super::kept::{keep_view, kept_view};
+use super::problem::{Problem, ProblemKind};
 use crate::client::Client;
 use crate::error::{ClientError, NotVerified};
 use crate::people::remember;
+use crate::view::Notice;
 
 /// Tries to see a fresh answer and the kept view at one size of the log.
 const COMPARE_TRIES: u32 = 5;
@@ -163,6 +166,61 @@ impl Client {
         }
         Err(ClientError::Unfinished("the log grew while it was compared"))
     }
+}
+
+/// Keeps what a commit that was accepted showed of the joiners' accounts: this device watches what
+/// it lets into a group as if it had looked it up itself.
+/// The view of the proof is another one than the own and is not kept; the version joins the watch
+/// at the place that the proof gave it. A proof that contradicts what this device has seen is a
+/// problem: the commit counts for all members alike, and nothing is sent before it is answered.
+pub(crate) fn keep_shown(
+    set: &WriteSet,
+    shown: &ShownAccount,
+    now: u64,
+) -> Result<Option<Notice>, ClientError> {
+    let account = shown.outcome.account();
+    let known = KeptLabel::load(set, account)?;
+    let mut history = shown.outcome.clone();
+    let mut watch = ContactMap::default();
+    if let Some(known) = &known {
+        watch = known.watch.clone();
+        let agrees = known.history.agrees_with(&history).is_ok();
+        let added = shown.watch.clone().map(|version| watch.add(version));
+        if !agrees || matches!(added, Some(Err(_))) {
+            contradiction(set, shown, now)?;
+            return Ok(None);
+        }
+        if known.history.next_version() > history.next_version() {
+            history = known.history.clone();
+        }
+    }
+    let seen = LookedUp {
+        state: shown.outcome.state().clone(),
+        now_ns: now_ns(&shown.view),
+    };
+    let shown_at = shown.view.newest_timestamp();
+    let looked_at = known.as_ref().map_or(shown_at, |known| known.looked_at);
+    if seen.now_ns / 1_000_000 <= looked_at && known.is_some() {
+        // What this device has looked up itself since is newer.
+        let known = known.map(|known| KeptLabel { watch, ..known });
+        keep_label(set, known, history, None, looked_at)?;
+        return Ok(None);
+    }
+    keep_label(set, known, history, shown.watch.clone(), shown_at)?;
+    remember(set, &seen)
+}
+
+/// A signed proof shows other records than this device was shown.
+fn contradiction(set: &WriteSet, shown: &ShownAccount, now: u64) -> Result<(), ClientError> {
+    let problem = Problem {
+        kind: ProblemKind::Log("two-histories".to_owned()),
+        account: Some(shown.outcome.account().0),
+        found_at: now,
+        evidence: shown.outcome.to_bytes(),
+        answer: None,
+        written: false,
+    };
+    problem.keep(set).map(drop)
 }
 
 fn log_proof(account: AccountId, answer: &FoundLabel) -> Proof {
