@@ -390,10 +390,7 @@ mod tests {
                 "Problems { command: Some(NotMe { number: 3 }) }",
             ),
             ("paigham problems", "Problems { command: None }"),
-            (
-                "paigham group members G",
-                "Group(Members { group: \"G\" })",
-            ),
+            ("paigham group members G", "Group(Members { group: \"G\" })"),
             ("paigham chat A", "Chat { name: \"A\" }"),
             ("paigham send A", "Send { to: \"A\", text: None }"),
             (

@@ -35,7 +35,9 @@ pub async fn contacts(
             // The key that counts now is the one that is compared.
             session.sync().await?;
             let account = session.client.find_account(name)?;
-            session.client.verify_contact(account, safety_number(number)?)?;
+            session
+                .client
+                .verify_contact(account, safety_number(number)?)?;
             show(&session, account)
         }
         Some(ContactsCommand::Accept { name }) => {

@@ -36,12 +36,12 @@ pub use client::Client;
 pub use clock::{Clock, SystemClock};
 pub use error::{ClientError, ErrorKind, NotVerified};
 pub use log::{Answer, ProblemKind, ProblemView};
-pub use safety::{NoSafetyNumber, SafetyNumber};
 pub use paigham_store::{KdfCost, OpenError, Store, StoreError};
 pub use paigham_wire::hash::Hash;
 pub use paigham_wire::ids::{AccountId, CanisterId, DeviceId, QueueId};
 pub use paigham_wire::network::{NetworkLink, VerifiedNetwork};
 pub use paigham_wire::recovery_kit::RecoveryKit;
+pub use safety::{NoSafetyNumber, SafetyNumber};
 pub use shards::OpenRelays;
 pub use trust::load_network;
 pub use view::{

@@ -112,14 +112,20 @@ impl Client {
         let waiting = self.tell_slow(waiting)?;
         match self.bring_in(&waiting).await {
             Ok(()) => {}
-            Err(ClientError::Directory(DirectoryError::Rejected)) if !self.is_logged(&waiting).await? => {
+            Err(ClientError::Directory(DirectoryError::Rejected))
+                if !self.is_logged(&waiting).await? =>
+            {
                 self.forget_record()?;
                 return Err(ClientError::RecordLost);
             }
             Err(ClientError::Directory(DirectoryError::Rejected)) => {}
             Err(ClientError::Directory(
                 DirectoryError::NotReady | DirectoryError::Pending | DirectoryError::Busy,
-            )) => return Err(ClientError::Unfinished("the log does not take the record yet")),
+            )) => {
+                return Err(ClientError::Unfinished(
+                    "the log does not take the record yet",
+                ));
+            }
             Err(other) => return Err(other),
         }
         if !self.is_logged(&waiting).await? {
