@@ -83,7 +83,7 @@ fn post_upgrade() {
 fn inspect_message() {
     let limit = match api::msg_method_name().as_str() {
         "submit" => SUBMIT_MAX_BYTES,
-        "map_submit" | "ping" | "admin_approve" => UPDATE_MAX_BYTES,
+        "map_submit" | "cosign" | "ping" | "admin_approve" => UPDATE_MAX_BYTES,
         "admin_propose" => PROPOSAL_MAX_BYTES,
         _ => return,
     };
@@ -153,6 +153,18 @@ fn monitor(request: ByteBuf) -> ByteBuf {
 #[ic_cdk::query]
 fn audit(request: ByteBuf) -> ByteBuf {
     certified(|directory, certificate| directory.audit(&request, certificate))
+}
+
+#[ic_cdk::update]
+fn cosign(request: ByteBuf) -> ByteBuf {
+    let reply = with(|directory| directory.cosign(&request));
+    ByteBuf::from(encode_result(&reply))
+}
+
+#[ic_cdk::query]
+fn cosignatures(_request: ByteBuf) -> ByteBuf {
+    let reply = Ok::<_, DirectoryError>(with(|directory| directory.cosignatures()));
+    ByteBuf::from(encode_result(&reply))
 }
 
 #[ic_cdk::update]

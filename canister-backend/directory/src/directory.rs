@@ -60,6 +60,8 @@ pub struct Directory<M: Memory> {
     pub(crate) proved: StableCell<u64, VirtualMemory<M>>,
     /// Of the network, from the argument of the install; empty for none.
     release_key: StableCell<Vec<u8>, VirtualMemory<M>>,
+    /// Key of an auditor → its newest statement.
+    pub(crate) cosignatures: Table<32, M>,
     pub(crate) branches: Branches,
 }
 
@@ -110,6 +112,7 @@ impl<M: Memory> Directory<M> {
             pending: Pending::open(at(17), at(18), at(19)),
             proved: StableCell::init(at(20), 0),
             release_key: StableCell::init(at(21), Vec::new()),
+            cosignatures: StableBTreeMap::init(at(22)),
             branches: Branches::default(),
         };
         directory.certify();
