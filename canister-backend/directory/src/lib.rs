@@ -7,8 +7,8 @@
 //!
 //! ```text
 //! memory id  structure             key → value
-//! 0          certified map, pages  directory key of a label → its leaf
-//! 1          records               account ‖ version → accepted_at, record
+//! 0          certified map, pages  the shard map's leaf
+//! 1          retired: records of accounts before there was a log
 //! 2          certified map, nodes  hashes above the pages (see paigham_wire::map)
 //! 3          layout version        u32
 //! 4          certified map, overflow pages
