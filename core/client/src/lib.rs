@@ -24,6 +24,7 @@ mod error;
 mod inbox;
 mod paid;
 mod people;
+pub mod review;
 mod shards;
 mod trust;
 mod verify;
