@@ -2,18 +2,17 @@
 
 use paigham_lookup::account::now_ns;
 use paigham_lookup::{AccountHistory, LogTrust, LookedUp, Reading, TimeRule, verify_account};
-use paigham_transparency::codec::Codec;
 use paigham_transparency::hash::Label;
-use paigham_transparency::structs::Configuration;
 use paigham_transparency::verifier::TreeView;
 use paigham_wire::codec::{decode, encode};
-use paigham_wire::identity::{AccountState, RecordKind, Standing};
+use paigham_wire::identity::{AccountState, HandleKind, HandleRecord, Standing};
 use paigham_wire::ids::AccountId;
 use paigham_wire::log::{ACCOUNT_PREFIX, LabelAnswer, LookupAnswers};
 use paigham_wire::network::VerifiedNetwork;
 use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize, VLBytes};
 
 use super::error::ReviewError;
+use super::log_of;
 
 /// What a saved look-up begins with.
 pub const LOOKUP_MAGIC: &[u8; 5] = b"PGLK1";
@@ -153,11 +152,30 @@ fn of_label(
 ) -> Result<(LookedUp<()>, FoundFacts), ReviewError> {
     let label = Label::new(label.to_vec()).map_err(|_| ReviewError::OtherKind("label"))?;
     let mut reading = Reading::open(trust, None, head)?;
-    let found = match reading.label(&label, None, answer, &AsAnswered(answer))? {
+    let found = match reading.label(&label, None, answer, &HandleTimes)? {
         None => FoundFacts::Absent,
         Some(versions) => {
             FoundFacts::Values(versions.new.into_iter().map(|new| new.value).collect())
         }
     };
     Ok((reading.finish((), None)?, found))
+}
+
+/// Of handles a release counts by time; of networks nothing does.
+struct HandleTimes;
+
+impl TimeRule for HandleTimes {
+    fn counts_by_time(&self, value: &[u8]) -> bool {
+        HandleRecord::decode(value).is_ok_and(|record| record.content.kind == HandleKind::Release)
+    }
+}
+
+fn without_outcome<T>(looked: LookedUp<T>) -> LookedUp<()> {
+    LookedUp {
+        view: looked.view,
+        outcome: (),
+        certificate_time_ns: looked.certificate_time_ns,
+        head: looked.head,
+        watch: looked.watch,
+    }
 }
