@@ -75,6 +75,7 @@ async fn a_second_start_publishes_the_same_file() {
         365 * 24 * 60 * 60
     );
     assert_eq!(file.file().proof_types, [1]);
+    assert!(file.file().transparency.is_some());
 }
 
 /// The first start dies after it installed no canister, one or both, and before it published:

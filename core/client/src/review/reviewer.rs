@@ -142,7 +142,11 @@ impl Reviewer {
             last: None,
             wanted: vec![wanted],
         };
-        let reply: LookupAnswers = self.connection.pay_for_look_up(&request).await?;
+        let directory = self.connection.directory();
+        let reply = self
+            .connection
+            .query::<LookupAnswers, DirectoryError>(directory, "lookup", &encode(&request))
+            .await?;
         let saved = SavedLookup {
             network: self.connection.network().bytes().into(),
             asked_at: self.connection.now_ns(),
