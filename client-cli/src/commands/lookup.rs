@@ -44,7 +44,7 @@ pub async fn lookup(
 fn label_of(who: &str) -> Result<Vec<u8>, Failure> {
     let mut id = [0; 16];
     if hex::decode_to_slice(who, &mut id).is_ok() {
-        return Ok(AccountId(id).directory_label());
+        return Ok(AccountId(id).directory_label().to_vec());
     }
     let handle = Handle::typed(who).map_err(|error| {
         Failure::user(

@@ -25,7 +25,7 @@ pub use paigham_lookup::{CanisterHeads, LogTrust};
 pub use paigham_transparency::audit_file::MAGIC as AUDIT_MAGIC;
 pub use paigham_transparency::structs::AuditorTreeHead;
 pub use paigham_transparency::verifier::VerifyHead;
-pub use paigham_wire::identity::{Handle, HandleError};
+pub use paigham_wire::identity::handle::{Handle, HandleError};
 
 pub use audit::{Audit, AuditReader, Audited};
 pub use cosign::Auditor;

@@ -5,7 +5,8 @@ use paigham_lookup::{AccountHistory, LogTrust, LookedUp, Reading, TimeRule, veri
 use paigham_transparency::hash::Label;
 use paigham_transparency::verifier::TreeView;
 use paigham_wire::codec::{decode, encode};
-use paigham_wire::identity::{AccountState, HandleKind, HandleRecord, Standing};
+use paigham_wire::identity::handle::{HandleKind, HandleRecord};
+use paigham_wire::identity::{AccountState, Standing};
 use paigham_wire::ids::AccountId;
 use paigham_wire::log::{ACCOUNT_PREFIX, LabelAnswer, LookupAnswers};
 use paigham_wire::network::VerifiedNetwork;
