@@ -114,19 +114,23 @@ pub(crate) async fn assemble(
         canisters.extend(on_subnet(subnet, before, relays, previous, signer).await?);
     }
     let now_seconds = first_subnet.status().await?.time_ns / 1_000_000_000;
-    let Some(previous) = previous else {
-        let root_key = first_subnet.root_key_der();
-        let file = first_file(root_key, canisters, urls, signer, now_seconds);
-        let agent = agent_on(first_subnet)?;
-        return begin(&agent, file, signer).await;
+    let previous = match previous {
+        Some(previous) => previous.clone(),
+        None => {
+            let root_key = first_subnet.root_key_der();
+            let (canisters, urls) = (canisters.clone(), urls.clone());
+            let file = first_file(root_key, canisters, urls, signer, now_seconds);
+            begin(&agent_on(first_subnet)?, file, signer).await?
+        }
     };
-    match successor(previous, canisters, urls, now_seconds) {
+    match successor(&previous, canisters, urls, now_seconds) {
         Some(next) => publishable(&next, signer),
-        None => Ok(previous.clone()),
+        None => Ok(previous),
     }
 }
 
-/// Begins the log of a new network's directory with its first file.
+/// Begins the log of a new network's directory with its first file. Where an earlier start was
+/// interrupted after that, it is the file of that start.
 pub(crate) async fn begin(
     agent: &Agent,
     mut file: NetworkFile,

@@ -117,9 +117,14 @@ impl<'a> DirectoryLog<'a> {
                 credential: Credential::none(),
             }],
         };
-        let reply: LookupAnswers = self.query("lookup", encode(&lookup)).await?;
+        let not_allowed = || LogError::Refused(DirectoryError::NotAllowed);
+        let reply: LookupAnswers = match self.query("lookup", encode(&lookup)).await {
+            // It has not begun with another file, so it refused this one.
+            Err(LogError::Refused(DirectoryError::NotReady)) => return Err(not_allowed()),
+            reply => reply?,
+        };
         let Some(LabelAnswer::Found(found)) = reply.answers.first() else {
-            return Err(LogError::Refused(DirectoryError::NotAllowed));
+            return Err(not_allowed());
         };
         let request = SearchRequest {
             last: None,
