@@ -7,7 +7,9 @@ use std::thread;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command, NetworkCommand};
-use crate::commands::{audit, chat, contacts, group, history, lookup, network, register, send, sync, verify, whoami};
+use crate::commands::{
+    audit, chat, contacts, group, history, lookup, network, register, send, sync, verify, whoami,
+};
 use crate::demo;
 use crate::failure::{Failure, Kind};
 use crate::output::Output;

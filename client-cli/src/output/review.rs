@@ -60,7 +60,10 @@ impl Show for AuditDone<'_> {
             format!(
                 "  entries {from} to {}, {} added, newest of {}",
                 state.size(),
-                count(usize::try_from(self.audit.added()).unwrap_or(usize::MAX), "version"),
+                count(
+                    usize::try_from(self.audit.added()).unwrap_or(usize::MAX),
+                    "version"
+                ),
                 time::utc(nanoseconds(state.timestamp()))
             ),
             format!("  root {root}"),
@@ -73,7 +76,9 @@ impl Show for AuditDone<'_> {
         lines.push(match (checkpoints, unsigned) {
             (0, _) => "not proved: that readers see this log (no signed head)".to_owned(),
             (_, 0) => "proved: the directory signed these heads under the subnet's key".to_owned(),
-            _ => "not proved: that the heads are signed (name the network with --network)".to_owned(),
+            _ => {
+                "not proved: that the heads are signed (name the network with --network)".to_owned()
+            }
         });
         lines.push(
             "not proved: that a record was allowed (its owner and its contacts see that), or that nobody is shown another log"
@@ -124,7 +129,11 @@ impl Show for AuditEntry {
                 hex::encode(root.get(..8).unwrap_or_default())
             ),
             Audited::Checkpoint { size, checked } => {
-                let checked = if *checked { "signature holds" } else { "signature not checked" };
+                let checked = if *checked {
+                    "signature holds"
+                } else {
+                    "signature not checked"
+                };
                 format!("signed head of {size} entries, {checked}")
             }
         }
@@ -330,7 +339,10 @@ impl Show for LookupFactsLine<'_> {
             time::utc(facts.certificate_time_ns),
             time::utc(nanoseconds(facts.view.newest_timestamp()))
         ));
-        lines.push(format!("network file {}", hex::encode(facts.network.hash())));
+        lines.push(format!(
+            "network file {}",
+            hex::encode(facts.network.hash())
+        ));
         lines.push(style.bold("proved"));
         lines.extend(self.proved().iter().map(|fact| format!("  {fact}")));
         lines.push(style.bold("not proved"));

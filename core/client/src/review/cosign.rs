@@ -130,9 +130,8 @@ impl Auditor {
         };
         let size = position.saturating_add(1);
         let log = log_of(&audit.header().config)?;
-        let other = |signed: &&Statement| {
-            signed.log == log && signed.size == size && signed.root != root
-        };
+        let other =
+            |signed: &&Statement| signed.log == log && signed.size == size && signed.root != root;
         match self.signed.iter().find(other) {
             Some(_) => Err(ReviewError::SignedOtherwise { size }),
             None => Ok(()),

@@ -82,7 +82,9 @@ impl Reviewer {
             for update in &reply.updates {
                 let update = AuditorUpdate::decode(update.as_slice());
                 let update = update.map_err(|_| NotVerified::Malformed("audit"));
-                records.push(AuditRecord::Update(update.map_err(crate::ClientError::from)?));
+                records.push(AuditRecord::Update(
+                    update.map_err(crate::ClientError::from)?,
+                ));
             }
             let reached = known.saturating_add(records.len() as u64);
             let is_newest = reached == reply.size;

@@ -305,7 +305,13 @@ fn a_statement_that_was_not_kept_was_not_given() {
 fn other_files_are_no_audits() {
     let desk = Desk::new();
     let path = desk.path("file");
-    for bytes in [&b""[..], b"NKTA", b"NKTA1", b"NKTA1\xff\xff\xff\xff", b"PGLK1abc"] {
+    for bytes in [
+        &b""[..],
+        b"NKTA",
+        b"NKTA1",
+        b"NKTA1\xff\xff\xff\xff",
+        b"PGLK1abc",
+    ] {
         fs::write(&path, bytes).unwrap();
         assert!(matches!(verify(&path), Err(ReviewError::OtherKind(_))));
         assert!(SavedLookup::from_bytes(bytes).is_err());
