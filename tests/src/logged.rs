@@ -209,7 +209,7 @@ impl LogReader {
 
     async fn submit(&self, record: &IdentityRecord) {
         let request = Submit {
-            submission: Submission::Identity(record.encode().into()),
+            submission: Submission::Identity(encode(record).into()),
             credential: Credential::none(),
         };
         let answer = self
