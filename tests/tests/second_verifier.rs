@@ -149,16 +149,18 @@ fn it_agrees_on_live_answers_and_refuses_changed_ones() {
         notebook.ask("before the changes", None, &[first]).await;
         change(&reader, &mut people).await;
         let mut view = early.clone();
-        for turn in 0..answers.div_ceil(4) {
+        for turn in 0..answers.div_ceil(5) {
             let person = &people[turn * 7 % people.len()];
             let other = &people[turn * 15 % people.len()];
             let (one, two) = (person.label(), other.label());
-            view = notebook.ask("by somebody new", None, &[two.clone()]).await;
+            view = notebook
+                .ask("by somebody new", None, std::slice::from_ref(&two))
+                .await;
             notebook
                 .ask(
                     "by somebody who knows this head or an older one",
                     Some(&view),
-                    &[one.clone()],
+                    std::slice::from_ref(&one),
                 )
                 .await;
             notebook
@@ -166,6 +168,13 @@ fn it_agrees_on_live_answers_and_refuses_changed_ones() {
                     "by somebody who knows the first head",
                     Some(&early),
                     &[one.clone(), two],
+                )
+                .await;
+            notebook
+                .ask(
+                    "one, by somebody who knows the first head",
+                    Some(&early),
+                    std::slice::from_ref(&one),
                 )
                 .await;
             let nobody = format!("a:nobody {turn}").into_bytes();

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
+use paigham_client::Environment;
 use paigham_client::review::{
     Audit, AuditLog, Audited, Auditor, LogTrust, ReviewError, Reviewer, VerifyHead, audit_header,
     heads_of, log_of, verify_audit,
 };
-use paigham_client::{Environment, VerifiedNetwork};
 
 use crate::args::{AuditCommand, Common};
 use crate::failure::Failure;
@@ -29,12 +29,9 @@ pub async fn audit(common: &Common, command: &AuditCommand, out: &Output) -> Res
         }
         AuditCommand::Verify { file } => verify(common, file, out).await,
         AuditCommand::Explain { file } => explain(common, file, out).await,
-        AuditCommand::Cosign {
-            file,
-            key,
-            new_key,
-            offline,
-        } => cosign(common, (file, key), (*new_key, *offline), out).await,
+        AuditCommand::Cosign { file, key, new_key } => {
+            cosign(common, (file, key), *new_key, out).await
+        }
     }
 }
 
@@ -59,11 +56,10 @@ async fn explain(common: &Common, file: &Path, out: &Output) -> Result<(), Failu
 async fn cosign(
     common: &Common,
     (file, key): (&Path, &Path),
-    (is_new, is_offline): (bool, bool),
+    is_new: bool,
     out: &Output,
 ) -> Result<(), Failure> {
-    let network = session::network(common).await?;
-    let trust = log_of(&network)?;
+    let trust = log_of(&session::network(common).await?)?;
     let mut auditor = if is_new {
         Auditor::create(key)?
     } else {
@@ -80,23 +76,11 @@ async fn cosign(
         ));
     }
     let head = auditor.sign(&audit)?;
-    let public_key = auditor.public_key();
     out.show(&CosignDone {
-        key: public_key,
+        key: auditor.public_key(),
         head: &head,
         audit: &audit,
-        is_submitted: false,
     });
-    if !is_offline {
-        let reviewer = reviewer_of(network)?;
-        reviewer.cosign(public_key, &head).await?;
-        out.show(&CosignDone {
-            key: public_key,
-            head: &head,
-            audit: &audit,
-            is_submitted: true,
-        });
-    }
     Ok(())
 }
 
@@ -130,10 +114,7 @@ fn checked(
 
 /// Whoever has a network file and its address needs no home.
 pub async fn reviewer(common: &Common) -> Result<Reviewer, Failure> {
-    reviewer_of(session::network(common).await?)
-}
-
-fn reviewer_of(network: VerifiedNetwork) -> Result<Reviewer, Failure> {
+    let network = session::network(common).await?;
     Ok(Reviewer::new(network, Environment::default())?)
 }
 

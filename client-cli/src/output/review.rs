@@ -149,8 +149,6 @@ pub struct CosignDone<'a> {
     pub head: &'a AuditorTreeHead,
     /// The audit before it.
     pub audit: &'a Audit,
-    /// Whether the directory has taken it.
-    pub is_submitted: bool,
 }
 
 impl Show for CosignDone<'_> {
@@ -162,14 +160,10 @@ impl Show for CosignDone<'_> {
             "time_ms": self.head.timestamp,
             "root": self.audit.state().root().map(hex::encode),
             "signature": hex::encode(&self.head.signature),
-            "submitted": self.is_submitted,
         })
     }
 
     fn text(&self, style: Style) -> String {
-        if self.is_submitted {
-            return "the directory keeps it".to_owned();
-        }
         [
             style.bold(&format!("signed {} entries", self.head.tree_size)),
             format!("  auditor   {}", hex::encode(self.key)),

@@ -27,7 +27,7 @@ def flip(data, byte=0, bit=0):
 
 
 class Case:
-    """A reply of one found label to somebody who knew nothing, taken apart."""
+    """A reply of one found label under a new head, taken apart."""
 
     def __init__(self, file, answer):
         self.file, self.answer = file, answer
@@ -359,10 +359,9 @@ def believed(file, answer):
 
 
 def is_case(answer):
-    if answer["view"] is not None or len(answer["wanted"]) != 1:
-        return False
-    given, _ = decode(bytes.fromhex(answer["reply"]), lookup.lookup_answers)
-    return isinstance(given[0], lookup.Found)
+    """One label that is there, under a head that the reader did not know."""
+    given, beside = decode(bytes.fromhex(answer["reply"]), lookup.lookup_answers)
+    return len(given) == 1 and isinstance(given[0], lookup.Found) and beside == b""
 
 
 def run(file):

@@ -66,7 +66,7 @@ impl Auditor {
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let line = Zeroizing::new(format!("{}\n", hex::encode(&*seed)));
+        let line = Zeroizing::new(format!("{}\n", hex::encode(seed.as_slice())));
         let written = options.open(path).and_then(|mut file| {
             file.write_all(line.as_bytes())?;
             file.sync_all()

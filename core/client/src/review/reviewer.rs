@@ -3,13 +3,11 @@
 use paigham_lookup::LogTrust;
 use paigham_transparency::audit_file::{AuditHeader, AuditRecord, Checkpoint};
 use paigham_transparency::codec::Codec;
-use paigham_transparency::structs::{AuditorTreeHead, AuditorUpdate};
+use paigham_transparency::structs::AuditorUpdate;
 use paigham_wire::canister_signature::CanisterSignature;
 use paigham_wire::codec::encode;
 use paigham_wire::directory::DirectoryError;
-use paigham_wire::log::{
-    AuditReply, AuditRequest, Cosign, Cosignatures, Lookup, LookupAnswers, Wanted,
-};
+use paigham_wire::log::{AuditReply, AuditRequest, Lookup, LookupAnswers, Wanted};
 use paigham_wire::network::VerifiedNetwork;
 use paigham_wire::relay::Credential;
 
@@ -160,35 +158,5 @@ impl Reviewer {
             .check_time(facts.certificate_time_ns)
             .await?;
         Ok(saved)
-    }
-
-    /// Gives an auditor's statement to the directory, which keeps the newest of each.
-    ///
-    /// # Errors
-    /// [`ReviewError::Network`].
-    pub async fn cosign(&self, key: [u8; 32], head: &AuditorTreeHead) -> Result<(), ReviewError> {
-        let request = Cosign {
-            key,
-            head: head.encode()?.into(),
-        };
-        let directory = self.connection.directory();
-        self.connection
-            .update::<(), DirectoryError>(directory, "cosign", &encode(&request))
-            .await?;
-        Ok(())
-    }
-
-    /// The newest statements of auditors. Nobody vouches for the list; each statement vouches for
-    /// itself.
-    ///
-    /// # Errors
-    /// [`ReviewError::Network`].
-    pub async fn cosignatures(&self) -> Result<Vec<Cosign>, ReviewError> {
-        let directory = self.connection.directory();
-        let reply = self
-            .connection
-            .query::<Cosignatures, DirectoryError>(directory, "cosignatures", &encode(&()))
-            .await?;
-        Ok(reply.statements)
     }
 }
