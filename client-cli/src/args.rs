@@ -97,6 +97,57 @@ pub enum Command {
         #[arg(long, default_value_t = 100)]
         limit: usize,
     },
+    /// Audit the network's transparency log; needs no home.
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Look an account or a handle up in the log, as somebody who knows nothing; needs no home.
+    Lookup {
+        /// An account's id, or a handle.
+        who: String,
+        /// New file for the raw answer and all that is needed to check it again.
+        #[arg(long, value_name = "FILE")]
+        proof: Option<PathBuf>,
+    },
+    /// Check a saved look-up or an audit file from its raw bytes, without a network.
+    Verify {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Fetch and check every entry of the log into a new file.
+    Fetch {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Check a file and fetch what the log has gained since.
+    Resume {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Check a file; with --network also the signatures in it.
+    Verify {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Check a file and tell of every entry in it.
+    Explain {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Check a file and sign its newest head as an auditor.
+    Cosign {
+        /// The file.
+        file: PathBuf,
+        /// File of the auditor's key; what it signs is kept beside it, in KEY.signed.
+        #[arg(long, value_name = "KEY")]
+        key: PathBuf,
+        /// Make the key first.
+        #[arg(long)]
+        new_key: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -416,6 +467,25 @@ mod tests {
                 "History { conversation: None, limit: 100 }",
             ),
             (
+                "paigham audit fetch f --network n",
+                "Audit(Fetch { file: \"f\" })",
+            ),
+            ("paigham audit resume f", "Audit(Resume { file: \"f\" })"),
+            ("paigham audit verify f", "Audit(Verify { file: \"f\" })"),
+            (
+                "paigham audit explain f --json",
+                "Audit(Explain { file: \"f\" })",
+            ),
+            (
+                "paigham audit cosign f --key k --new-key",
+                "Audit(Cosign { file: \"f\", key: \"k\", new_key: true })",
+            ),
+            (
+                "paigham lookup alice --proof f",
+                "Lookup { who: \"alice\", proof: Some(\"f\") }",
+            ),
+            ("paigham verify f", "Verify { file: \"f\" }"),
+            (
                 "paigham history G --limit 5",
                 "History { conversation: Some(\"G\"), limit: 5 }",
             ),
@@ -441,6 +511,7 @@ mod tests {
             "paigham network upgrade --data d --url u --identity i --root-key 0 --development",
             "paigham group add G",
             "paigham history --limit x",
+            "paigham audit cosign f",
             "paigham whoami --passphrase-file f --passphrase-fd 3",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use paigham_client::review::ReviewError;
 use paigham_client::{ClientError, ErrorKind};
 use paigham_network::NetworkUpError;
 use paigham_subnet::OpenError;
@@ -120,6 +121,16 @@ impl From<ErrorKind> for Kind {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         Self::new(error.kind().into(), error.to_string(), error.hint())
+    }
+}
+
+impl From<ReviewError> for Failure {
+    fn from(error: ReviewError) -> Self {
+        let hint = match &error {
+            ReviewError::Network(error) => error.hint(),
+            other => other.hint(),
+        };
+        Self::new(error.kind().into(), error.to_string(), hint)
     }
 }
 

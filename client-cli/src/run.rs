@@ -8,7 +8,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command, NetworkCommand};
 use crate::commands::{
-    chat, contacts, group, history, network, problems, register, send, sync, whoami,
+    audit, chat, contacts, group, history, lookup, network, problems, register, send, sync, verify,
+    whoami,
 };
 use crate::demo;
 use crate::failure::{Failure, Kind};
@@ -59,6 +60,9 @@ async fn dispatch(cli: &Cli, out: &Output) -> Result<(), Failure> {
             conversation,
             limit,
         } => history::history(common, conversation.as_deref(), *limit, out).await,
+        Command::Audit(command) => audit::audit(common, command, out).await,
+        Command::Lookup { who, proof } => lookup::lookup(common, who, proof.as_deref(), out).await,
+        Command::Verify { file } => verify::verify(common, file, out).await,
     }
 }
 

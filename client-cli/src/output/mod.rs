@@ -7,6 +7,7 @@
 
 mod human;
 mod json;
+mod review;
 mod shown;
 pub mod time;
 
@@ -20,6 +21,7 @@ use crate::text;
 
 pub use human::Style;
 pub use json::object;
+pub use review::{AuditDone, AuditEntry, CosignDone, LookupFactsLine};
 pub use shown::{ConversationLine, MessageLine, Names, SafetyLine, SyncDone, Warning};
 
 /// Something that can be printed in both ways.

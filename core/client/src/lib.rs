@@ -25,6 +25,7 @@ mod inbox;
 mod log;
 mod paid;
 mod people;
+pub mod review;
 mod safety;
 mod shards;
 mod trust;
