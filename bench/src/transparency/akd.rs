@@ -3,11 +3,9 @@
 use std::path::Path;
 
 use candid::Principal;
-use paigham_subnet::testkit::LoneCanister;
-use paigham_subnet::{Execution, Outcome};
+use paigham_subnet::{Execution, LoneCanister};
 
-use super::build;
-use super::{PER_ENTRY, SAMPLES, Sizes, Work};
+use super::{PER_ENTRY, SAMPLES, VALUE_BYTES, Work, build, drawn, exact, replied};
 use crate::Failure;
 
 /// Its canister, filled.
@@ -22,10 +20,10 @@ impl Akd {
     /// A log with so many labels, made natively by the same code.
     pub fn load(labels: u32, folder: &Path) -> Result<Self, Failure> {
         let module = build::akd_module(folder)?;
-        let records = build::akd_records(folder, labels)?;
+        let records = build::akd_records(folder, &module, labels)?;
         let id = Principal::from_slice(&super::ID);
         let (canister, opened) = LoneCanister::resume(&module, id, &records, super::NOW_NS)?;
-        replied(&opened)?;
+        super::unbroken(&opened)?;
         Ok(Self {
             canister,
             labels,
@@ -35,33 +33,28 @@ impl Akd {
 
     /// What it takes for the work of our log.
     pub fn measure(mut self) -> Result<Work, Failure> {
-        let publish = self.publish()?;
-        let mut sizes = Sizes::default();
-        for number in super::drawn(self.labels, SAMPLES) {
+        let mut work = Work::default();
+        let published = self
+            .canister
+            .update("publish", argument(&[self.labels, PER_ENTRY]));
+        replied(&published)?;
+        let per_label = f64::from(PER_ENTRY);
+        work.publish = exact(published.instructions) / per_label;
+        for number in drawn(self.labels, SAMPLES) {
             let alone = self.ask("lookup", &[number, 0])?;
             let checked = self.ask("lookup", &[number, 1])?;
-            sizes.search.push(alone.instructions);
-            sizes.bytes.push(replied(&alone)?.len() as u64);
-            sizes.verify.push(checked.instructions - alone.instructions);
+            work.search.push(exact(alone.instructions));
+            work.bytes.push(replied(&alone)?.len() as f64);
+            let verified = checked.instructions.saturating_sub(alone.instructions);
+            work.verify.push(exact(verified));
         }
         let alone = self.ask("audit", &[0])?;
         let checked = self.ask("audit", &[1])?;
-        let per_label = f64::from(PER_ENTRY);
-        Ok(Work {
-            publish: super::exact(publish) / per_label,
-            sizes,
-            audit: super::exact(checked.instructions - alone.instructions) / per_label,
-            audit_bytes: replied(&alone)?.len() as f64 / per_label,
-            stored: self.stored as f64 / f64::from(self.labels) - f64::from(super::VALUE_BYTES),
-        })
-    }
-
-    /// Instructions of an epoch of new labels.
-    fn publish(&mut self) -> Result<u64, Failure> {
-        let argument = argument(&[self.labels, PER_ENTRY]);
-        let execution = self.canister.update("publish", argument);
-        replied(&execution)?;
-        Ok(execution.instructions)
+        let verified = checked.instructions.saturating_sub(alone.instructions);
+        work.audit = exact(verified) / per_label;
+        work.audit_bytes = replied(&alone)?.len() as f64 / per_label;
+        work.stored = self.stored as f64 / f64::from(self.labels) - VALUE_BYTES as f64;
+        Ok(work)
     }
 
     fn ask(&mut self, method: &str, numbers: &[u32]) -> Result<Execution, Failure> {
@@ -72,12 +65,6 @@ impl Akd {
 }
 
 fn argument(numbers: &[u32]) -> Vec<u8> {
-    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
-}
-
-pub(super) fn replied(execution: &Execution) -> Result<&[u8], Failure> {
-    match &execution.outcome {
-        Outcome::Replied(bytes) => Ok(bytes),
-        outcome => Err(format!("{outcome:?}").into()),
-    }
+    let bytes = numbers.iter().flat_map(|number| number.to_le_bytes());
+    bytes.collect()
 }

@@ -20,7 +20,11 @@ pub(crate) fn folder() -> Result<PathBuf, Failure> {
 
 /// akd as a canister.
 pub(super) fn akd_module(folder: &Path) -> Result<Vec<u8>, Failure> {
-    cargo("akd-canister", folder, &["build", "--lib", "--target", WASM])?;
+    cargo(
+        "akd-canister",
+        folder,
+        &["build", "--lib", "--target", WASM],
+    )?;
     let module = folder.join("akd").join(WASM).join("release");
     Ok(std::fs::read(module.join("paigham_bench_akd.wasm"))?)
 }
@@ -30,7 +34,11 @@ pub(super) fn akd_records(folder: &Path, module: &[u8], labels: u32) -> Result<V
     kept(folder, &format!("akd-{labels}"), module, |file| {
         let labels = labels.to_string();
         let file = file.to_str().ok_or("a folder whose name is no text")?;
-        cargo("akd-canister", folder, &["run", "--bin", "seed", "--", &labels, file])
+        cargo(
+            "akd-canister",
+            folder,
+            &["run", "--bin", "seed", "--", &labels, file],
+        )
     })
 }
 
@@ -41,14 +49,21 @@ pub(super) fn kept(
     module: &[u8],
     make: impl FnOnce(&Path) -> Result<(), Failure>,
 ) -> Result<Vec<u8>, Failure> {
-    let hash: String = blake3(module)[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash: String = blake3(module)[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let path = folder.join(format!("{name}-{hash}"));
     if let Ok(bytes) = std::fs::read(&path) {
         return Ok(bytes);
     }
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(&format!("{name}-")) {
+        if entry
+            .file_name()
+            .to_string_lossy()
+            .starts_with(&format!("{name}-"))
+        {
             std::fs::remove_file(entry.path())?;
         }
     }
@@ -59,22 +74,52 @@ pub(super) fn kept(
     Ok(std::fs::read(&path)?)
 }
 
-/// Runs cargo on akd's workspace, with its own target folder and none of our flags.
-fn cargo(package: &str, folder: &Path, arguments: &[&str]) -> Result<(), Failure> {
-    let (command, rest) = arguments.split_first().ok_or("no command")?;
+/// The directory with methods that run one part of its work each.
+pub(super) fn log_module(folder: &Path) -> Result<Vec<u8>, Failure> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut cargo = command(&root, &folder.join("log"));
+    cargo.args([
+        "build",
+        "--profile=canister",
+        "--locked",
+        "--quiet",
+        "--lib",
+    ]);
+    cargo.args(["--package", "paigham-bench-log", "--target", WASM]);
+    run(cargo)?;
+    let module = folder.join("log").join(WASM).join("canister");
+    Ok(std::fs::read(module.join("paigham_bench_log.wasm"))?)
+}
+
+/// Cargo with its own target folder and none of our flags but those of canisters.
+fn command(folder: &Path, target: &Path) -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(package))
+        .current_dir(folder)
         .env_remove("RUSTC_WRAPPER")
-        .env("CARGO_TARGET_DIR", folder.join("akd"))
-        .arg(command)
-        .args(["--release", "--locked", "--quiet"])
-        .args(rest);
-    // As our canisters are built; the native code takes what the processor has.
-    let wasm = arguments.contains(&WASM);
-    cargo.env("RUSTFLAGS", if wasm { "-Ctarget-feature=+simd128" } else { "" });
+        .env("CARGO_TARGET_DIR", target)
+        .env("RUSTFLAGS", "-Ctarget-feature=+simd128");
+    cargo
+}
+
+fn run(mut cargo: Command) -> Result<(), Failure> {
     match cargo.status()?.success() {
         true => Ok(()),
-        false => Err("akd does not build; cargo's errors stand above".into()),
+        false => Err("a canister does not build; cargo's errors stand above".into()),
     }
+}
+
+/// Runs cargo on akd's workspace.
+fn cargo(package: &str, folder: &Path, arguments: &[&str]) -> Result<(), Failure> {
+    let (first, rest) = arguments.split_first().ok_or("no command")?;
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join(package);
+    let mut cargo = command(&workspace, &folder.join("akd"));
+    cargo
+        .arg(first)
+        .args(["--release", "--locked", "--quiet"])
+        .args(rest);
+    if !arguments.contains(&WASM) {
+        cargo.env_remove("RUSTFLAGS");
+    }
+    run(cargo)
 }
