@@ -18,6 +18,7 @@ mod report;
 mod sample;
 mod skeleton;
 mod ticket;
+mod transparency;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,6 +48,9 @@ enum Area {
     Skeleton(Options),
     /// The relay with up to a million queues; `--quick` leaves out the million.
     Relay(Options),
+    /// The transparency log with up to a million labels, beside akd; `--quick` leaves out the
+    /// million.
+    Transparency(Options),
 }
 
 /// How it is measured.
@@ -99,6 +103,9 @@ fn measure(area: &Area) -> Result<(), Failure> {
         Area::Relay(options) => {
             let report = Report::start("relay", options.json);
             runtime.block_on(relay::measure(options, &report))
+        }
+        Area::Transparency(options) => {
+            transparency::measure(options, &Report::start("transparency", options.json))
         }
     }
 }

@@ -51,6 +51,8 @@ mod shards;
 mod store;
 mod submit;
 mod tend;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 
 pub use api::candid_interface;
 pub use directory::{Directory, MAX_RECORDS, OpenError};
