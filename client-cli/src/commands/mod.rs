@@ -6,6 +6,7 @@ pub mod group;
 pub mod history;
 pub mod network;
 pub mod register;
+pub mod requests;
 pub mod send;
 pub mod sync;
 pub mod whoami;

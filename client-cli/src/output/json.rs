@@ -1,6 +1,8 @@
 //! JSON of the client's views.
 
-use paigham_client::{AccountId, Body, ContactView, ConversationView, Me, Standing, Verified};
+use paigham_client::{
+    AccountId, Body, ContactView, ConversationView, Me, RequestView, Standing, Verified,
+};
 use serde_json::{Value, json};
 
 use super::time::milliseconds;
@@ -41,6 +43,18 @@ pub(super) fn contact(contact: &ContactView) -> Value {
         "identity_key": hex::encode(contact.identity_key),
         "devices": contact.devices,
         "seen_at_ms": milliseconds(contact.seen_at),
+    })
+}
+
+pub(super) fn request(request: &RequestView) -> Value {
+    json!({
+        "type": "request",
+        "number": request.number,
+        "from": request.from.to_string(),
+        "from_name": request.from_name,
+        "group": request.group,
+        "members": request.members,
+        "asked_at": request.asked_at,
     })
 }
 

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use paigham_client::{
-    AccountId, Client, ContactView, ConversationView, Me, MessageView, Notice, QueueId, SyncReport,
+    AccountId, Client, ContactView, ConversationView, Me, MessageView, Notice, QueueId,
+    RequestView, SyncReport,
 };
 use serde_json::{Value, json};
 
@@ -39,6 +40,16 @@ impl Show for ContactView {
 
     fn text(&self, style: Style) -> String {
         human::contact(self, style)
+    }
+}
+
+impl Show for RequestView {
+    fn json(&self) -> Value {
+        json::request(self)
+    }
+
+    fn text(&self, style: Style) -> String {
+        human::request(self, style)
     }
 }
 
@@ -192,6 +203,14 @@ impl Warning {
                 message: format!(
                     "the identity key of {} changed; ask them in person whether they have a new device \
                      before you write what matters",
+                    text::isolate(&names.0(*account))
+                ),
+                facts: json!({ "account": account.to_string() }),
+            },
+            Notice::Requested(account) => Self {
+                kind: "requested",
+                message: format!(
+                    "{} is no contact and invites you; see `paigham requests`",
                     text::isolate(&names.0(*account))
                 ),
                 facts: json!({ "account": account.to_string() }),

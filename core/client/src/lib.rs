@@ -16,6 +16,7 @@
 )]
 
 mod account;
+mod capability;
 mod client;
 mod clock;
 mod connection;
@@ -24,6 +25,7 @@ mod error;
 mod inbox;
 mod paid;
 mod people;
+mod requests;
 mod shards;
 mod trust;
 mod verify;
@@ -41,6 +43,6 @@ pub use paigham_wire::recovery_kit::RecoveryKit;
 pub use shards::OpenRelays;
 pub use trust::load_network;
 pub use view::{
-    Arrived, Body, ContactView, ConversationView, Me, MessageView, Notice, Standing, SyncReport,
-    Verified,
+    Arrived, Body, ContactView, ConversationView, Me, MessageView, Notice, RequestView, Standing,
+    SyncReport, Verified,
 };

@@ -6,7 +6,10 @@ use openmls::prelude::{
 use openmls_traits::OpenMlsProvider;
 use openmls_traits::storage::{CURRENT_VERSION, StorageProvider};
 use paigham_wire::codec::{decode, encode};
-use paigham_wire::envelope::{AuthenticatedData, EnvelopePlaintext, VERSION, proofs_hash};
+use paigham_wire::envelope::{
+    AuthenticatedData, EnvelopePlaintext, Extension, InboxCapability, VERSION, extension,
+    proofs_hash,
+};
 use paigham_wire::frame::{ENVELOPE_MAX_BYTES, HEADER_BYTES, PostHeader, PostKind, encode_post};
 use paigham_wire::ids::QueueId;
 use tls_codec::{DeserializeBytes, TlsDeserializeBytes, TlsSize, VLBytes};
@@ -40,6 +43,34 @@ pub(crate) fn header(
     })
 }
 
+/// What an application message says beside its content.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// Newest entry that the sender has verified.
+    pub after_seq: u32,
+    /// Unix seconds until which the relay takes it.
+    pub not_after: u32,
+    /// Leave to write into the sender's inbox, for the members.
+    pub capability: Option<InboxCapability>,
+}
+
+/// What goes into an envelope.
+struct Sealed {
+    kind: PostKind,
+    message: Vec<u8>,
+    extensions: Vec<Extension>,
+}
+
+impl Terms {
+    fn extensions(&self) -> Vec<Extension> {
+        let capability = self.capability.iter().map(|given| Extension {
+            extension_type: extension::CAPABILITY,
+            data: encode(given).into(),
+        });
+        capability.collect()
+    }
+}
+
 impl Group {
     /// Seals a content document (padded, [`crate::content`]) into a post of the current epoch.
     ///
@@ -53,18 +84,23 @@ impl Group {
         provider: &Provider<'_, S>,
         device: &DeviceKeys,
         content: &[u8],
-        after_seq: u32,
-        not_after: u32,
+        terms: &Terms,
     ) -> Result<Vec<u8>, GroupError> {
         self.check_active()?;
-        self.set_authenticated_data(not_after);
+        let extensions = terms.extensions();
+        self.set_authenticated_data(terms.not_after, &extensions);
         let message = self
             .mls
             .create_message(provider, device.signer(), content)
             .map_err(|error| GroupError::Mls("encrypting a message", format!("{error:?}")))?
             .to_bytes()
             .map_err(mls("encoding a message"))?;
-        self.post(crypto, PostKind::Application, message, after_seq, not_after)
+        let sealed = Sealed {
+            kind: PostKind::Application,
+            message,
+            extensions,
+        };
+        self.post(crypto, sealed, terms.after_seq, terms.not_after)
     }
 
     /// A SelfRemove of the current epoch; the device stays until somebody's commit removes it.
@@ -80,7 +116,7 @@ impl Group {
         not_after: u32,
     ) -> Result<Vec<u8>, GroupError> {
         self.check_active()?;
-        self.set_authenticated_data(not_after);
+        self.set_authenticated_data(not_after, &Vec::new());
         let message = self
             .mls
             .leave_group_via_self_remove(provider, device.signer())
@@ -91,7 +127,12 @@ impl Group {
         self.mls
             .clear_pending_proposals(provider.storage())
             .map_err(|error| GroupError::Storage(error.to_string()))?;
-        self.post(crypto, PostKind::Proposal, message, after_seq, not_after)
+        let sealed = Sealed {
+            kind: PostKind::Proposal,
+            message,
+            extensions: Vec::new(),
+        };
+        self.post(crypto, sealed, after_seq, not_after)
     }
 
     fn check_active(&self) -> Result<(), GroupError> {
@@ -104,8 +145,8 @@ impl Group {
         Ok(())
     }
 
-    fn set_authenticated_data(&mut self, not_after: u32) {
-        let proofs_hash = proofs_hash(&Vec::new(), &Vec::new());
+    fn set_authenticated_data(&mut self, not_after: u32, extensions: &Vec<Extension>) {
+        let proofs_hash = proofs_hash(&Vec::new(), extensions);
         let data = AuthenticatedData {
             queue: self.queue(),
             not_after,
@@ -117,23 +158,22 @@ impl Group {
     fn post(
         &self,
         crypto: &Crypto,
-        kind: PostKind,
-        message: Vec<u8>,
+        sealed: Sealed,
         after_seq: u32,
         not_after: u32,
     ) -> Result<Vec<u8>, GroupError> {
         let plaintext = encode(&EnvelopePlaintext {
             version: VERSION,
-            mls_message: message.into(),
+            mls_message: sealed.message.into(),
             proofs: Vec::new(),
-            extensions: Vec::new(),
+            extensions: sealed.extensions,
         });
         let length = plaintext.len() + OVERHEAD_BYTES;
         let header = header(
             self.queue(),
             self.epoch(),
             not_after,
-            kind,
+            sealed.kind,
             after_seq,
             length,
         )?;

@@ -4,7 +4,9 @@ use openmls::group::{ProcessMessageError, StageCommitError};
 use openmls::prelude::{ProcessedMessageContent, ProtocolMessage, Sender};
 use openmls_traits::storage::{CURRENT_VERSION, StorageProvider};
 use paigham_wire::codec::decode;
-use paigham_wire::envelope::{AuthenticatedData, EnvelopePlaintext, SelfRemoves, extension};
+use paigham_wire::envelope::{
+    AuthenticatedData, EnvelopePlaintext, InboxCapability, SelfRemoves, extension,
+};
 use paigham_wire::frame::{PostHeader, PostKind, post_hash};
 use paigham_wire::hash::Hash;
 use paigham_wire::relay::Entry;
@@ -25,6 +27,8 @@ pub enum Received {
         from: Member,
         /// The padded content document.
         content: Vec<u8>,
+        /// Leave to write into the sender's inbox, if it gave any; not checked.
+        capability: Option<InboxCapability>,
     },
     /// A member wants to leave; the next commit removes it.
     Leaving(Member),
@@ -175,9 +179,11 @@ impl Group {
         };
         match (processed.into_content(), from) {
             (ProcessedMessageContent::ApplicationMessage(message), Some(from)) => {
+                let given = plaintext.extension(extension::CAPABILITY);
                 Ok(Received::Message {
                     from,
                     content: message.into_bytes(),
+                    capability: given.and_then(|given| decode(given).ok()),
                 })
             }
             _ => Ok(Received::Junk),

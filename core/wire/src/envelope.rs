@@ -7,8 +7,9 @@ use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize, VLBytes};
 use crate::codec::{CodecError, decode, encode};
 use crate::directory::DatedRecord;
 use crate::hash::{Hash, blake3_labelled, label, labelled};
-use crate::ids::{AccountId, CanisterId, DeviceId, QueueId, WelcomeId};
+use crate::ids::{AccountId, CanisterId, DeviceId, InboxId, QueueId, WelcomeId};
 use crate::keys::{ReadToken, WrapperKey};
+use crate::relay::{Capability, InboxOperation};
 
 /// Bytes of an XChaCha20-Poly1305 nonce, at the start of every envelope.
 pub const NONCE_BYTES: usize = 24;
@@ -122,6 +123,8 @@ pub mod extension {
     pub const GOSSIP: u16 = 2;
     /// [`super::SelfRemoves`].
     pub const SELF_REMOVES: u16 = 3;
+    /// [`super::InboxCapability`].
+    pub const CAPABILITY: u16 = 4;
 }
 
 /// Which Welcomes a commit left, so that any member can send a pointer again.
@@ -160,6 +163,35 @@ pub struct Gossip {
 pub struct SelfRemoves {
     /// `MLSMessage`s.
     pub messages: Vec<VLBytes>,
+}
+
+/// Leave to deposit in the inbox of the device that sends it, and to claim its key packages.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub struct InboxCapability {
+    /// The relay canister of the inbox.
+    pub canister: CanisterId,
+    /// The inbox key, from which the inbox id follows.
+    pub inbox_key: Hash,
+    /// What the relay takes.
+    pub capability: Capability,
+}
+
+impl InboxCapability {
+    /// The inbox.
+    #[must_use]
+    pub fn inbox(&self) -> InboxId {
+        InboxId::derive(&self.inbox_key)
+    }
+
+    /// Whether the inbox key signed it, for this canister.
+    #[must_use]
+    pub fn is_signed(&self) -> bool {
+        let operation = InboxOperation::Capability {
+            not_after: self.capability.not_after,
+        };
+        let signature = &self.capability.signature;
+        operation.verify(&self.inbox_key, signature, &self.canister, &self.inbox())
+    }
 }
 
 /// The `authenticated_data` of every message of a group (§4.3).
@@ -296,7 +328,16 @@ pub struct WelcomePointer {
     pub wrapper_key: WrapperKey,
 }
 
-/// A [`WelcomePointer`] under HPKE, as it lies in an inbox.
+/// What a deposit of a pointer holds.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub struct PointerContent {
+    /// Where the Welcome is.
+    pub pointer: WelcomePointer,
+    /// What the owner of the inbox gave to who sends it. Without one it is a stranger's.
+    pub capability: Option<Capability>,
+}
+
+/// A [`PointerContent`] under HPKE, as it lies in an inbox.
 #[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
 pub struct SealedPointer {
     /// HPKE `enc`.
@@ -314,7 +355,7 @@ pub fn welcome_aad(purpose: &str, queue: &QueueId) -> Vec<u8> {
 
 /// HPKE info of a pointer: u8 length ‖ label ‖ inbox id.
 #[must_use]
-pub fn pointer_info(inbox: &crate::ids::InboxId) -> Vec<u8> {
+pub fn pointer_info(inbox: &InboxId) -> Vec<u8> {
     labelled(label::POINTER, &[&inbox.0])
 }
 

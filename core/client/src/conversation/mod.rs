@@ -47,7 +47,7 @@ pub(crate) use change::Intent;
 pub(crate) use commit::Submission;
 pub(crate) use gap::Gap;
 pub(crate) use history::MessageRow;
-pub(crate) use join::Joining;
+pub(crate) use join::{Joining, Sender};
 pub(crate) use send::SealedPost;
 
 const ALL: &[u8] = b"all";
@@ -115,6 +115,10 @@ pub(crate) struct Conversation {
     /// From when on this device is to renew its keys in the group, nanoseconds since 1970; 0: not.
     #[serde(default)]
     pub renew_at: u64,
+    /// Until when the capability lasts that the members have of this device, seconds since 1970;
+    /// 0: one of them has none.
+    #[serde(default)]
+    pub handed_until: u64,
 }
 
 impl Conversation {
@@ -148,6 +152,10 @@ impl Conversation {
         let mut members: Vec<_> = group.members().map(|member| member.account).collect();
         members.sort_unstable();
         members.dedup();
+        if members.iter().any(|member| !self.members.contains(member)) {
+            // Who came in has not read the text that it was in.
+            self.handed_until = 0;
+        }
         self.members = members;
         let policy = group.policy()?;
         self.admins = policy.admins.iter().map(|admin| admin.0).collect();
@@ -438,6 +446,7 @@ mod tests {
             joined_by: None,
             gap: Some(Gap::behind(5)),
             renew_at: 10,
+            handed_until: 11,
         }
     }
 

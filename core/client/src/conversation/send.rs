@@ -3,6 +3,7 @@
 
 use paigham_group::Group;
 use paigham_group::content;
+use paigham_group::message::Terms;
 use paigham_store::{Table, WriteSet};
 use paigham_wire::frame::PostRef;
 use paigham_wire::ids::QueueId;
@@ -207,14 +208,24 @@ impl Client {
             }
             let sealed = match kept {
                 Some(kept) => kept,
-                None => SealedPost::new(group.encrypt(
-                    &self.crypto,
-                    &provider,
-                    &self.device,
-                    &outgoing.content,
-                    conversation.cursor.seq,
-                    not_after,
-                )?)?,
+                None => {
+                    let terms = Terms {
+                        after_seq: conversation.cursor.seq,
+                        not_after,
+                        capability: self.capability_due(conversation.handed_until)?,
+                    };
+                    if let Some(given) = &terms.capability {
+                        conversation.handed_until = given.capability.not_after.into();
+                    }
+                    let (crypto, device) = (&self.crypto, &self.device);
+                    SealedPost::new(group.encrypt(
+                        crypto,
+                        &provider,
+                        device,
+                        &outgoing.content,
+                        &terms,
+                    )?)?
+                }
             };
             outgoing.sealed = Some(sealed.clone());
             set.put_at(Table::Outbox, &queue.0, number, &outgoing)?;
@@ -253,6 +264,10 @@ impl Client {
             }
         }
         if given_up {
+            // What was given up may have carried the capability.
+            let mut one = Conversation::load(&set, queue)?;
+            one.handed_until = 0;
+            one.save(&set)?;
             self.commit(set)?;
         }
         Ok(())

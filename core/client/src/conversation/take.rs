@@ -225,7 +225,17 @@ impl Client {
             })?;
         match received {
             Received::Junk => Ok(None),
-            Received::Message { from, content } => Ok(text_line(&from, &content)),
+            Received::Message {
+                from,
+                content,
+                capability,
+            } => {
+                if let Some(given) = capability {
+                    self.keep_capability(set, &from, &given)
+                        .map_err(Failed::Error)?;
+                }
+                Ok(text_line(&from, &content))
+            }
             Received::Leaving(member) => Ok(Some((Some(member.account), StoredBody::Leaving))),
             Received::OwnCommit => self.take_own_commit(set, one, link).map_err(Failed::Error),
             Received::Committed(committed) => {

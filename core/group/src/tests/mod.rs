@@ -37,6 +37,7 @@ use crate::device::{CheckedKeyPackage, DeviceKeys};
 use crate::error::GroupError;
 use crate::group::{Group, GroupState};
 use crate::join::{join, open_wrapper};
+use crate::message::Terms;
 use crate::proof::{LeafClaim, ProofError, ProofJudge};
 use crate::receive::{ReceiveError, Received, Stopped};
 use crate::verdict::{NS_PER_SECOND, Violation};
@@ -429,9 +430,13 @@ impl Person {
     }
 
     fn encrypt(&mut self, text: &str) -> Result<Vec<u8>, GroupError> {
-        let (content, until) = (content::text(&self.crypto, text)?, self.net.soon());
+        let content = content::text(&self.crypto, text)?;
+        let terms = Terms {
+            not_after: self.net.soon(),
+            ..Terms::default()
+        };
         let post = self.step(|group, crypto, storage, device| {
-            group.encrypt(crypto, storage, device, &content, 0, until)
+            group.encrypt(crypto, storage, device, &content, &terms)
         })?;
         self.own_posts.push(PostRef::decode(&post).unwrap().hash());
         Ok(post)

@@ -345,7 +345,11 @@ impl World {
             if let Some(entry) = entry {
                 drop(group.receive(crypto, storage, &entry, &net));
             } else {
-                drop(group.encrypt(crypto, storage, device, b"never sent", 0, net.soon()));
+                let terms = Terms {
+                    not_after: net.soon(),
+                    ..Terms::default()
+                };
+                drop(group.encrypt(crypto, storage, device, b"never sent", &terms));
             }
             Err("killed")
         });
