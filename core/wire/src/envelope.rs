@@ -364,3 +364,41 @@ pub fn pointer_info(inbox: &InboxId) -> Vec<u8> {
 pub fn epoch_authenticator_hash(epoch_authenticator: &[u8]) -> Hash {
     blake3_labelled(label::EPOCH_AUTHENTICATOR, &[epoch_authenticator])
 }
+
+#[cfg(test)]
+mod tests {
+    use ed25519_dalek::SigningKey;
+
+    use super::*;
+
+    fn given(not_after: u32) -> InboxCapability {
+        let key = SigningKey::from_bytes(&[3; 32]);
+        let canister = CanisterId::new(&[7; 10]).unwrap();
+        let inbox_key = key.verifying_key().to_bytes();
+        let operation = InboxOperation::Capability { not_after };
+        let signature = operation.sign(&key, &canister, &InboxId::derive(&inbox_key));
+        InboxCapability {
+            canister,
+            inbox_key,
+            capability: Capability {
+                not_after,
+                signature,
+            },
+        }
+    }
+
+    /// A capability is its inbox key's word for one relay and one time.
+    #[test]
+    fn a_capability_counts_as_it_was_given_only() {
+        assert!(given(9).is_signed());
+        let mut longer = given(9);
+        longer.capability.not_after += 1;
+        let mut elsewhere = given(9);
+        elsewhere.canister = CanisterId::new(&[8; 10]).unwrap();
+        let mut of_another = given(9);
+        of_another.inbox_key = SigningKey::from_bytes(&[4; 32]).verifying_key().to_bytes();
+        for changed in [longer, elsewhere, of_another] {
+            assert!(!changed.is_signed(), "{changed:?}");
+        }
+    }
+}
