@@ -2,7 +2,7 @@
 
 use paigham_client::{
     AccountId, Body, CanisterId, ContactView, ConversationView, Me, MessageView, Notice, QueueId,
-    Standing, SyncReport, Verified,
+    Standing, SyncReport, Trust, Verified,
 };
 use serde_json::json;
 
@@ -216,8 +216,6 @@ fn views_are_shown() {
         network: "development".into(),
         network_hash: [2; 32],
         development: true,
-        transparency: None,
-        auditors: None,
     };
     assert!(
         me.text(PLAIN)
@@ -234,6 +232,7 @@ fn views_are_shown() {
         identity_key: [3; 32],
         devices: 1,
         seen_at: NOW_NS,
+        trust: Trust::Logged,
     };
     assert!(
         contact

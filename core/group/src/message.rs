@@ -7,7 +7,7 @@ use openmls_traits::OpenMlsProvider;
 use openmls_traits::storage::{CURRENT_VERSION, StorageProvider};
 use paigham_wire::codec::{decode, encode};
 use paigham_wire::envelope::{
-    AuthenticatedData, EnvelopePlaintext, Extension, InboxCapability, VERSION, extension,
+    AuthenticatedData, EnvelopePlaintext, Extension, Gossip, InboxCapability, VERSION, extension,
     proofs_hash,
 };
 use paigham_wire::frame::{ENVELOPE_MAX_BYTES, HEADER_BYTES, PostHeader, PostKind, encode_post};
@@ -19,6 +19,46 @@ use crate::device::DeviceKeys;
 use crate::error::{GroupError, mls};
 use crate::group::Group;
 use crate::seal::{OVERHEAD_BYTES, open, seal};
+
+/// A message that is to be sealed.
+#[derive(Debug, Clone)]
+pub struct Saying<'a> {
+    /// The padded content document ([`crate::content`]).
+    pub content: &'a [u8],
+    /// What this device has seen, for the others to compare.
+    pub gossip: Option<Gossip>,
+    /// Leave to write into the sender's inbox, for the members.
+    pub capability: Option<InboxCapability>,
+    /// Newest entry that was verified.
+    pub after_seq: u32,
+    /// Until when the relay may take it, seconds since 1970.
+    pub not_after: u32,
+}
+
+impl Saying<'_> {
+    fn extensions(&self) -> Vec<Extension> {
+        let gossip = self.gossip.as_ref().map(|gossip| Extension {
+            extension_type: extension::GOSSIP,
+            data: encode(gossip).into(),
+        });
+        let capability = self.capability.as_ref().map(|given| Extension {
+            extension_type: extension::CAPABILITY,
+            data: encode(given).into(),
+        });
+        gossip.into_iter().chain(capability).collect()
+    }
+}
+
+/// What a message's sender has seen; `None` where it says nothing, or nothing that can be read.
+pub(crate) fn gossip_of(plaintext: &EnvelopePlaintext) -> Option<Gossip> {
+    let data = plaintext.extension(extension::GOSSIP)?;
+    decode::<Gossip>(data).ok().filter(Gossip::is_well_formed)
+}
+
+/// Leave to write into the inbox of a message's sender, if it gave any; not checked.
+pub(crate) fn capability_of(plaintext: &EnvelopePlaintext) -> Option<InboxCapability> {
+    decode(plaintext.extension(extension::CAPABILITY)?).ok()
+}
 
 /// A header for an envelope of a length.
 pub(crate) fn header(
@@ -43,36 +83,8 @@ pub(crate) fn header(
     })
 }
 
-/// What an application message says beside its content.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Terms {
-    /// Newest entry that the sender has verified.
-    pub after_seq: u32,
-    /// Unix seconds until which the relay takes it.
-    pub not_after: u32,
-    /// Leave to write into the sender's inbox, for the members.
-    pub capability: Option<InboxCapability>,
-}
-
-/// What goes into an envelope.
-struct Sealed {
-    kind: PostKind,
-    message: Vec<u8>,
-    extensions: Vec<Extension>,
-}
-
-impl Terms {
-    fn extensions(&self) -> Vec<Extension> {
-        let capability = self.capability.iter().map(|given| Extension {
-            extension_type: extension::CAPABILITY,
-            data: encode(given).into(),
-        });
-        capability.collect()
-    }
-}
-
 impl Group {
-    /// Seals a content document (padded, [`crate::content`]) into a post of the current epoch.
+    /// Seals a message into a post of the current epoch.
     ///
     /// The ratchet has moved when this returns: the caller persists before it sends.
     ///
@@ -83,24 +95,20 @@ impl Group {
         crypto: &Crypto,
         provider: &Provider<'_, S>,
         device: &DeviceKeys,
-        content: &[u8],
-        terms: &Terms,
+        saying: &Saying<'_>,
     ) -> Result<Vec<u8>, GroupError> {
         self.check_active()?;
-        let extensions = terms.extensions();
-        self.set_authenticated_data(terms.not_after, &extensions);
+        let extensions = saying.extensions();
+        self.set_authenticated_data(saying.not_after, &extensions);
         let message = self
             .mls
-            .create_message(provider, device.signer(), content)
+            .create_message(provider, device.signer(), saying.content)
             .map_err(|error| GroupError::Mls("encrypting a message", format!("{error:?}")))?
             .to_bytes()
             .map_err(mls("encoding a message"))?;
-        let sealed = Sealed {
-            kind: PostKind::Application,
-            message,
-            extensions,
-        };
-        self.post(crypto, sealed, terms.after_seq, terms.not_after)
+        let kind = PostKind::Application;
+        let (after_seq, not_after) = (saying.after_seq, saying.not_after);
+        self.post(crypto, kind, message, extensions, (after_seq, not_after))
     }
 
     /// A SelfRemove of the current epoch; the device stays until somebody's commit removes it.
@@ -127,12 +135,8 @@ impl Group {
         self.mls
             .clear_pending_proposals(provider.storage())
             .map_err(|error| GroupError::Storage(error.to_string()))?;
-        let sealed = Sealed {
-            kind: PostKind::Proposal,
-            message,
-            extensions: Vec::new(),
-        };
-        self.post(crypto, sealed, after_seq, not_after)
+        let kind = PostKind::Proposal;
+        self.post(crypto, kind, message, Vec::new(), (after_seq, not_after))
     }
 
     fn check_active(&self) -> Result<(), GroupError> {
@@ -158,22 +162,23 @@ impl Group {
     fn post(
         &self,
         crypto: &Crypto,
-        sealed: Sealed,
-        after_seq: u32,
-        not_after: u32,
+        kind: PostKind,
+        message: Vec<u8>,
+        extensions: Vec<Extension>,
+        (after_seq, not_after): (u32, u32),
     ) -> Result<Vec<u8>, GroupError> {
         let plaintext = encode(&EnvelopePlaintext {
             version: VERSION,
-            mls_message: sealed.message.into(),
+            mls_message: message.into(),
             proofs: Vec::new(),
-            extensions: sealed.extensions,
+            extensions,
         });
         let length = plaintext.len() + OVERHEAD_BYTES;
         let header = header(
             self.queue(),
             self.epoch(),
             not_after,
-            sealed.kind,
+            kind,
             after_seq,
             length,
         )?;

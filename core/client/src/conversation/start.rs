@@ -115,6 +115,7 @@ impl Client {
             gap: None,
             renew_at: 0,
             handed_until: 0,
+            said_at: 0,
         };
         conversation.reflect(&group)?;
         conversation.enter(&set)?;

@@ -15,6 +15,7 @@ use super::receive::Stretch;
 use super::{Conversation, MessageRow, StoredStanding};
 use crate::client::Client;
 use crate::error::{ClientError, NotVerified};
+use crate::log::{hear, keep_shown};
 use crate::verify::{Link, Seen};
 use crate::view::{Arrived, SyncReport, Verified};
 
@@ -228,8 +229,13 @@ impl Client {
             Received::Message {
                 from,
                 content,
+                gossip,
                 capability,
             } => {
+                if let Some(gossip) = gossip {
+                    let now = self.connection.now_ns();
+                    hear(set, from.account(), &gossip, now).map_err(Failed::Error)?;
+                }
                 if let Some(given) = capability {
                     self.keep_capability(set, &from, &given)
                         .map_err(Failed::Error)?;
@@ -239,6 +245,10 @@ impl Client {
             Received::Leaving(member) => Ok(Some((Some(member.account), StoredBody::Leaving))),
             Received::OwnCommit => self.take_own_commit(set, one, link).map_err(Failed::Error),
             Received::Committed(committed) => {
+                let now = self.connection.now_ns();
+                for shown in &committed.judged.shown {
+                    keep_shown(set, shown, now).map_err(Failed::Error)?;
+                }
                 Ok(before.map(|before| take_commit(one, &before, &committed)))
             }
         }

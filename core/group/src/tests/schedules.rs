@@ -345,11 +345,14 @@ impl World {
             if let Some(entry) = entry {
                 drop(group.receive(crypto, storage, &entry, &net));
             } else {
-                let terms = Terms {
+                let saying = Saying {
+                    content: b"never sent",
+                    gossip: None,
+                    capability: None,
+                    after_seq: 0,
                     not_after: net.soon(),
-                    ..Terms::default()
                 };
-                drop(group.encrypt(crypto, storage, device, b"never sent", &terms));
+                drop(group.encrypt(crypto, storage, device, &saying));
             }
             Err("killed")
         });

@@ -15,7 +15,7 @@ use paigham_wire::directory::{
 };
 use paigham_wire::envelope::{
     AuthenticatedData, Credential as LeafCredential, DirectoryMapProof, EnvelopePlaintext,
-    Extension, Gossip, GroupForm, GroupPolicy, InboxCapability, PointerContent, Proof,
+    Extension, Gossip, GroupForm, GroupPolicy, InboxCapability, LogRoot, PointerContent, Proof,
     SealedPointer, SelfRemoves, WelcomePointer, WelcomeRef, WelcomeWrapper, Welcomes,
 };
 use paigham_wire::identity::{
@@ -277,7 +277,8 @@ structures! {
     Extension { extension_type, data }
     Welcomes { joiners, wrapper_key }
     WelcomeRef { account, device, welcome_id }
-    Gossip { seq, head, epoch_authenticator_hash }
+    Gossip { seq, head, epoch_authenticator_hash, roots }
+    LogRoot { position, root }
     SelfRemoves { messages }
     InboxCapability { canister, inbox_key, capability }
     PointerContent { pointer, capability }

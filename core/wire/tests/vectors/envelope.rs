@@ -5,9 +5,10 @@ use paigham_wire::codec::encode;
 use paigham_wire::directory::DatedRecord;
 use paigham_wire::envelope::{
     AuthenticatedData, Credential, DirectoryMapProof, EnvelopePlaintext, Extension,
-    GROUP_POLICY_EXTENSION, Gossip, GroupForm, GroupPolicy, InboxCapability, PROOF_DIRECTORY_MAP,
-    PointerContent, Proof, SealedPointer, SelfRemoves, WelcomePointer, WelcomeRef, WelcomeWrapper,
-    Welcomes, epoch_authenticator_hash, exporter, extension, pointer_info, welcome_aad,
+    GROUP_POLICY_EXTENSION, Gossip, GroupForm, GroupPolicy, InboxCapability, LogRoot,
+    PROOF_DIRECTORY_MAP, PointerContent, Proof, SealedPointer, SelfRemoves, WelcomePointer,
+    WelcomeRef, WelcomeWrapper, Welcomes, epoch_authenticator_hash, exporter, extension,
+    pointer_info, welcome_aad,
 };
 use paigham_wire::hash::label;
 use paigham_wire::ids::{AccountId, DeviceId, InboxId, QueueId, WelcomeId};
@@ -59,6 +60,10 @@ fn plaintext() -> Value {
         seq: 9,
         head: [5; 32],
         epoch_authenticator_hash: epoch_authenticator_hash(&[6; 32]),
+        roots: vec![LogRoot {
+            position: 7,
+            root: [8; 32],
+        }],
     };
     let self_removes = SelfRemoves {
         messages: vec![b"first".to_vec().into(), b"second".to_vec().into()],
