@@ -171,7 +171,7 @@ impl Client {
 
     /// Whether the owner has given an account a name.
     pub(crate) fn is_contact(&self, account: AccountId) -> Result<bool, ClientError> {
-        let known = known(&self.store.begin(), account)?;
+        let known = Known::load(&self.store.begin(), account)?;
         Ok(known.is_some_and(|known| known.name.is_some()))
     }
 

@@ -343,7 +343,7 @@ impl Client {
         let by = by.ok_or(GroupError::Welcome("nobody made it"))?;
         if joining.leave != Leave::Given && !self.is_welcome(by.account())? {
             // Who asks is looked up; the rest of the group only if the answer is yes.
-            self.check_members(&[by.clone()]).await?;
+            self.check_members(&[by]).await?;
             self.hold(number, joining, &group, by.account())?;
             return Ok(false);
         }

@@ -469,13 +469,14 @@ mod tests {
         let now = open_conversation();
         let mut older = serde_cbor::value::to_value(&now).unwrap();
         let name = |name: &str| Value::Text(name.into());
-        for new in ["gap", "renew_at", "said_at"] {
+        for new in ["gap", "renew_at", "handed_until", "said_at"] {
             assert!(fields(&mut older).remove(&name(new)).is_some());
         }
         let seen = fields(&mut older).get_mut(&name("seen")).unwrap();
         assert!(fields(seen).remove(&name("first_seq")).is_some());
         let read: Conversation = serde_cbor::value::from_value(older).unwrap();
-        assert_eq!((read.gap, read.renew_at, read.said_at), (None, 0, 0));
+        assert_eq!((read.gap, read.renew_at), (None, 0));
+        assert_eq!((read.handed_until, read.said_at), (0, 0));
         assert_eq!(
             read.seen,
             Seen {
