@@ -51,6 +51,8 @@ enum Area {
     /// The transparency log with up to a million labels, beside akd; `--quick` leaves out the
     /// million.
     Transparency(Options),
+    /// An embedded subnet: updates a second, and where their processor time goes.
+    Subnet(Options),
 }
 
 /// How it is measured.
@@ -106,6 +108,10 @@ fn measure(area: &Area) -> Result<(), Failure> {
         }
         Area::Transparency(options) => {
             transparency::measure(options, &Report::start("transparency", options.json))
+        }
+        Area::Subnet(options) => {
+            let report = Report::start("subnet", options.json);
+            runtime.block_on(relay::measure_subnet(options, &report))
         }
     }
 }
