@@ -7,6 +7,7 @@ pub mod history;
 pub mod network;
 pub mod problems;
 pub mod register;
+pub mod requests;
 pub mod send;
 pub mod sync;
 pub mod whoami;
