@@ -1,5 +1,4 @@
 //! The operator changes code or controllers under people who are in the middle of a talk.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::time::Duration;
 
