@@ -1,7 +1,7 @@
 //! Auditors' stories, over a log in memory.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ed25519_dalek::{Signer, SigningKey};
 use paigham_transparency::audit_file::{AuditRecord, Checkpoint};
@@ -115,7 +115,7 @@ impl Desk {
     }
 }
 
-fn verify(path: &PathBuf) -> Result<Audit, ReviewError> {
+fn verify(path: &Path) -> Result<Audit, ReviewError> {
     verify_audit(path, Some(&Ed25519Heads), &mut |_, _| Ok(()))
 }
 
@@ -217,7 +217,7 @@ fn one_process_has_a_file() {
     AuditLog::open(&path, None).unwrap();
 }
 
-fn sign(auditor: &mut Auditor, path: &PathBuf) -> Result<AuditorTreeHead, ReviewError> {
+fn sign(auditor: &mut Auditor, path: &Path) -> Result<AuditorTreeHead, ReviewError> {
     let audit = verify_audit(path, Some(&Ed25519Heads), &mut |audit, said| {
         auditor.compare(audit, said)
     })?;
