@@ -20,6 +20,7 @@
 //! | [`reading`] | one reply, answer by answer |
 //! | [`label`] | all versions of a label, with the places of those that count by time |
 //! | [`account`] | an account's history and what follows from it |
+//! | [`handle`] | a handle's records and whose it is |
 //!
 //! Nothing here reads a clock or does I/O: the time of a judgement is that of the head or of the
 //! certificate, so that everybody who holds an answer judges it alike. How old a certificate may
@@ -29,6 +30,7 @@
 
 pub mod account;
 pub mod error;
+pub mod handle;
 pub mod heads;
 pub mod label;
 pub mod reading;
@@ -36,6 +38,7 @@ pub mod trust;
 
 pub use account::{AccountHistory, verify_account};
 pub use error::LookupError;
+pub use handle::{HandleVersions, JudgedHandle};
 pub use heads::CanisterHeads;
 pub use label::{LabelVersion, LabelVersions, TimeRule};
 pub use reading::{LookedUp, Reading};
