@@ -181,7 +181,9 @@ impl BareAgent {
             accounts: vec![account],
         };
         let directory = self.network.directory().unwrap();
-        let answer = self.query(&directory, "lookup", &encode(&request)).await?;
+        let answer = self
+            .query(&directory, "map_lookup", &encode(&request))
+            .await?;
         Ok(reply::<_, DirectoryError>(&answer).unwrap())
     }
 

@@ -119,7 +119,7 @@ impl Client {
             record: self.account.record.clone().into(),
         };
         self.connection
-            .update::<SubmitReply, DirectoryError>(&directory, "submit", &encode(&request))
+            .update::<SubmitReply, DirectoryError>(&directory, "map_submit", &encode(&request))
             .await?;
         let mut account = self.account.clone();
         account.registered = true;

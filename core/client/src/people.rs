@@ -78,7 +78,7 @@ impl Connection {
             accounts: some.to_vec(),
         };
         let (reply, certified) = self
-            .read::<LookupReply, DirectoryError>(self.directory(), "lookup", &request)
+            .read::<LookupReply, DirectoryError>(self.directory(), "map_lookup", &request)
             .await?;
         let asked = reply.accounts.iter().map(|records| &records.account);
         if !asked.eq(some) {

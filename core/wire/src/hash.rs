@@ -104,6 +104,10 @@ pub mod label {
         NETWORK_FILE = "paigham/1 network file";
         /// Hash of an identity record.
         RECORD = "paigham/1 record";
+        /// Seed of the directory's VRF key.
+        DIRECTORY_VRF = "paigham/1 directory vrf";
+        /// Key that the openings of the directory's commitments are derived under.
+        DIRECTORY_OPENINGS = "paigham/1 directory openings";
         /// Signature of an identity record.
         RECORD_SIGNATURE = "paigham/1 record signature";
         /// Hash of a recovery key.

@@ -13,7 +13,7 @@ use tls_codec::{DeserializeBytes, Serialize, VLBytes};
 use super::Exchange;
 
 /// Queries whose replies carry certificate and witness.
-pub const CERTIFIED_METHODS: [&str; 5] = ["fetch", "lookup", "pool", "read_inbox", "welcome"];
+pub const CERTIFIED_METHODS: [&str; 5] = ["fetch", "map_lookup", "pool", "read_inbox", "welcome"];
 
 /// One way of lying. Each leaves everything else as the subnet said it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -299,7 +299,7 @@ fn edit_proof(
     }
     match exchange.method.as_str() {
         "fetch" => edit::<FetchReply>(&exchange.reply, change),
-        "lookup" => edit::<LookupReply>(&exchange.reply, change),
+        "map_lookup" => edit::<LookupReply>(&exchange.reply, change),
         "pool" => edit::<PoolReply>(&exchange.reply, change),
         "read_inbox" => edit::<InboxReply>(&exchange.reply, change),
         "welcome" => edit::<WelcomeReply>(&exchange.reply, change),
