@@ -15,6 +15,7 @@ use paigham_wire::leaf::{Leaf, RecordsLeaf};
 use paigham_wire::map::{Key, MapError, MerkleMap, StableMemory};
 use tls_codec::VLBytes;
 
+use crate::handles::Holders;
 use crate::heads::Branches;
 use crate::keys::KeyStore;
 use crate::pending::Pending;
@@ -60,6 +61,7 @@ pub struct Directory<M: Memory> {
     pub(crate) proved: StableCell<u64, VirtualMemory<M>>,
     /// Of the network, from the argument of the install; empty for none.
     release_key: StableCell<Vec<u8>, VirtualMemory<M>>,
+    pub(crate) holders: Holders<VirtualMemory<M>>,
     pub(crate) branches: Branches,
 }
 
@@ -110,6 +112,7 @@ impl<M: Memory> Directory<M> {
             pending: Pending::open(at(17), at(18), at(19)),
             proved: StableCell::init(at(20), 0),
             release_key: StableCell::init(at(21), Vec::new()),
+            holders: Holders::open(at(22)),
             branches: Branches::default(),
         };
         directory.certify();

@@ -29,6 +29,7 @@
 //! 19         queue: number         u64
 //! 20         proofs made           number of the first version that may lack some
 //! 21         release key           of the network, from the install; 32 bytes or none
+//! 22         handles               account → label of the handle that it claimed last
 //! ```
 //! This is layout 3; layouts 1 and 2 had no log, and id 2 meant something else in layout 1. An
 //! upgrade reads counts and no records.
@@ -39,6 +40,7 @@
 mod answers;
 mod api;
 mod directory;
+mod handles;
 mod heads;
 mod judge;
 mod keys;
