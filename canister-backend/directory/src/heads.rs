@@ -13,15 +13,13 @@ use ic_stable_structures::Memory;
 use paigham_transparency::log_tree;
 use paigham_transparency::store::Store;
 use paigham_transparency::structs::{CipherSuite, Configuration, DeploymentMode, TreeHeadTbs};
+use paigham_wire::canister_signature::{HEAD_SEED, head_key};
 use paigham_wire::directory::DirectoryError;
 use paigham_wire::hash::{Hash, sha256};
-use paigham_wire::ids::CanisterId;
 use serde::Serialize;
 
 use crate::directory::Directory;
 
-/// Seed of the canister-signature key that signs heads.
-pub const HEAD_SEED: &[u8] = b"kt1";
 /// How far ahead of certified time the newest entry may lie, in milliseconds.
 const MAX_AHEAD_MS: u64 = 2 * 60 * 1_000;
 /// How far behind, in milliseconds.
@@ -29,33 +27,12 @@ const MAX_BEHIND_MS: u64 = 15 * 60 * 1_000;
 /// The reasonable monitoring window in milliseconds.
 const WINDOW_MS: u64 = 6 * 3_600 * 1_000;
 
-/// `SEQUENCE { SEQUENCE { OID 1.3.6.1.4.1.56387.1.2 }, BIT STRING … }`, without the lengths that
-/// depend on the key.
-const ALGORITHM: [u8; 14] = [
-    0x30, 0x0c, 0x06, 0x0a, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x83, 0xb8, 0x43, 0x01, 0x02,
-];
-
 /// A certificate with a tree below it, as it is encoded: self-described CBOR, a map of the two.
 #[derive(Serialize)]
 struct CertifiedTree<'a> {
     #[serde(with = "serde_bytes")]
     certificate: &'a [u8],
     tree: HashTree,
-}
-
-/// DER form of the key that a canister signs with under a seed: its principal with its length, then
-/// the seed.
-fn signature_key(canister: &CanisterId, seed: &[u8]) -> Vec<u8> {
-    let id = canister.as_slice();
-    // A principal has at most 29 bytes and the seed three, so every length fits one byte.
-    let length = |bytes: usize| u8::try_from(bytes).unwrap_or(u8::MAX);
-    let mut key = vec![length(id.len())];
-    key.extend_from_slice(id);
-    key.extend_from_slice(seed);
-    let mut inner = ALGORITHM.to_vec();
-    inner.extend_from_slice(&[0x03, length(key.len() + 1), 0x00]);
-    inner.extend_from_slice(&key);
-    [&[0x30, length(inner.len())], &inner[..]].concat()
 }
 
 /// The two branches of the certified tree.
@@ -103,7 +80,7 @@ impl<M: Memory> Directory<M> {
         Some(Configuration {
             ciphersuite: CipherSuite::Canister,
             mode: DeploymentMode::ContactMonitoring,
-            signature_public_key: signature_key(&self.canister, HEAD_SEED),
+            signature_public_key: head_key(&self.canister),
             vrf_public_key: self.keys.keys()?.vrf.public_key().as_bytes().to_vec(),
             max_ahead: MAX_AHEAD_MS,
             max_behind: MAX_BEHIND_MS,

@@ -54,7 +54,6 @@ mod tend;
 
 pub use api::candid_interface;
 pub use directory::{Directory, MAX_RECORDS, OpenError};
-pub use heads::HEAD_SEED;
 pub use networks::Caller;
 pub use pending::PENDING_MAX;
 pub use publish::{ENTRY_INTERVAL_NS, HEARTBEAT_NS};
