@@ -114,19 +114,61 @@ pub(crate) async fn assemble(
         canisters.extend(on_subnet(subnet, before, relays, previous, signer).await?);
     }
     let now_seconds = first_subnet.status().await?.time_ns / 1_000_000_000;
+    let agent = agent_on(first_subnet)?;
     let previous = match previous {
-        Some(previous) => previous.clone(),
+        Some(previous) => settled(&agent, previous, now_seconds).await?,
         None => {
             let root_key = first_subnet.root_key_der();
             let (canisters, urls) = (canisters.clone(), urls.clone());
             let file = first_file(root_key, canisters, urls, signer, now_seconds);
-            begin(&agent_on(first_subnet)?, file, signer).await?
+            begin(&agent, file, signer).await?
         }
     };
     match successor(&previous, canisters, urls, now_seconds) {
-        Some(next) => publishable(&next, signer),
+        Some(next) => logged(&agent, publishable(&next, signer)?).await,
         None => Ok(previous),
     }
+}
+
+/// The file that the next one follows: the newest that either this machine or the log has. What was
+/// signed here and is not in the log yet is handed to it; what an interrupted start has logged
+/// counts.
+pub(crate) async fn settled(
+    agent: &Agent,
+    previous: &VerifiedNetwork,
+    now_seconds: u64,
+) -> Result<VerifiedNetwork, NetworkUpError> {
+    if previous.file().transparency.is_none() {
+        return Ok(previous.clone());
+    }
+    let newest = log_of(agent, previous)?.newest(previous).await?;
+    if newest.file().sequence <= previous.file().sequence {
+        if newest.file().sequence < previous.file().sequence {
+            return logged(agent, previous.clone()).await;
+        }
+        return Ok(previous.clone());
+    }
+    let next = previous.logged_successor(newest.bytes(), now_seconds);
+    next.map_err(NetworkUpError::Logged)
+}
+
+/// Hands a file to the log of its network.
+pub(crate) async fn logged(
+    agent: &Agent,
+    file: VerifiedNetwork,
+) -> Result<VerifiedNetwork, NetworkUpError> {
+    log_of(agent, &file)?.follow(&file).await?;
+    Ok(file)
+}
+
+fn log_of<'a>(
+    agent: &'a Agent,
+    file: &VerifiedNetwork,
+) -> Result<DirectoryLog<'a>, NetworkUpError> {
+    let directory = file.directory().map_err(NetworkUpError::File)?;
+    let directory =
+        Principal::try_from_slice(directory.as_slice()).map_err(|_| NetworkUpError::OtherSubnet)?;
+    Ok(DirectoryLog::new(agent, directory))
 }
 
 /// Begins the log of a new network's directory with its first file. Where an earlier start was
@@ -136,12 +178,7 @@ pub(crate) async fn begin(
     mut file: NetworkFile,
     signer: &Signer,
 ) -> Result<VerifiedNetwork, NetworkUpError> {
-    let directory = publishable(&file, signer)?
-        .directory()
-        .map_err(NetworkUpError::File)?;
-    let directory =
-        Principal::try_from_slice(directory.as_slice()).map_err(|_| NetworkUpError::OtherSubnet)?;
-    let log = DirectoryLog::new(agent, directory);
+    let log = log_of(agent, &publishable(&file, signer)?)?;
     file.transparency = Some(log.configuration().await?.into());
     let file = publishable(&file, signer)?;
     Ok(log.begin(&file).await?)

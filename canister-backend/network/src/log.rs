@@ -107,8 +107,44 @@ impl<'a> DirectoryLog<'a> {
         Err(LogError::Late)
     }
 
-    /// The file in the log. Its proof is for clients: whoever asks here has installed the canister.
+    /// Hands the log a successor of the newest file in it. It is kept there until the next entry;
+    /// who makes sure of it after that is the next start.
+    ///
+    /// A file that waits already goes first.
+    pub(crate) async fn follow(&self, file: &VerifiedNetwork) -> Result<(), LogError> {
+        let submit = Submit {
+            submission: Submission::Network(file.bytes().to_vec().into()),
+            credential: Credential::none(),
+        };
+        for _ in 0..QUESTIONS {
+            match self.update::<SubmitState>("submit", encode(&submit)).await {
+                Err(LogError::Refused(DirectoryError::Pending)) => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                outcome => return outcome.map(drop),
+            }
+        }
+        Err(LogError::Late)
+    }
+
+    /// The newest file in the log.
+    pub(crate) async fn newest(
+        &self,
+        network: &VerifiedNetwork,
+    ) -> Result<VerifiedNetwork, LogError> {
+        let files = self.files(network.log_label().to_vec()).await?;
+        VerifiedNetwork::pinned(&files.1).map_err(LogError::File)
+    }
+
+    /// The file that the log began with.
     async fn first(&self, label: Vec<u8>) -> Result<VerifiedNetwork, LogError> {
+        let files = self.files(label).await?;
+        VerifiedNetwork::pinned(&files.0).map_err(LogError::File)
+    }
+
+    /// The first and the newest file in the log. Their proof is for clients: whoever asks here has
+    /// installed the canister.
+    async fn files(&self, label: Vec<u8>) -> Result<(Vec<u8>, Vec<u8>), LogError> {
         let lookup = Lookup {
             last: None,
             wanted: vec![Wanted {
@@ -133,11 +169,9 @@ impl<'a> DirectoryLog<'a> {
         };
         let search = SearchResponse::decode_for(&request, found.search.as_slice());
         let newest = search.map_err(|_| LogError::Reply)?.value;
-        let first = found
-            .earlier
-            .first()
-            .map_or(&newest[..], |first| first.as_slice());
-        VerifiedNetwork::pinned(first).map_err(LogError::File)
+        let first = found.earlier.first();
+        let first = first.map_or_else(|| newest.clone(), |first| first.as_slice().to_vec());
+        Ok((first, newest))
     }
 
     async fn query<T: DeserializeBytes>(

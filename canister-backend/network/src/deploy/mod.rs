@@ -21,7 +21,8 @@ use paigham_subnet::{Clock, SystemClock};
 use paigham_wire::network::{NetworkCanister, NetworkFile, VerifiedNetwork};
 
 use crate::assemble::{
-    DIRECTORY_PART, Part, RELAY_PART, Signer, begin, first_file, next_of, part_of, publishable,
+    DIRECTORY_PART, Part, RELAY_PART, Signer, begin, first_file, logged, next_of, part_of,
+    publishable, settled,
 };
 use crate::error::NetworkUpError;
 use crate::folder::Folder;
@@ -207,7 +208,9 @@ pub fn announce(data: &Path) -> Result<VerifiedNetwork, DeployError> {
             entry.module_hashes.push(hash);
         }
     }
-    follow(&folder, &signer, &previous, canisters)
+    let next = next_file(&signer, &previous, canisters)?;
+    folder.publish(next.bytes())?;
+    Ok(next)
 }
 
 /// Upgrades the canisters to the modules of this program, which must be announced, and signs the
@@ -240,7 +243,13 @@ pub async fn upgrade(data: &Path, agent: &Agent) -> Result<VerifiedNetwork, Depl
         }
         entry.module_hashes = vec![hash.into()];
     }
-    follow(&folder, &signer, &previous, canisters)
+    let previous = settled(agent, &previous, now_seconds()).await?;
+    let next = next_file(&signer, &previous, canisters)?;
+    if next != previous {
+        logged(agent, next.clone()).await?;
+    }
+    folder.publish(next.bytes())?;
+    Ok(next)
 }
 
 fn deployed(folder: &Folder) -> Result<(Signer, VerifiedNetwork), NetworkUpError> {
@@ -254,9 +263,8 @@ fn deployed(folder: &Folder) -> Result<(Signer, VerifiedNetwork), NetworkUpError
     Ok((signer, previous))
 }
 
-/// Publishes the next file, if it says anything new.
-fn follow(
-    folder: &Folder,
+/// The next file, if it says anything new.
+fn next_file(
     signer: &Signer,
     previous: &VerifiedNetwork,
     canisters: Vec<NetworkCanister>,
@@ -268,9 +276,7 @@ fn follow(
         canisters,
         ..next_of(previous.file(), now_seconds())
     };
-    let next = publishable(&next, signer)?;
-    folder.publish(next.bytes())?;
-    Ok(next)
+    Ok(publishable(&next, signer)?)
 }
 
 fn entry(part: &Part, id: Principal, controllers: &[Principal]) -> NetworkCanister {
