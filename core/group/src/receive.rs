@@ -258,8 +258,8 @@ impl Group {
         let judged = self
             .judge(&public, &carried_leaves, at..=at)
             .and_then(|judged| {
-                judge_proofs(&judged, plaintext, at, judge)?;
-                Ok(judged)
+                let shown = judge_proofs(&judged, plaintext, at, judge)?;
+                Ok(Judged { shown, ..judged })
             })
             .map_err(Stopped::Violating)?;
         match self.pending_of(entry) {
