@@ -54,6 +54,8 @@ pub mod label {
         READ_TOKEN = "paigham/1 read token";
         /// What authenticated_data says of proofs and extensions.
         PROOFS = "paigham/1 proofs";
+        /// What two people compare.
+        SAFETY_NUMBER = "paigham/1 safety number";
         /// What gossip says of an epoch authenticator.
         EPOCH_AUTHENTICATOR = "paigham/1 epoch authenticator";
         /// AAD of a sealed Welcome.
