@@ -3,6 +3,7 @@
 pub mod chat;
 pub mod contacts;
 pub mod group;
+pub mod handle;
 pub mod history;
 pub mod network;
 pub mod problems;

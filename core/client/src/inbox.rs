@@ -138,7 +138,11 @@ impl Client {
     /// least once in each monitoring window.
     async fn watch_if_due(&mut self) -> Result<(), ClientError> {
         let now = self.connection.now_ns();
-        let window_ns = self.trust.config().reasonable_monitoring_window.saturating_mul(1_000_000);
+        let window_ns = self
+            .trust
+            .config()
+            .reasonable_monitoring_window
+            .saturating_mul(1_000_000);
         let is_due = |at: u64| at.saturating_add(window_ns / 2) <= now;
         if !self.watched_at.is_none_or(is_due) {
             return Ok(());
@@ -146,6 +150,7 @@ impl Client {
         self.write_evidence()?;
         self.watch_own().await?;
         self.watch_contacts().await?;
+        self.watch_handles().await?;
         self.refresh_roots().await?;
         self.watched_at = Some(now);
         Ok(())

@@ -138,7 +138,13 @@ mod tests {
         for typed in [shown.clone(), shown.replace(' ', ""), urdu] {
             assert_eq!(typed.parse(), Ok(number), "{typed}");
         }
-        for wrong in ["", "12345", &shown[1..], &format!("{shown}1"), &shown.replace('1', "l")] {
+        for wrong in [
+            "",
+            "12345",
+            &shown[1..],
+            &format!("{shown}1"),
+            &shown.replace('1', "l"),
+        ] {
             let read = wrong.parse::<SafetyNumber>();
             assert!(read.is_err() || wrong == shown, "{wrong}");
         }

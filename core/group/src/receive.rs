@@ -4,7 +4,9 @@ use openmls::group::{ProcessMessageError, StageCommitError};
 use openmls::prelude::{ProcessedMessageContent, ProtocolMessage, Sender};
 use openmls_traits::storage::{CURRENT_VERSION, StorageProvider};
 use paigham_wire::codec::decode;
-use paigham_wire::envelope::{AuthenticatedData, EnvelopePlaintext, Gossip, SelfRemoves, extension};
+use paigham_wire::envelope::{
+    AuthenticatedData, EnvelopePlaintext, Gossip, SelfRemoves, extension,
+};
 use paigham_wire::frame::{PostHeader, PostKind, post_hash};
 use paigham_wire::hash::Hash;
 use paigham_wire::relay::Entry;

@@ -198,9 +198,10 @@ pub async fn deploy(
 ///
 /// # Errors
 /// [`DeployError`].
-pub fn announce(data: &Path) -> Result<VerifiedNetwork, DeployError> {
+pub async fn announce(data: &Path, agent: &Agent) -> Result<VerifiedNetwork, DeployError> {
     let folder = Folder::open(data)?;
     let (signer, previous) = deployed(&folder)?;
+    let previous = settled(agent, &previous, now_seconds()).await?;
     let mut canisters = previous.file().canisters.clone();
     for entry in &mut canisters {
         let hash = module_hash(part_of(entry.role)?.module).into();
@@ -208,9 +209,7 @@ pub fn announce(data: &Path) -> Result<VerifiedNetwork, DeployError> {
             entry.module_hashes.push(hash);
         }
     }
-    let next = next_file(&signer, &previous, canisters)?;
-    folder.publish(next.bytes())?;
-    Ok(next)
+    publish_next(&folder, agent, &signer, &previous, canisters).await
 }
 
 /// Upgrades the canisters to the modules of this program, which must be announced, and signs the
@@ -244,9 +243,20 @@ pub async fn upgrade(data: &Path, agent: &Agent) -> Result<VerifiedNetwork, Depl
         entry.module_hashes = vec![hash.into()];
     }
     let previous = settled(agent, &previous, now_seconds()).await?;
-    let next = next_file(&signer, &previous, canisters)?;
-    if next != previous {
-        logged(agent, next.clone()).await?;
+    publish_next(&folder, agent, &signer, &previous, canisters).await
+}
+
+/// Logs and publishes the next file, if it says anything new.
+async fn publish_next(
+    folder: &Folder,
+    agent: &Agent,
+    signer: &Signer,
+    previous: &VerifiedNetwork,
+    canisters: Vec<NetworkCanister>,
+) -> Result<VerifiedNetwork, DeployError> {
+    let mut next = next_file(signer, previous, canisters)?;
+    if next != *previous {
+        next = logged(agent, next).await?;
     }
     folder.publish(next.bytes())?;
     Ok(next)

@@ -86,7 +86,11 @@ impl Client {
             head: conversation.cursor.head,
             commit_head: conversation.cursor.commit_head,
             not_after,
-            proofs: prepared.proved.into_iter().map(|proved| proved.proof).collect(),
+            proofs: prepared
+                .proved
+                .into_iter()
+                .map(|proved| proved.proof)
+                .collect(),
         };
         let staged = group.commit(
             &self.crypto,
@@ -135,7 +139,13 @@ impl Client {
             let group = Group::load(&self.crypto.with(set.mls()), conversation.group.clone())?;
             let members: Vec<_> = group.members().collect();
             let revoked = self.removable(&set, &conversation, &group)?;
-            (group.epoch(), members, group.leaving(), group.policy()?, revoked)
+            (
+                group.epoch(),
+                members,
+                group.leaving(),
+                group.policy()?,
+                revoked,
+            )
         };
         let mut prepared = Prepared {
             change: Change::default(),

@@ -88,7 +88,11 @@ impl Client {
             let set = self.store.begin();
             let one = Conversation::load(&set, queue)?;
             let is_large = one.members.len() > SMALL_ACCOUNTS;
-            let longest = if is_large { FRESH_IN_LARGE_NS } else { FRESH_NS };
+            let longest = if is_large {
+                FRESH_IN_LARGE_NS
+            } else {
+                FRESH_NS
+            };
             let mut old = Vec::new();
             for account in one.members.iter().copied().map(AccountId) {
                 let kept = KeptLabel::load(&set, account)?;
@@ -161,7 +165,11 @@ impl Client {
                 && (is_admin || account == own)
                 && (one.peer.is_none() || stays(account))
         };
-        Ok(revoked.iter().filter(may_go).map(|gone| gone.leaf).collect())
+        Ok(revoked
+            .iter()
+            .filter(may_go)
+            .map(|gone| gone.leaf)
+            .collect())
     }
 
     /// Refuses to encrypt to a device that was revoked and that this device may not take out.

@@ -141,9 +141,7 @@ impl Client {
             self.connection
                 .check_time(fresh.certificate_time_ns)
                 .await?;
-            let history = fresh
-                .outcome
-                .ok_or(ClientError::NoSuchAccount(account))?;
+            let history = fresh.outcome.ok_or(ClientError::NoSuchAccount(account))?;
             self.look_up(&[account]).await?;
             let set = self.store.begin();
             let view = kept_view(&set)?.ok_or(ClientError::Bug("a look-up without a view"))?;
@@ -164,7 +162,9 @@ impl Client {
                 certified_ns: fresh.certificate_time_ns,
             });
         }
-        Err(ClientError::Unfinished("the log grew while it was compared"))
+        Err(ClientError::Unfinished(
+            "the log grew while it was compared",
+        ))
     }
 }
 

@@ -53,7 +53,9 @@ impl Client {
                 return self.raise_alarms().await;
             }
         }
-        Err(ClientError::Unfinished("the own label has many versions to watch"))
+        Err(ClientError::Unfinished(
+            "the own label has many versions to watch",
+        ))
     }
 
     /// Begins at the newest distinguished entry, if the watch has not begun.
@@ -72,9 +74,11 @@ impl Client {
             start,
         };
         let (state, view) = self
-            .ask_one(&view, Monitor::OwnerInit(bytes_of(&request)?), |verifier, view, now, bytes| {
-                verifier.owner_init(Some(view), &request, bytes, now)
-            })
+            .ask_one(
+                &view,
+                Monitor::OwnerInit(bytes_of(&request)?),
+                |verifier, view, now, bytes| verifier.owner_init(Some(view), &request, bytes, now),
+            )
             .await?;
         let set = self.store.begin();
         keep(&set, &view, &state)?;
@@ -212,7 +216,12 @@ impl Client {
             let Some(Ok(record)) = record else {
                 return Err(damaged());
             };
-            let devices: Vec<_> = record.content.devices.iter().map(|one| one.device).collect();
+            let devices: Vec<_> = record
+                .content
+                .devices
+                .iter()
+                .map(|one| one.device)
+                .collect();
             if !made.contains(&record.hash()) {
                 unknown.push(ProblemKind::UnknownVersion {
                     version,

@@ -104,9 +104,9 @@ impl Problem {
     /// Keeps a problem, unless the same is kept unanswered already. Returns its number.
     pub fn keep(&self, set: &WriteSet) -> Result<Option<u64>, ClientError> {
         let known: Vec<(u64, Self)> = set.scan(Table::Evidence, ALL, 0, u64::MAX)?;
-        let is_known = known
-            .iter()
-            .any(|(_, one)| one.kind == self.kind && one.account == self.account && one.answer.is_none());
+        let is_known = known.iter().any(|(_, one)| {
+            one.kind == self.kind && one.account == self.account && one.answer.is_none()
+        });
         if is_known || known.len() as u64 >= KEPT_MAX {
             return Ok(None);
         }
@@ -123,7 +123,13 @@ impl Problem {
         };
         let kind: String = kind
             .chars()
-            .map(|one| if one.is_ascii_alphanumeric() { one.to_ascii_lowercase() } else { '-' })
+            .map(|one| {
+                if one.is_ascii_alphanumeric() {
+                    one.to_ascii_lowercase()
+                } else {
+                    '-'
+                }
+            })
             .collect();
         format!("{number:04}-{kind}.pgev")
     }
@@ -178,10 +184,15 @@ impl Client {
         let problem: Option<Problem> = set.get_at(Table::Evidence, ALL, number)?;
         let mut problem = problem.ok_or_else(|| ClientError::NoSuchName(number.to_string()))?;
         problem.answer = Some(answer);
-        if let (Answer::ItWasMe, ProblemKind::UnknownVersion { version, .. }) = (answer, &problem.kind) {
+        if let (Answer::ItWasMe, ProblemKind::UnknownVersion { version, .. }) =
+            (answer, &problem.kind)
+        {
             let kept = KeptLabel::load(&set, self.account.id())?;
             let hash = kept.as_ref().and_then(|kept| kept.history.hash(*version));
-            note_made(&set, hash.ok_or(ClientError::Bug("an alarm without its record"))?)?;
+            note_made(
+                &set,
+                hash.ok_or(ClientError::Bug("an alarm without its record"))?,
+            )?;
         }
         set.put_at(Table::Evidence, ALL, number, &problem)?;
         self.commit(set)

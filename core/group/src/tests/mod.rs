@@ -24,7 +24,8 @@ use paigham_wire::chain::{commit_start, queue_start};
 use paigham_wire::codec::encode;
 use paigham_wire::envelope::{
     AuthenticatedData, Credential, DirectoryMapProof, EnvelopePlaintext, Extension, Gossip,
-    GroupForm, GroupPolicy, LogRoot, PROOF_DIRECTORY_MAP, Proof, VERSION, WelcomePointer, proofs_hash,
+    GroupForm, GroupPolicy, LogRoot, PROOF_DIRECTORY_MAP, Proof, VERSION, WelcomePointer,
+    proofs_hash,
 };
 use paigham_wire::frame::{NOT_AFTER_MAX_AHEAD_SECONDS, PostRef, post_hash};
 use paigham_wire::hash::Hash;
@@ -443,11 +444,7 @@ impl Person {
         self.encrypt_with(text, None)
     }
 
-    fn encrypt_with(
-        &mut self,
-        text: &str,
-        gossip: Option<Gossip>,
-    ) -> Result<Vec<u8>, GroupError> {
+    fn encrypt_with(&mut self, text: &str, gossip: Option<Gossip>) -> Result<Vec<u8>, GroupError> {
         let content = content::text(&self.crypto, text)?;
         let saying = Saying {
             content: &content,

@@ -15,8 +15,8 @@ use paigham_wire::directory::{
 };
 use paigham_wire::envelope::{
     AuthenticatedData, Credential as LeafCredential, DirectoryMapProof, EnvelopePlaintext,
-    Extension, Gossip, GroupForm, GroupPolicy, LogRoot, Proof, SealedPointer, SelfRemoves, WelcomePointer,
-    WelcomeRef, WelcomeWrapper, Welcomes,
+    Extension, Gossip, GroupForm, GroupPolicy, LogRoot, Proof, SealedPointer, SelfRemoves,
+    WelcomePointer, WelcomeRef, WelcomeWrapper, Welcomes,
 };
 use paigham_wire::identity::{
     Authorisation, DeviceEntry, IdentityRecord, RecordContent, RecordKind, Role,
