@@ -20,6 +20,8 @@
 //! | [`reading`] | one reply, answer by answer |
 //! | [`label`] | all versions of a label, with the places of those that count by time |
 //! | [`account`] | an account's history and what follows from it |
+//! | [`finding`] | what is wrong, in words |
+//! | [`mod@evidence`] | files that show it to anybody |
 //! | [`handle`] | a handle's records and whose it is |
 //!
 //! Nothing here reads a clock or does I/O: the time of a judgement is that of the head or of the
@@ -30,6 +32,8 @@
 
 pub mod account;
 pub mod error;
+pub mod evidence;
+pub mod finding;
 pub mod handle;
 pub mod heads;
 pub mod label;
@@ -38,6 +42,8 @@ pub mod trust;
 
 pub use account::{AccountHistory, verify_account};
 pub use error::LookupError;
+pub use evidence::Evidence;
+pub use finding::Finding;
 pub use handle::{HandleVersions, JudgedHandle};
 pub use heads::CanisterHeads;
 pub use label::{LabelVersion, LabelVersions, TimeRule};

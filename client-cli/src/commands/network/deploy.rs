@@ -43,6 +43,7 @@ pub async fn upgrade(
     out: &Output,
 ) -> Result<(), Failure> {
     if only_announce {
+        let agent = agent(endpoint).await?;
         let says = "The new modules are announced. Publish this file before you upgrade.";
         return show(data, &announce(data, &agent).await?, says, out);
     }
