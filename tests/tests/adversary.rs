@@ -191,7 +191,7 @@ fn no_changed_byte_is_believed() {
             }
             let bob = chat.bob.account();
             chat.world.node().tells(Lie::FlippedByte {
-                method: "map_lookup",
+                method: "lookup",
                 part,
                 of,
             });

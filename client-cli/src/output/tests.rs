@@ -216,8 +216,6 @@ fn views_are_shown() {
         network: "development".into(),
         network_hash: [2; 32],
         development: true,
-        transparency: None,
-        auditors: None,
     };
     assert!(
         me.text(PLAIN)

@@ -257,9 +257,6 @@ pub enum NotVerified {
     /// What the transparency log answered does not hold.
     #[error(transparent)]
     Log(#[from] LookupError),
-    /// A handle has fewer records than were seen, or others.
-    #[error("the log shows other records of a handle than it showed before")]
-    HandleChanged,
     /// Two certified heads of the log for one size.
     #[error("the log was certified with two roots at one size: a fork")]
     LogFork,

@@ -13,7 +13,7 @@ const PARTS: usize = 64;
 /// Methods whose replies are changed by chance, queries and updates.
 const FORGED: [&str; 6] = [
     "fetch",
-    "map_lookup",
+    "lookup",
     "read_inbox",
     "append_batch",
     "submit_commit",

@@ -1,8 +1,8 @@
 //! Looking a handle up, and the accounts that its records name.
 
-use paigham_lookup::Reading;
 use paigham_lookup::account::now_ns;
 use paigham_lookup::handle::{HandleVersions, JudgedHandle};
+use paigham_lookup::{LookupError, Reading};
 use paigham_store::WriteSet;
 use paigham_transparency::verifier::{ContactMap, MonitoredVersion, TreeView};
 use paigham_wire::identity::handle::{Handle, Holding, Skeleton};
@@ -73,7 +73,10 @@ impl Client {
         keep_view(&set, &whole.view)?;
         let versions = match (shown, known) {
             (None, None) => None,
-            (None, Some(_)) => return Err(NotVerified::HandleChanged.into()),
+            (None, Some(known)) => {
+                let known = known.version.saturating_add(1);
+                return Err(LookupError::Fewer { known, shown: 0 }.into());
+            }
             (Some((versions, watch)), known) => {
                 let looked_at = whole.view.newest_timestamp();
                 keep(&set, skeleton, &versions, watch, known, looked_at)?;
@@ -104,13 +107,19 @@ fn keep(
 ) -> Result<(), ClientError> {
     let records = versions.records();
     if let Some(known) = &known {
-        let then = usize::try_from(known.version).ok();
-        let then = then.and_then(|version| records.get(version));
-        if then.map(|(_, record)| record.hash()) != Some(known.hash) {
-            return Err(NotVerified::HandleChanged.into());
+        let version = known.version;
+        let then = usize::try_from(version).ok();
+        match then.and_then(|version| records.get(version)) {
+            Some((_, record)) if record.hash() == known.hash => {}
+            Some(_) => return Err(LookupError::Changed { version }.into()),
+            None => {
+                let shown = u32::try_from(records.len()).unwrap_or(u32::MAX);
+                let known = version.saturating_add(1);
+                return Err(LookupError::Fewer { known, shown }.into());
+            }
         }
     }
-    let newest = records.last().ok_or(NotVerified::HandleChanged)?;
+    let newest = records.last().ok_or(NotVerified::Malformed("lookup"))?;
     let mut kept = HandleWatch {
         version: newest.1.content.record_version,
         hash: newest.1.hash(),
