@@ -4,7 +4,7 @@ use paigham_client::{
     AccountId, Body, CanisterId, ContactView, ConversationView, HandleStanding, HandleView, Me,
     MessageView, Notice, QueueId, Standing, SyncReport, Trust, Verified,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -256,7 +256,7 @@ fn views_are_shown() {
     handle.account = None;
     handle.standing = HandleStanding::Free;
     assert!(handle.text(PLAIN).contains("held by nobody"));
-    assert_eq!(handle.json()["account"], serde_json::Value::Null);
+    assert_eq!(handle.json()["account"], Value::Null);
 
     let view = ConversationView {
         queue: QUEUE,
