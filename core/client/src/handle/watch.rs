@@ -15,11 +15,17 @@ use crate::log::{bytes_of, keep_view, kept_view};
 const NS_PER_MS: u64 = 1_000_000;
 
 impl Client {
-    /// Holds every handle under watch that is due against the log, and looks at the own one.
+    /// Takes up a record of the own handle that is on its way, looks at the own handle, and holds
+    /// every one under watch that is due against the log.
     ///
     /// # Errors
-    /// What does not verify; the handles of the batches before are kept.
+    /// What does not verify; the handles of the batches before are kept. What became of a record
+    /// that cannot come into the log, once: it is forgotten then.
     pub(crate) async fn watch_handles(&mut self) -> Result<(), ClientError> {
+        match self.publish_handle().await {
+            Ok(()) | Err(ClientError::Unfinished(_)) => {}
+            Err(other) => return Err(other),
+        }
         self.watch_handle().await?;
         let due = self.due_handles()?;
         for some in due.chunks(MONITOR_MAX_REQUESTS) {
