@@ -2,7 +2,6 @@
 
 use candid::Principal;
 use ed25519_dalek::SigningKey;
-use ic_agent::Agent;
 use paigham_modules::{DIRECTORY, RELAY, module_hash};
 use paigham_subnet::{CanisterStatus, Subnet};
 use paigham_wire::admin::InitArgument;
@@ -13,7 +12,7 @@ use paigham_wire::ticket::Difficulties;
 use serde_bytes::ByteBuf;
 
 use crate::error::NetworkUpError;
-use crate::log::{DirectoryLog, LogError, agent_on};
+use crate::log::{Asker, DirectoryLog, LogError};
 
 /// What people read of any network that this crate makes.
 const NAME: &str = "Paigham development network";
@@ -113,19 +112,20 @@ pub(crate) async fn assemble(
         };
         canisters.extend(on_subnet(subnet, before, relays, previous, signer).await?);
     }
-    let now_seconds = first_subnet.status().await?.time_ns / 1_000_000_000;
-    let agent = agent_on(first_subnet)?;
+    let now_ns = first_subnet.status().await?.time_ns;
+    let now_seconds = now_ns / 1_000_000_000;
+    let asker = Asker::on(first_subnet, now_ns)?;
     let previous = match previous {
-        Some(previous) => settled(&agent, previous, now_seconds).await?,
+        Some(previous) => settled(&asker, previous, now_seconds).await?,
         None => {
             let root_key = first_subnet.root_key_der();
             let (canisters, urls) = (canisters.clone(), urls.clone());
             let file = first_file(root_key, canisters, urls, signer, now_seconds);
-            begin(&agent, file, signer).await?
+            begin(&asker, file, signer).await?
         }
     };
     match successor(&previous, canisters, urls, now_seconds) {
-        Some(next) => logged(&agent, publishable(&next, signer)?).await,
+        Some(next) => logged(&asker, publishable(&next, signer)?).await,
         None => Ok(previous),
     }
 }
@@ -134,17 +134,17 @@ pub(crate) async fn assemble(
 /// signed here and is not in the log yet is handed to it; what an interrupted start has logged
 /// counts.
 pub(crate) async fn settled(
-    agent: &Agent,
+    asker: &Asker,
     previous: &VerifiedNetwork,
     now_seconds: u64,
 ) -> Result<VerifiedNetwork, NetworkUpError> {
     if previous.file().transparency.is_none() {
         return Ok(previous.clone());
     }
-    let newest = log_of(agent, previous)?.newest(previous).await?;
+    let newest = log_of(asker, previous)?.newest(previous).await?;
     if newest.file().sequence <= previous.file().sequence {
         if newest.file().sequence < previous.file().sequence {
-            return logged(agent, previous.clone()).await;
+            return logged(asker, previous.clone()).await;
         }
         return Ok(previous.clone());
     }
@@ -154,10 +154,10 @@ pub(crate) async fn settled(
 
 /// Hands a file to the log of its network.
 pub(crate) async fn logged(
-    agent: &Agent,
+    asker: &Asker,
     file: VerifiedNetwork,
 ) -> Result<VerifiedNetwork, NetworkUpError> {
-    match log_of(agent, &file)?.follow(&file).await {
+    match log_of(asker, &file)?.follow(&file).await {
         // Numbers are not skipped in the log: one that was signed and never logged leaves a gap, and
         // only links lead beyond it. The network runs all the same.
         Err(LogError::Refused(DirectoryError::NotAllowed)) => {
@@ -169,23 +169,23 @@ pub(crate) async fn logged(
 }
 
 fn log_of<'a>(
-    agent: &'a Agent,
+    asker: &'a Asker,
     file: &VerifiedNetwork,
 ) -> Result<DirectoryLog<'a>, NetworkUpError> {
     let directory = file.directory().map_err(NetworkUpError::File)?;
     let directory =
         Principal::try_from_slice(directory.as_slice()).map_err(|_| NetworkUpError::OtherSubnet)?;
-    Ok(DirectoryLog::new(agent, directory))
+    Ok(DirectoryLog::new(asker, directory))
 }
 
 /// Begins the log of a new network's directory with its first file. Where an earlier start was
 /// interrupted after that, it is the file of that start.
 pub(crate) async fn begin(
-    agent: &Agent,
+    asker: &Asker,
     mut file: NetworkFile,
     signer: &Signer,
 ) -> Result<VerifiedNetwork, NetworkUpError> {
-    let log = log_of(agent, &publishable(&file, signer)?)?;
+    let log = log_of(asker, &publishable(&file, signer)?)?;
     file.transparency = Some(log.configuration().await?.into());
     let file = publishable(&file, signer)?;
     Ok(log.begin(&file).await?)

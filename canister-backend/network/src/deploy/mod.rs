@@ -27,6 +27,7 @@ use crate::assemble::{
 use crate::error::NetworkUpError;
 use crate::folder::Folder;
 use crate::layout::RELAYS_MAX;
+use crate::log::Asker;
 use management::{Management, Mode};
 
 // What callers name, so that they need no crates of their own for it.
@@ -182,7 +183,7 @@ pub async fn deploy(
             now_seconds(),
         )
     };
-    let file = begin(agent, file, &signer).await?;
+    let file = begin(&Asker::over(agent), file, &signer).await?;
     // Last, and each once: from here on the deployer may not be among them.
     for id in &created {
         if sorted(controllers_of(agent, *id).await?) != sorted(plan.controllers.clone()) {
@@ -201,7 +202,7 @@ pub async fn deploy(
 pub async fn announce(data: &Path, agent: &Agent) -> Result<VerifiedNetwork, DeployError> {
     let folder = Folder::open(data)?;
     let (signer, previous) = deployed(&folder)?;
-    let previous = settled(agent, &previous, now_seconds()).await?;
+    let previous = settled(&Asker::over(agent), &previous, now_seconds()).await?;
     let mut canisters = previous.file().canisters.clone();
     for entry in &mut canisters {
         let hash = module_hash(part_of(entry.role)?.module).into();
@@ -242,7 +243,7 @@ pub async fn upgrade(data: &Path, agent: &Agent) -> Result<VerifiedNetwork, Depl
         }
         entry.module_hashes = vec![hash.into()];
     }
-    let previous = settled(agent, &previous, now_seconds()).await?;
+    let previous = settled(&Asker::over(agent), &previous, now_seconds()).await?;
     publish_next(&folder, agent, &signer, &previous, canisters).await
 }
 
@@ -256,7 +257,7 @@ async fn publish_next(
 ) -> Result<VerifiedNetwork, DeployError> {
     let mut next = next_file(signer, previous, canisters)?;
     if next != *previous {
-        next = logged(agent, next).await?;
+        next = logged(&Asker::over(agent), next).await?;
     }
     folder.publish(next.bytes())?;
     Ok(next)
