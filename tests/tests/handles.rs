@@ -1,14 +1,10 @@
 //! Handles over the real canisters: people find each other by name, nobody takes a name that looks
-//! like another's, and a thief of an open phone gains nothing by giving one up.
-
-use std::time::Duration;
+//! like another's, and a handle that is given up can be taken back.
 
 use paigham_client::{ClientError, HandleStanding};
 use paigham_tests::person::Person;
 use paigham_tests::story::story;
 use paigham_tests::world::World;
-
-const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Fatima and Malik take Urdu handles and find each other by them, on whatever keyboard; a handle
 /// that looks like hers is taken, and nobody has another one.
@@ -61,68 +57,18 @@ fn people_find_each_other_by_urdu_handles() {
         ));
         assert_eq!(other.own_handle().await.unwrap(), None);
         assert_eq!(malik.own_handle().await.unwrap().unwrap().handle, "ملک_5");
-    });
-}
-
-/// Whoever has the open phone gives the handle up. The owner sees it within 72 hours and takes it
-/// back; and even after that nobody else gets it, for 180 days.
-#[test]
-fn a_thief_cannot_give_a_handle_away() {
-    story(async || {
-        let world = World::long_ago(HOUR * 24 * 400).await;
-        let mut ayesha = Person::registered(&world, "Ayesha").await;
-        let mut thief = Person::registered(&world, "Thief").await;
-        ayesha.claim_handle("ayesha").await.unwrap();
-        let released = ayesha.release_handle().await.unwrap();
+        // Whoever has Malik's open phone gives the handle up; he takes it back.
+        let released = malik.release_handle().await.unwrap();
         assert!(matches!(
             released.standing,
             HandleStanding::Releasing { .. }
         ));
-        assert_eq!(released.account, Some(ayesha.account()));
-        world.pass(HOUR * 71).await;
+        assert_eq!(released.account, Some(malik.account()));
         assert!(matches!(
-            thief.claim_handle("ayesha").await,
+            other.claim_handle("ملک_5").await,
             Err(ClientError::HandleTaken)
         ));
-        let back = ayesha.claim_handle("ayesha").await.unwrap();
+        let back = malik.claim_handle("ملک_5").await.unwrap();
         assert_eq!(back.standing, HandleStanding::Held);
-
-        ayesha.release_handle().await.unwrap();
-        world.pass(HOUR * 73).await;
-        assert!(matches!(
-            thief.claim_handle("ayesha").await,
-            Err(ClientError::HandleResting(_))
-        ));
-        world.pass(HOUR * 24 * 179).await;
-        assert!(matches!(
-            thief.claim_handle("ayesha").await,
-            Err(ClientError::HandleResting(_))
-        ));
-        let back = ayesha.claim_handle("ayesha").await.unwrap();
-        assert_eq!(back.standing, HandleStanding::Held);
-        assert_eq!(back.account, Some(ayesha.account()));
-    });
-}
-
-/// A handle that was given up and rested is anybody's.
-#[test]
-fn a_rested_handle_is_free() {
-    story(async || {
-        let world = World::long_ago(HOUR * 24 * 200).await;
-        let mut ayesha = Person::registered(&world, "Ayesha").await;
-        let mut bilal = Person::registered(&world, "Bilal").await;
-        ayesha.claim_handle("nargis").await.unwrap();
-        ayesha.release_handle().await.unwrap();
-        world.pass(HOUR * (72 + 24 * 180) + HOUR).await;
-        let free = bilal.find_handle("nargis").await.unwrap();
-        assert_eq!(free.standing, HandleStanding::Free);
-        assert_eq!(free.account, None);
-        let taken = bilal.claim_handle("nargis").await.unwrap();
-        assert_eq!(taken.account, Some(bilal.account()));
-        assert!(matches!(
-            ayesha.claim_handle("nargis").await,
-            Err(ClientError::HandleTaken)
-        ));
-        assert_eq!(ayesha.own_handle().await.unwrap(), None);
     });
 }

@@ -70,7 +70,7 @@ impl Client {
         let whole = reading.finish((), None)?;
         connection.check_time(whole.certificate_time_ns).await?;
         let set = self.store.begin();
-        keep_view(&set, &whole.view)?;
+        keep_view(&set, &whole.view, &whole.head)?;
         let versions = match (shown, known) {
             (None, None) => None,
             (None, Some(known)) => {

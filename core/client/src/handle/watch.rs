@@ -83,7 +83,7 @@ impl Client {
         let whole = reading.finish((), None)?;
         connection.check_time(whole.certificate_time_ns).await?;
         let set = self.store.begin();
-        keep_view(&set, &whole.view)?;
+        keep_view(&set, &whole.view, &whole.head)?;
         for ((skeleton, kept), watch) in some.iter().zip(left) {
             let kept = HandleWatch {
                 watch,
