@@ -68,6 +68,9 @@ pub enum Command {
         #[command(subcommand)]
         command: Option<RequestsCommand>,
     },
+    /// Take a handle that others find this account by, give it up, or see who holds one.
+    #[command(subcommand)]
+    Handle(HandleCommand),
     /// List what the log showed that must not be, or say whether it was you.
     Problems {
         #[command(subcommand)]
@@ -288,12 +291,29 @@ impl UpOptions {
 }
 
 #[derive(Debug, Subcommand)]
+pub enum HandleCommand {
+    /// Take a handle for this account; also takes back one that is being given up.
+    Claim {
+        /// 3 to 32 letters of one script, Latin or Arabic, digits and underscores.
+        handle: String,
+    },
+    /// Give this account's handle up: that counts after 72 hours, then nobody else can take it for
+    /// 180 days.
+    Release,
+    /// Show this account's handle, or who holds one.
+    Show {
+        /// As it is typed, with or without an @ [default: this account's].
+        handle: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub enum ContactsCommand {
     /// Look an account up, verify its records and keep it under a name.
     Add {
         /// What you call them.
         name: String,
-        /// Their account id, as their `whoami` shows it.
+        /// Their account id, as their `whoami` shows it, or their handle with an @ before it.
         account: String,
     },
     /// List contacts.
@@ -452,6 +472,9 @@ mod tests {
                 "paigham contacts add A 00",
                 "Contacts { command: Some(Add { name: \"A\", account: \"00\" }) }",
             ),
+            ("paigham handle claim h", "Handle(Claim { handle: \"h\" })"),
+            ("paigham handle release", "Handle(Release)"),
+            ("paigham handle show", "Handle(Show { handle: None })"),
             ("paigham contacts list", "Contacts { command: Some(List) }"),
             ("paigham requests", "Requests { command: None }"),
             (

@@ -169,6 +169,7 @@ impl From<NetworkUpError> for Failure {
             | NetworkUpError::Stopped(_)
             | NetworkUpError::Install { .. }
             | NetworkUpError::Log(_)
+            | NetworkUpError::Logged(_)
             | NetworkUpError::Random(_) => (Kind::Internal, ""),
         };
         Self::new(kind, error.to_string(), hint)

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod chat;
 pub mod contacts;
 pub mod group;
+pub mod handle;
 pub mod history;
 pub mod lookup;
 pub mod network;

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use paigham_client::{
-    AccountId, Client, ContactView, ConversationView, Me, MemberView, MessageView, Notice,
-    ProblemView, QueueId, RequestView, SafetyNumber, SyncReport,
+    AccountId, Client, ContactView, ConversationView, HandleView, Me, MemberView, MessageView,
+    Notice, ProblemView, QueueId, RequestView, SafetyNumber, SyncReport,
 };
 use serde_json::{Value, json};
 
@@ -50,6 +50,16 @@ impl Show for RequestView {
 
     fn text(&self, style: Style) -> String {
         human::request(self, style)
+    }
+}
+
+impl Show for HandleView {
+    fn json(&self) -> Value {
+        json::handle(self)
+    }
+
+    fn text(&self, style: Style) -> String {
+        human::handle(self, style)
     }
 }
 
@@ -266,6 +276,14 @@ impl Warning {
                 ),
                 facts: json!({ "version": version }),
             },
+            Notice::HandleChanged { handle, ends_at } => Self {
+                kind: "handle_changed",
+                message: handle_changed(handle, *ends_at),
+                facts: json!({
+                    "handle": handle,
+                    "ends_at_ms": ends_at.map(time::milliseconds),
+                }),
+            },
             Notice::Problem(number) => Self {
                 kind: "problem",
                 message: format!(
@@ -289,6 +307,22 @@ impl Warning {
 
     pub(super) fn text(&self) -> String {
         format!("warning: {}", self.message)
+    }
+}
+
+fn handle_changed(handle: &str, ends_at: Option<u64>) -> String {
+    let handle = text::isolate(handle);
+    match ends_at {
+        Some(at) => format!(
+            "ALARM: somebody gives the handle {handle} of this account up, and not from this \
+             device; it is lost at {}: `paigham handle claim {handle}` takes it back. Whoever did \
+             this holds the account's identity key",
+            time::utc(at)
+        ),
+        None => format!(
+            "ALARM: the handle {handle} of this account was changed, and not from this device: \
+             somebody else holds the account's identity key"
+        ),
     }
 }
 

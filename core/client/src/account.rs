@@ -119,6 +119,12 @@ impl Account {
         DeviceId(self.device)
     }
 
+    /// The key that signs the account's records.
+    pub fn identity_signing_key(&self) -> SigningKey {
+        self.identity.signing_key()
+    }
+
+    /// The key that contacts know the account by.
     pub fn identity_key(&self) -> [u8; 32] {
         self.identity.signing_key().verifying_key().to_bytes()
     }

@@ -6,6 +6,7 @@ use paigham_lookup::LookupError;
 use paigham_store::{OpenError, StoreError};
 use paigham_wire::certificate::CertificateError;
 use paigham_wire::directory::DirectoryError;
+use paigham_wire::identity::handle::{HandleError, HandleRejected};
 use paigham_wire::ids::{AccountId, CanisterId};
 use paigham_wire::map::WitnessError;
 use paigham_wire::network::NetworkError;
@@ -122,6 +123,24 @@ pub enum ClientError {
     /// Two people see different safety numbers.
     #[error("that is not the safety number of this device and the account {0}")]
     OtherSafetyNumber(AccountId),
+    /// What was typed is no handle.
+    #[error(transparent)]
+    Handle(#[from] HandleError),
+    /// Nobody holds the handle.
+    #[error("nobody in this network has the handle {0}")]
+    NoSuchHandle(String),
+    /// Somebody else holds the handle, or one that looks like it.
+    #[error("the handle, or one that looks like it, is taken")]
+    HandleTaken,
+    /// The handle was given up and rests for another account.
+    #[error("the handle was given up by somebody, and rests until only they could have it back")]
+    HandleResting(u64),
+    /// The account has no handle.
+    #[error("this account has no handle")]
+    NoHandle,
+    /// The directory does not take the handle's record.
+    #[error("the handle is not taken: {0}")]
+    HandleRefused(HandleRejected),
     /// Another change of the own account is on its way.
     #[error("another change of this account is still on its way into the log")]
     RecordPending,
@@ -321,6 +340,12 @@ impl ClientError {
             | Self::NotAMember(_)
             | Self::DirectChat
             | Self::OtherSafetyNumber(_)
+            | Self::Handle(_)
+            | Self::NoSuchHandle(_)
+            | Self::HandleTaken
+            | Self::HandleResting(_)
+            | Self::NoHandle
+            | Self::HandleRefused(_)
             | Self::RecordPending
             | Self::RecordLost
             | Self::MemberChanged(_)
@@ -418,6 +443,16 @@ impl ClientError {
             }
             Self::LogProblem | Self::MemberProblem(_) => {
                 "see `paigham problems`: the evidence lies in a file that anybody can check"
+            }
+            Self::Handle(_) => {
+                "letters of one script, digits and underscores; a letter comes first"
+            }
+            Self::NoSuchHandle(_) => "ask its owner how it is spelled, or for the account id",
+            Self::HandleTaken | Self::HandleResting(_) => "choose another one",
+            Self::NoHandle => "take one with `paigham handle claim HANDLE`",
+            Self::HandleRefused(HandleRejected::HoldsAnother) => {
+                "an account has one handle: give the other one up with `paigham handle release`, \
+                 and wait until that counts"
             }
             Self::OtherSafetyNumber(_) => {
                 "somebody may stand between you: compare again, in person, before you write"

@@ -150,6 +150,7 @@ impl Client {
         self.write_evidence()?;
         self.watch_own().await?;
         self.watch_contacts().await?;
+        self.watch_handles().await?;
         self.refresh_roots().await?;
         self.watched_at = Some(now);
         Ok(())

@@ -22,6 +22,7 @@ mod clock;
 mod connection;
 mod conversation;
 mod error;
+mod handle;
 mod inbox;
 mod log;
 mod paid;
@@ -41,6 +42,7 @@ pub use error::{ClientError, ErrorKind, NotVerified};
 pub use log::{Answer, ProblemKind, ProblemView};
 pub use paigham_store::{KdfCost, OpenError, Store, StoreError};
 pub use paigham_wire::hash::Hash;
+pub use paigham_wire::identity::handle::{Handle, HandleError, HandleRejected};
 pub use paigham_wire::ids::{AccountId, CanisterId, DeviceId, QueueId};
 pub use paigham_wire::network::{NetworkLink, VerifiedNetwork};
 pub use paigham_wire::recovery_kit::RecoveryKit;
@@ -48,6 +50,6 @@ pub use safety::{NoSafetyNumber, SafetyNumber};
 pub use shards::OpenRelays;
 pub use trust::load_network;
 pub use view::{
-    Arrived, Body, ContactView, ConversationView, Me, MemberView, MessageView, Notice, RequestView,
-    Standing, SyncReport, Trust, Verified,
+    Arrived, Body, ContactView, ConversationView, HandleStanding, HandleView, Me, MemberView,
+    MessageView, Notice, RequestView, Standing, SyncReport, Trust, Verified,
 };

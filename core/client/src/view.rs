@@ -42,6 +42,38 @@ pub struct ContactView {
     pub seen_at: u64,
     /// How far their keys are to be believed.
     pub trust: Trust,
+    /// The handle under which they were found last.
+    pub handle: Option<String>,
+}
+
+/// A handle as the log shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandleView {
+    /// As its holder spells it; as it was asked for where nobody holds it.
+    pub handle: String,
+    /// Who holds it.
+    pub account: Option<AccountId>,
+    /// How it stands.
+    pub standing: HandleStanding,
+}
+
+/// Who may use a handle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HandleStanding {
+    /// An account holds it.
+    Held,
+    /// An account holds it and gives it up.
+    Releasing {
+        /// When that counts, nanoseconds since 1970.
+        ends_at: u64,
+    },
+    /// Nobody holds it, and only who did may claim it.
+    Resting {
+        /// Until when, nanoseconds since 1970.
+        until: u64,
+    },
+    /// Anybody may claim it.
+    Free,
 }
 
 /// How far the keys of an account are to be believed, in one word.
@@ -255,4 +287,11 @@ pub enum Notice {
     NotPublished(u32),
     /// There is a problem that waits for an answer.
     Problem(u64),
+    /// The own handle has a record that this device did not make: somebody holds the identity key.
+    HandleChanged {
+        /// As it is shown.
+        handle: String,
+        /// When a pending release counts, nanoseconds since 1970; a claim voids it until then.
+        ends_at: Option<u64>,
+    },
 }

@@ -23,8 +23,9 @@ mod problem;
 mod publish;
 mod watch;
 
+pub(crate) use ask::bytes_of;
 pub(crate) use gossip::{SAID_EVERY_NS, hear, newest_roots};
-pub(crate) use kept::KeptLabel;
+pub(crate) use kept::{KeptLabel, damaged, encoded, keep_view, kept_view};
 pub(crate) use look::{LookedUp, Proved, keep_shown};
 pub use problem::{Answer, ProblemKind, ProblemView};
 pub(crate) use problem::{has_problem, stops_sending};
