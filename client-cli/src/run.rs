@@ -7,7 +7,7 @@ use std::thread;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command, NetworkCommand};
-use crate::commands::{chat, contacts, group, history, network, register, send, sync, whoami};
+use crate::commands::{account, chat, contacts, group, history, network, register, send, sync, whoami};
 use crate::demo;
 use crate::failure::{Failure, Kind};
 use crate::output::Output;
@@ -47,6 +47,7 @@ async fn dispatch(cli: &Cli, out: &Output) -> Result<(), Failure> {
         Command::Network(NetworkCommand::Status) => network::status(common, out).await,
         Command::Register { name } => register::register(common, name.as_deref(), out).await,
         Command::Whoami => whoami::whoami(common, out).await,
+        Command::Account(command) => account::account(common, command, out).await,
         Command::Contacts { command } => contacts::contacts(common, command.as_ref(), out).await,
         Command::Chat { name } => chat::chat(common, name, out).await,
         Command::Send { to, text } => send::send(common, to, text.as_deref(), out).await,

@@ -1,9 +1,11 @@
 //! One file for each family of commands.
 
+pub mod account;
 pub mod chat;
 pub mod contacts;
 pub mod group;
 pub mod history;
+mod kit;
 pub mod network;
 pub mod register;
 pub mod send;

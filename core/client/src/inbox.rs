@@ -110,11 +110,14 @@ impl Client {
         let directory = self.connection.directory().clone();
         self.connection.ensure_code(&directory).await?;
         if self.account.registered {
-            return Ok(());
+            return self.go_on_with_change().await;
         }
         self.create_inbox().await?;
         self.send_pending().await?;
         self.refill_if_due().await?;
+        if self.account.is_recovery() {
+            return self.sync_recovery().await;
+        }
         let request = SubmitRequest {
             record: self.account.record.clone().into(),
         };

@@ -28,7 +28,7 @@ pub(crate) struct LookedUp {
     /// Its records, followed from the first.
     pub state: AccountState,
     /// Hash of each record, oldest first.
-    hashes: Vec<Hash>,
+    pub hashes: Vec<Hash>,
     /// What a commit carries to prove it to others.
     pub proof: Proof,
     /// Certified time in nanoseconds since 1970.

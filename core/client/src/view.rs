@@ -1,8 +1,11 @@
 //! What apps show: plain values, read from the home.
 
+use paigham_wire::directory::DirectoryError;
 use paigham_wire::hash::Hash;
 use paigham_wire::ids::{AccountId, CanisterId, DeviceId, QueueId};
 use serde::{Deserialize, Serialize};
+
+use crate::own::OwnChange;
 
 /// This device's account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -195,4 +198,13 @@ pub enum Notice {
     RelayUnreachable(CanisterId),
     /// A contact's identity key changed.
     IdentityChanged(AccountId),
+    /// A change of the own account was not made: another record came first.
+    OwnChangeLost(OwnChange),
+    /// A change of the own account was not made: the directory refused it.
+    OwnChangeRefused(DirectoryError),
+    /// This home's recover is published and counts at that time, nanoseconds since 1970.
+    Recovering {
+        /// When.
+        counts_at_ns: u64,
+    },
 }

@@ -168,6 +168,16 @@ impl Client {
                     prepared.change.policy = Some(after);
                 }
             }
+            Some(Intent::RemoveOwn { devices }) => {
+                prepared.change.remove = members
+                    .iter()
+                    .filter(|member| member.account() == own && devices.contains(&member.device().0))
+                    .map(|member| member.leaf)
+                    .collect();
+                if prepared.change.remove.is_empty() {
+                    return Ok(None);
+                }
+            }
             Some(Intent::MakeAdmin { account }) => {
                 let account = AccountId(*account);
                 if policy.is_admin(&account) {
