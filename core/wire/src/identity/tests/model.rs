@@ -146,7 +146,8 @@ impl Model {
         let recovery = self.recovery & by != 0;
         let open = self.pending.is_none() && self.frozen == 0;
         let accepted = match kind {
-            Add | Delete => open && identity,
+            Add => open && identity && self.devices < MAX_DEVICES,
+            Delete => open && identity,
             Rekey | Remove => open && identity && self.devices > 0,
             Rotate => open && identity,
             RotateBack => false,
