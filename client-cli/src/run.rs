@@ -7,7 +7,9 @@ use std::thread;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command, NetworkCommand};
-use crate::commands::{account, chat, contacts, group, history, network, register, send, sync, whoami};
+use crate::commands::{
+    account, chat, contacts, group, history, network, register, send, sync, whoami,
+};
 use crate::demo;
 use crate::failure::{Failure, Kind};
 use crate::output::Output;

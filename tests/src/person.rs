@@ -493,7 +493,11 @@ impl HomeAccount {
     /// one that recovered the account has.
     fn becomes_another_device(&mut self) {
         let before: DeviceEntry = match self.entry.as_slice() {
-            [] => IdentityRecord::decode(&self.record).unwrap().content.devices.remove(0),
+            [] => IdentityRecord::decode(&self.record)
+                .unwrap()
+                .content
+                .devices
+                .remove(0),
             entry => decode(entry).unwrap(),
         };
         // Any record will do to say that this home is where its account is.

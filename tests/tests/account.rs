@@ -187,7 +187,14 @@ fn a_freeze_holds_for_seven_days_or_until_another_kit() {
         meet(&mut [&mut alice, &mut bob]).await;
         let chat = alice.start_chat(bob.account()).await.unwrap();
         alice.freeze(FreezeKey::Identity).await.unwrap();
-        assert!(alice.account_status().await.unwrap().frozen_until_ns.is_some());
+        assert!(
+            alice
+                .account_status()
+                .await
+                .unwrap()
+                .frozen_until_ns
+                .is_some()
+        );
         alice.says(chat, "frozen, and well").await;
         let owner = alice.confirms();
         assert_eq!(refused(alice.rotate(owner).await), Rejected::Frozen);

@@ -30,11 +30,16 @@ pub fn show_until_written(
 }
 
 fn wait_until_written() -> Result<(), Failure> {
-    eprint!("Press Enter when you have written the words down; Ctrl-C stops here, and the words are worth nothing. ");
+    eprint!(
+        "Press Enter when you have written the words down; Ctrl-C stops here, and the words are worth nothing. "
+    );
     let read = io::stdin().read_line(&mut String::new());
     match read {
         Ok(bytes) if bytes > 0 => Ok(()),
-        _ => Err(Failure::user("nothing was done; the words shown are worth nothing", "")),
+        _ => Err(Failure::user(
+            "nothing was done; the words shown are worth nothing",
+            "",
+        )),
     }
 }
 

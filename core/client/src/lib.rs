@@ -35,15 +35,15 @@ pub use client::Client;
 pub use clock::{Clock, SystemClock};
 pub use error::{ClientError, ErrorKind, NotVerified};
 pub use own::{
-    AccountStatus, DeviceStatus, FreezeKey, OwnChange, PendingRecover, Reauthenticated, RecoverTarget,
-    Recovery,
+    AccountStatus, DeviceStatus, FreezeKey, OwnChange, PendingRecover, Reauthenticated,
+    RecoverTarget, Recovery,
 };
 pub use paigham_store::{KdfCost, OpenError, Store, StoreError};
+pub use paigham_wire::directory::DirectoryError;
 pub use paigham_wire::hash::Hash;
+pub use paigham_wire::identity::Rejected;
 pub use paigham_wire::ids::{AccountId, CanisterId, DeviceId, QueueId};
 pub use paigham_wire::network::{NetworkLink, VerifiedNetwork};
-pub use paigham_wire::directory::DirectoryError;
-pub use paigham_wire::identity::Rejected;
 pub use paigham_wire::recovery_kit::{NoKit, RecoveryKit};
 pub use shards::OpenRelays;
 pub use trust::load_network;

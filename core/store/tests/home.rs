@@ -65,7 +65,10 @@ fn an_open_home_knows_its_passphrase() {
         Err(OpenError::WrongPassphrase)
     ));
     let kept = Store::on_backend(Box::new(MemoryBackend::default()), &[7; 32]).unwrap();
-    assert!(matches!(kept.check_passphrase("x"), Err(OpenError::Missing)));
+    assert!(matches!(
+        kept.check_passphrase("x"),
+        Err(OpenError::Missing)
+    ));
     assert!(kept.check_key(&[7; 32]).is_ok());
     assert!(matches!(
         kept.check_key(&[8; 32]),

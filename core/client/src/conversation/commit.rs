@@ -173,7 +173,9 @@ impl Client {
             Some(Intent::RemoveOwn { devices }) => {
                 prepared.change.remove = members
                     .iter()
-                    .filter(|member| member.account() == own && devices.contains(&member.device().0))
+                    .filter(|member| {
+                        member.account() == own && devices.contains(&member.device().0)
+                    })
                     .map(|member| member.leaf)
                     .collect();
                 if prepared.change.remove.is_empty() {

@@ -254,8 +254,7 @@ impl Pair {
         let identity = (Role::Identity, own(model.identity, self.identity));
         let recovery = (Role::Recovery, own(model.recovery, self.recovery));
         let new = (Role::NewIdentity, fresh);
-        let set_identity =
-            move |content: &mut RecordContent| content.identity_key = public(fresh);
+        let set_identity = move |content: &mut RecordContent| content.identity_key = public(fresh);
         let make = |kind, change: &dyn Fn(&mut RecordContent), keys: &[(Role, u8)]| {
             next(&self.state, self.now, kind, change, keys)
         };
@@ -463,17 +462,27 @@ fn every_order_of_records_up_to_six_leaves_the_owner_a_way() {
     let levels = walk.levels(number("PAIGHAM_IDENTITY_RECORDS", RECORDS));
     let (mut lost, mut models) = (0u128, HashSet::new());
     for (model, (pair, histories)) in levels.iter().flatten() {
-        assert!(walk.goes_on(pair) || model.is_deleted(), "no way on: {model:?}");
+        assert!(
+            walk.goes_on(pair) || model.is_deleted(),
+            "no way on: {model:?}"
+        );
         let regained = walk.is_regained(pair, TURNS);
         assert_eq!(regained, !model.is_lost(), "{model:?}");
-        assert!(regained || !model.owner_has_both() || model.is_deleted(), "{model:?}");
+        assert!(
+            regained || !model.owner_has_both() || model.is_deleted(),
+            "{model:?}"
+        );
         if !regained {
             assert!(model.slept || model.acted == THIEF | FINDER, "{model:?}");
             lost += histories;
         }
         models.insert(model);
     }
-    let histories: u128 = levels.iter().flat_map(HashMap::values).map(|(_, n)| n).sum();
+    let histories: u128 = levels
+        .iter()
+        .flat_map(HashMap::values)
+        .map(|(_, n)| n)
+        .sum();
     println!(
         "{histories} histories of at most {} records, {} models; {lost} where the owner is too late",
         levels.len() - 1,
