@@ -1,5 +1,5 @@
 //! What an owner does with the own account: freeze, rotate, take devices out, change the kit,
-//! delete, recover (`spec/client.md` §9, `spec/identity.md`).
+//! delete, recover (`spec/client.md` §8, `spec/identity.md`).
 //!
 //! | file | what |
 //! |---|---|
