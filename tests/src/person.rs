@@ -7,8 +7,8 @@ use std::sync::Arc;
 use ed25519_dalek::SigningKey;
 use ic_agent::agent::HttpService;
 use paigham_client::{
-    AccountId, Body, Client, ClientError, DeviceId, Environment, KdfCost, MessageView, NewAccount,
-    OpenRelays, QueueId, Reauthenticated, RecoverTarget, Recovery, RecoveryKit, Store, SyncReport,
+    AccountId, Answer, Body, Client, ClientError, DeviceId, Environment, KdfCost, MessageView, NewAccount,
+    OpenRelays, ProblemKind, QueueId, Reauthenticated, RecoverTarget, Recovery, RecoveryKit, Store, SyncReport,
 };
 use paigham_group::crypto::Crypto;
 use paigham_group::pointer::InboxKeyPair;
@@ -126,11 +126,17 @@ impl Person {
             .get(Table::Network, b"pinned")
             .unwrap()
             .unwrap();
+        let made: Vec<[u8; 32]> = store_on(self.disk())
+            .begin()
+            .get(Table::Log, b"made")
+            .unwrap()
+            .unwrap();
         account.becomes_another_device();
         let backend = FaultBackend::default();
         let set = store_on(&backend).begin();
         set.put(Table::Account, b"self", &account).unwrap();
         set.put(Table::Network, b"pinned", &network).unwrap();
+        set.put(Table::Log, b"made", &made).unwrap();
         set.commit().unwrap();
         let mut person = Self {
             name: name.to_owned(),
@@ -142,6 +148,31 @@ impl Person {
         };
         person.reopens(&world.file());
         person
+    }
+
+    /// Listens, is alarmed over what this device did not do with the own account, and says that it
+    /// was the owner, on another device. Returns how many alarms there were.
+    ///
+    /// # Panics
+    /// If anything else is wrong.
+    pub async fn owns_up(&mut self, world: &World) -> usize {
+        // The own label is watched at each start.
+        self.reopens(&world.file());
+        let name = self.name.clone();
+        let report = self.sync().await;
+        report.unwrap_or_else(|error| panic!("{name} cannot sync: {error}"));
+        let open = self.problems().unwrap().into_iter();
+        let open: Vec<_> = open.filter(|problem| problem.answer.is_none()).collect();
+        for problem in &open {
+            assert!(
+                matches!(problem.kind, ProblemKind::UnknownVersion { .. }),
+                "{name}: {problem:?}"
+            );
+            self.answer_problem(problem.number, Answer::ItWasMe)
+                .unwrap();
+        }
+        self.take_notices();
+        open.len()
     }
 
     /// The owner is asked again, and is there.

@@ -24,6 +24,14 @@ async fn a_month_ago() -> World {
     World::long_ago(30 * DAY).await
 }
 
+/// Time passes, and the log shows that it did.
+async fn later(world: &World, time: Duration) {
+    for part in [time, Duration::from_secs(1)] {
+        world.pass(part).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
 fn target<'a>(account: AccountId, kit: &'a RecoveryKit) -> RecoverTarget<'a> {
     RecoverTarget {
         account,
@@ -108,6 +116,7 @@ fn a_removed_device_is_out_everywhere() {
         let mut tablet = alice.second_device(&world, "tablet");
         tablet.hears().await;
         let lost = tablet.me().device;
+        assert_eq!(alice.owns_up(&world).await, 1, "a device that is new to her");
         assert_eq!(alice.account_status().await.unwrap().devices.len(), 2);
         meet(&mut [&mut alice, &mut bob]).await;
         let chat = bob.start_chat(alice.account()).await.unwrap();
@@ -137,6 +146,7 @@ fn a_removed_device_is_out_everywhere() {
         assert_eq!(out.count(), 0, "Alice herself is still there");
 
         drop(tablet.send(chat, "let me in").await);
+        drop(tablet.sync().await);
         assert_eq!(tablet.conversation(chat).unwrap().standing, Standing::Out);
         all_hear(&mut [&mut alice, &mut bob]).await;
         for person in [&alice, &bob] {
@@ -202,10 +212,10 @@ fn a_freeze_holds_for_seven_days_or_until_another_kit() {
             refused(alice.freeze(FreezeKey::Kit(&kit)).await),
             Rejected::Frozen
         );
-        world.pass(7 * DAY - HOUR).await;
+        later(&world, 7 * DAY - HOUR).await;
         let owner = alice.confirms();
         assert_eq!(refused(alice.delete_account(owner).await), Rejected::Frozen);
-        world.pass(HOUR + MINUTE).await;
+        later(&world, HOUR + MINUTE).await;
         let owner = alice.confirms();
         alice.rotate(owner).await.unwrap();
 
@@ -247,14 +257,14 @@ fn a_recover_counts_after_72_hours() {
             second,
             Err(ClientError::RecordRefused(Rejected::RecoverPending))
         ));
-        world.pass(DELAY - HOUR).await;
+        later(&world, DELAY - HOUR).await;
         alice.reopens(&world.file());
         assert!(waits(&alice.sync().await.unwrap().notices));
         let status = phone.account_status().await.unwrap();
         assert!(status.holds_identity, "the old key counts until then");
         assert!(!status.recover.unwrap().is_own);
 
-        world.pass(HOUR + MINUTE).await;
+        later(&world, HOUR + MINUTE).await;
         alice.hears().await;
         assert!(alice.me().registered);
         let status = alice.account_status().await.unwrap();
@@ -292,7 +302,7 @@ fn a_recover_keeps_the_devices_it_names() {
         };
         let mut alice = Person::recovers(&world, "Alice", &target).await.unwrap();
         alice.sync().await.unwrap();
-        world.pass(DELAY + MINUTE).await;
+        later(&world, DELAY + MINUTE).await;
         alice.hears().await;
         let mut devices: Vec<_> = alice.account_status().await.unwrap().devices;
         devices.retain(|device| !device.is_this);
@@ -317,10 +327,10 @@ fn a_delete_counts_after_72_hours_unless_it_is_undone() {
         ));
         let owner = alice.confirms();
         alice.delete_account(owner).await.unwrap();
-        world.pass(DELAY - HOUR).await;
+        later(&world, DELAY - HOUR).await;
         let owner = alice.confirms();
         alice.undo_delete(owner).await.unwrap();
-        world.pass(2 * HOUR).await;
+        later(&world, 2 * HOUR).await;
         assert_eq!(
             alice.account_status().await.unwrap().deleted_at_ns,
             None,
@@ -329,7 +339,7 @@ fn a_delete_counts_after_72_hours_unless_it_is_undone() {
         let owner = alice.confirms();
         alice.delete_account(owner).await.unwrap();
         meet(&mut [&mut bob, &mut alice]).await;
-        world.pass(DELAY + MINUTE).await;
+        later(&world, DELAY + MINUTE).await;
         let gone = bob.start_chat(alice.account()).await;
         assert!(matches!(gone, Err(ClientError::NoDevice(_))), "{gone:?}");
         let owner = alice.confirms();
@@ -385,8 +395,9 @@ fn the_thief_of_an_open_phone_never_keeps_the_account() {
         let (owner, phone) = (thief.confirms(), alice.me().device);
         disturb(refused(thief.remove_devices(&[phone], owner).await));
         thief.freeze(FreezeKey::Identity).await.unwrap();
-        world.pass(DELAY + MINUTE).await;
-        again.hears().await;
+        later(&world, DELAY + MINUTE).await;
+        again.sync().await.unwrap();
+        assert_eq!(again.owns_up(&world).await, 1, "somebody froze the account");
         let status = again.account_status().await.unwrap();
         assert!(status.holds_identity && status.frozen_until_ns.is_none());
         assert_eq!(status.devices.len(), 1, "the thief's device is gone");
@@ -397,7 +408,7 @@ fn the_thief_of_an_open_phone_never_keeps_the_account() {
         ));
 
         // A harder one: this time it turns her out and rotates before she notices.
-        world.pass(DAY).await;
+        later(&world, DAY).await;
         let mut lasting = again.second_device(&world, "thief 3");
         lasting.hears().await;
         let (owner, hers) = (lasting.confirms(), again.me().device);
@@ -414,8 +425,9 @@ fn the_thief_of_an_open_phone_never_keeps_the_account() {
             .unwrap();
         home.sync().await.unwrap();
         lasting.freeze(FreezeKey::Identity).await.unwrap();
-        world.pass(DELAY + MINUTE).await;
-        home.hears().await;
+        later(&world, DELAY + MINUTE).await;
+        home.sync().await.unwrap();
+        assert_eq!(home.owns_up(&world).await, 1, "somebody froze the account");
         let status = home.account_status().await.unwrap();
         assert!(status.holds_identity && status.devices.len() == 1);
         // Nothing that waits is left, and another kit shuts the last door.
@@ -440,12 +452,12 @@ fn who_finds_the_kit_loses_to_device_and_kit() {
             .await
             .unwrap();
         finder.sync().await.unwrap();
-        world.pass(DELAY - HOUR).await;
+        later(&world, DELAY - HOUR).await;
         let status = alice.account_status().await.unwrap();
         assert!(!status.recover.unwrap().is_own, "Alice sees it");
         let new = Client::new_kit().unwrap();
         alice.change_kit(&kit, &new).await.unwrap();
-        world.pass(2 * HOUR).await;
+        later(&world, 2 * HOUR).await;
         assert!(matches!(
             finder.sync().await,
             Err(ClientError::RecoverVoided)
@@ -467,7 +479,7 @@ fn of_two_changes_at_once_one_is_made() {
         let mut alice = Person::registered(&world, "Alice").await;
         let mut tablet = alice.second_device(&world, "tablet");
         tablet.hears().await;
-        alice.hears().await;
+        alice.owns_up(&world).await;
         let (hers, its) = (alice.confirms(), tablet.confirms());
         let outcomes = tokio::join!(alice.rotate(hers), tablet.rotate(its));
         let (made, lost) = match outcomes {
@@ -504,7 +516,7 @@ fn a_death_while_rotating() {
         for death in Death::ALL {
             let (mut deaths, mut point) = (0, 0);
             loop {
-                world.pass(DAY / 100).await;
+                later(&world, DAY / 100).await;
                 alice.hears().await;
                 let before = alice.account_status().await.unwrap();
                 death.comes_at(&world, &alice, point);
@@ -552,13 +564,13 @@ fn a_death_while_recovering() {
                 let mut came = death.came(&world, &new).await;
                 if !came {
                     outcome.unwrap_or_else(|error| panic!("{name}: {error}"));
-                    world.pass(DELAY + MINUTE).await;
+                    later(&world, DELAY + MINUTE).await;
                     drop(new.sync().await);
                     came = death.came(&world, &new).await;
                 }
                 death.is_over(&mut world, &mut new).await;
                 new.sync().await.unwrap();
-                world.pass(DELAY + MINUTE).await;
+                later(&world, DELAY + MINUTE).await;
                 new.hears().await;
                 let status = new.account_status().await.unwrap();
                 assert!(new.me().registered && status.holds_identity, "{name}");

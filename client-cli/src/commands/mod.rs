@@ -7,6 +7,7 @@ pub mod group;
 pub mod history;
 mod kit;
 pub mod network;
+pub mod problems;
 pub mod register;
 pub mod send;
 pub mod sync;

@@ -267,7 +267,8 @@ impl NewAccount {
         environment: Environment,
     ) -> Result<Client, ClientError> {
         let store = make_home(home, passphrase, &environment)?;
-        self.create_on(store, environment)
+        let client = self.create_on(store, environment)?;
+        Ok(client.in_folder(home))
     }
 
     /// As [`NewAccount::create`], in an open and empty store.

@@ -22,9 +22,11 @@ mod connection;
 mod conversation;
 mod error;
 mod inbox;
+mod log;
 mod own;
 mod paid;
 mod people;
+mod safety;
 mod shards;
 mod trust;
 mod verify;
@@ -34,20 +36,21 @@ pub use account::{Environment, NewAccount};
 pub use client::Client;
 pub use clock::{Clock, SystemClock};
 pub use error::{ClientError, ErrorKind, NotVerified};
+pub use log::{Answer, ProblemKind, ProblemView};
 pub use own::{
     AccountStatus, DeviceStatus, FreezeKey, OwnChange, PendingRecover, Reauthenticated,
     RecoverTarget, Recovery,
 };
 pub use paigham_store::{KdfCost, OpenError, Store, StoreError};
-pub use paigham_wire::directory::DirectoryError;
 pub use paigham_wire::hash::Hash;
 pub use paigham_wire::identity::Rejected;
 pub use paigham_wire::ids::{AccountId, CanisterId, DeviceId, QueueId};
 pub use paigham_wire::network::{NetworkLink, VerifiedNetwork};
 pub use paigham_wire::recovery_kit::{NoKit, RecoveryKit};
+pub use safety::{NoSafetyNumber, SafetyNumber};
 pub use shards::OpenRelays;
 pub use trust::load_network;
 pub use view::{
-    Arrived, Body, ContactView, ConversationView, Me, MessageView, Notice, Standing, SyncReport,
-    Verified,
+    Arrived, Body, ContactView, ConversationView, Me, MemberView, MessageView, Notice, Standing,
+    SyncReport, Trust, Verified,
 };

@@ -9,6 +9,7 @@ use crate::directory::DatedRecord;
 use crate::hash::{Hash, blake3_labelled, label, labelled};
 use crate::ids::{AccountId, CanisterId, DeviceId, QueueId, WelcomeId};
 use crate::keys::{ReadToken, WrapperKey};
+use crate::log::FoundLabel;
 
 /// Bytes of an XChaCha20-Poly1305 nonce, at the start of every envelope.
 pub const NONCE_BYTES: usize = 24;
@@ -105,6 +106,19 @@ pub struct DirectoryMapProof {
     pub witness: VLBytes,
 }
 
+/// Type of [`LogProof`].
+pub const PROOF_LOG: u16 = 2;
+
+/// Proof type 2: an account as the transparency log shows it to somebody who has never asked
+/// before. It stands alone: its search holds the newest head with the signature over it.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub struct LogProof {
+    /// Whose.
+    pub account: AccountId,
+    /// The answer to a look-up of the account alone, without a known head, from version 0 on.
+    pub answer: FoundLabel,
+}
+
 /// An extension of an envelope or a Welcome wrapper; unknown types are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
 pub struct Extension {
@@ -144,7 +158,7 @@ pub struct WelcomeRef {
     pub welcome_id: WelcomeId,
 }
 
-/// What the sender has seen of the queue.
+/// What the sender has seen of the queue, and of the transparency log.
 #[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
 pub struct Gossip {
     /// Entry.
@@ -153,6 +167,29 @@ pub struct Gossip {
     pub head: Hash,
     /// H("paigham/1 epoch authenticator"; …) of the epoch there.
     pub epoch_authenticator_hash: Hash,
+    /// The newest distinguished entries of the log, ascending, at most [`GOSSIP_MAX_ROOTS`].
+    pub roots: Vec<LogRoot>,
+}
+
+/// Most distinguished entries of one [`Gossip`].
+pub const GOSSIP_MAX_ROOTS: usize = 2;
+
+/// The transparency log as it was at a distinguished entry (`spec/transparency.md`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub struct LogRoot {
+    /// The entry.
+    pub position: u64,
+    /// Root of the log with this entry as its newest.
+    pub root: Hash,
+}
+
+impl Gossip {
+    /// Whether its roots ascend and are not too many.
+    #[must_use]
+    pub fn is_well_formed(&self) -> bool {
+        let ascend = |pair: &[LogRoot]| matches!(pair, [a, b] if a.position < b.position);
+        self.roots.len() <= GOSSIP_MAX_ROOTS && self.roots.windows(2).all(ascend)
+    }
 }
 
 /// SelfRemove messages that a commit refers to, each a `PublicMessage` as posted.

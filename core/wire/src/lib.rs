@@ -10,7 +10,7 @@
 //! | [`ids`] | ids as newtypes and how they are derived (§2) |
 //! | [`frame`] | the post frame, its hash and its MAC (§3.1) |
 //! | [`chain`] | the chains of a queue, an inbox and a record (§3.2, §6.1, §7) |
-//! | [`identity`] | the records of an account and their rules (`spec/identity.md`) |
+//! | [`identity`] | the records of an account and their rules (`spec/identity.md`); handles (`spec/handles.md`) |
 //! | [`keys`] | the keys of an epoch (§3.3) |
 //! | [`envelope`] | what an envelope holds, credential, policy, Welcome (§4, §5) |
 //! | [`leaf`] | the values of the certified map (§6.1) |
@@ -18,19 +18,21 @@
 //! | [`relay`] | requests, replies and errors of the relay (§6.2) |
 //! | [`directory`] | requests, replies and errors of the directory (§7) |
 //! | [`log`] | requests to the transparency log, and its replies (`spec/directory.md`) |
+//! | [`canister_signature`] | the key that signs the log's heads, and what it signed |
 //! | [`ticket`] | beacons and tickets: work in place of accounts (§6.4) |
 //! | [`blob`] | attachments in chunks (§6.5) |
 //! | [`admin`] | administration by a threshold (§6.6) |
 //! | [`shards`] | the shard map and placement (§7.1) |
 //! | [`codec`] | encoding and decoding whole structures |
 //!
-//! With the feature `client` also `certificate` (what a subnet signed), `network` (the trust root,
-//! `spec/network.md`) and `recovery_kit` (24 words).
+//! With the feature `network` also `network` (the trust root, `spec/network.md`); with `client`
+//! that, `certificate` (what a subnet signed) and `recovery_kit` (24 words).
 
 #![forbid(unsafe_code)]
 
 pub mod admin;
 pub mod blob;
+pub mod canister_signature;
 #[cfg(feature = "client")]
 pub mod certificate;
 pub mod chain;
@@ -45,7 +47,7 @@ pub mod keys;
 pub mod leaf;
 pub mod log;
 pub mod map;
-#[cfg(feature = "client")]
+#[cfg(feature = "network")]
 pub mod network;
 #[cfg(feature = "client")]
 pub mod recovery_kit;

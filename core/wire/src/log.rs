@@ -49,6 +49,15 @@ pub struct Submit {
     pub credential: Credential,
 }
 
+/// `status`: how far a version of a label has come. A query, not certified.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub struct Status {
+    /// The label.
+    pub label: VLBytes,
+    /// The version.
+    pub version: u32,
+}
+
 /// How far a submission has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
 #[repr(u8)]
@@ -96,13 +105,15 @@ pub struct Lookup {
     pub wanted: Vec<Wanted>,
 }
 
-/// A version whose place in the log decides when it counts, with the proof of that place.
+/// A version whose place in the log decides when it counts, with the proof of that place. No
+/// fixed-version search: it ends at any entry where the version is the greatest, not at the one
+/// that brought it (`spec/transparency.md` §9).
 #[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
 pub struct TimedVersion {
     /// Which.
     pub version: u32,
-    /// The draft's `SearchResponse` for this version.
-    pub search: VLBytes,
+    /// Our `PlaceResponse` for this version.
+    pub place: VLBytes,
 }
 
 /// A label that has a version.

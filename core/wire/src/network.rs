@@ -11,6 +11,10 @@ use minicbor::{Decode, Encode};
 use crate::hash::{Hash, blake3, label, sign, verify};
 use crate::ids::CanisterId;
 
+mod logged;
+
+pub use logged::{LoggedError, LoggedNetworks};
+
 /// Largest network file in bytes.
 pub const NETWORK_MAX_BYTES: usize = 64 * 1024;
 /// Longest address in a link in bytes.
@@ -109,6 +113,13 @@ pub struct NetworkFile {
     /// True of a network on one machine, whose keys lie in its data folder.
     #[n(14)]
     pub development: bool,
+    /// Configuration of the transparency log in the directory, as its draft encodes it
+    /// (`spec/transparency.md`); `None` in a network without one.
+    #[n(15)]
+    pub transparency: Option<ByteVec>,
+    /// Auditors of the log, and how many of them clients require; `None` for none.
+    #[n(16)]
+    pub auditors: Option<KeySet>,
 }
 
 /// What every version of the file begins with.
@@ -199,6 +210,7 @@ impl NetworkFile {
         self.release.is_well_formed()
             && self.release.threshold > 0
             && self.authority.is_well_formed()
+            && self.auditors.as_ref().is_none_or(KeySet::is_well_formed)
             && ids.len() == self.canisters.len()
             && ids
                 .iter()
@@ -424,13 +436,13 @@ impl std::fmt::Display for NetworkLink {
 mod tests {
     use super::*;
 
-    const NOW: u64 = 1_700_000_000;
+    pub(super) const NOW: u64 = 1_700_000_000;
 
-    fn key(seed: u8) -> SigningKey {
+    pub(super) fn key(seed: u8) -> SigningKey {
         SigningKey::from_bytes(&[seed; 32])
     }
 
-    fn keys(seeds: &[u8], threshold: u32) -> KeySet {
+    pub(super) fn keys(seeds: &[u8], threshold: u32) -> KeySet {
         let mut keys: Vec<ByteArray<32>> = seeds
             .iter()
             .map(|seed| key(*seed).verifying_key().to_bytes().into())
@@ -439,7 +451,7 @@ mod tests {
         KeySet { keys, threshold }
     }
 
-    fn file(sequence: u64, release: KeySet) -> NetworkFile {
+    pub(super) fn file(sequence: u64, release: KeySet) -> NetworkFile {
         let canister = |role, id: u8| NetworkCanister {
             role,
             id: vec![id; 10].into(),
@@ -464,6 +476,8 @@ mod tests {
             gateways: Vec::new(),
             release,
             development: true,
+            transparency: None,
+            auditors: None,
         }
     }
 

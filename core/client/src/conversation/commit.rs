@@ -15,7 +15,7 @@ use super::{Conversation, POST_SECONDS};
 use crate::client::Client;
 use crate::error::{ClientError, NotVerified};
 use crate::inbox::OutgoingDeposit;
-use crate::people::LookedUp;
+use crate::log::Proved;
 use crate::view::SyncReport;
 
 /// Largest commit, and largest Welcome with its tree, that the relay takes (`spec/relay.md` §2).
@@ -44,7 +44,8 @@ pub(crate) struct Submission {
 pub(super) struct Prepared {
     pub change: Change,
     pub joiners: Vec<ClaimedDevice>,
-    pub seen: Vec<LookedUp>,
+    /// What shows the joiners' accounts to the others.
+    pub proved: Vec<Proved>,
 }
 
 impl Client {
@@ -63,9 +64,9 @@ impl Client {
         }
         let now = self.connection.now_seconds();
         let oldest = prepared
-            .seen
+            .proved
             .iter()
-            .map(|seen| seen.time_ns / 1_000_000_000)
+            .map(|proved| proved.certified_ns / 1_000_000_000)
             .min();
         let proofs_end = oldest.map_or(u64::MAX, |seconds| seconds + PROOF_SECONDS);
         let not_after = u32::try_from((now + POST_SECONDS).min(proofs_end)).unwrap_or(u32::MAX);
@@ -87,7 +88,11 @@ impl Client {
             head: conversation.cursor.head,
             commit_head: conversation.cursor.commit_head,
             not_after,
-            proofs: prepared.seen.into_iter().map(|seen| seen.proof).collect(),
+            proofs: prepared
+                .proved
+                .into_iter()
+                .map(|proved| proved.proof)
+                .collect(),
         };
         let staged = group.commit(
             &self.crypto,
@@ -130,17 +135,24 @@ impl Client {
         queue: QueueId,
         intent: Option<&Intent>,
     ) -> Result<Option<Prepared>, ClientError> {
-        let (epoch, members, leaving, policy) = {
+        let (epoch, members, leaving, policy, revoked) = {
             let set = self.store.begin();
             let conversation = Conversation::load(&set, queue)?;
-            let group = Group::load(&self.crypto.with(set.mls()), conversation.group)?;
+            let group = Group::load(&self.crypto.with(set.mls()), conversation.group.clone())?;
             let members: Vec<_> = group.members().collect();
-            (group.epoch(), members, group.leaving(), group.policy()?)
+            let revoked = self.removable(&set, &conversation, &group)?;
+            (
+                group.epoch(),
+                members,
+                group.leaving(),
+                group.policy()?,
+                revoked,
+            )
         };
         let mut prepared = Prepared {
             change: Change::default(),
             joiners: Vec::new(),
-            seen: Vec::new(),
+            proved: Vec::new(),
         };
         let own = self.account.id();
         match intent {
@@ -206,7 +218,9 @@ impl Client {
                 }
                 prepared.change.policy = Some(after);
             }
-            Some(Intent::Renew) | None => {}
+            Some(Intent::Renew) => {}
+            // Nobody asked for it: it takes out who leaves and what was revoked.
+            None => prepared.change.remove = revoked,
         }
         Ok(Some(prepared))
     }

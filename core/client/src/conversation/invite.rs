@@ -20,7 +20,7 @@ use crate::account::random;
 use crate::client::Client;
 use crate::error::{ClientError, NotVerified};
 use crate::inbox::OutgoingDeposit;
-use crate::people::LookedUp;
+use crate::log::LookedUp;
 use crate::verify::inbox_leaf;
 
 /// What is needed to add one device and tell it.
@@ -53,8 +53,8 @@ impl Client {
         let mut claimed = claimed.to_vec();
         for one in seen {
             let account = one.state.account();
-            let devices = one.state.at(one.time_ns).devices;
-            if devices.is_empty() || one.state.is_deleted(one.time_ns) {
+            let devices = one.state.at(one.now_ns).devices;
+            if devices.is_empty() || one.state.is_deleted(one.now_ns) {
                 return Err(ClientError::NoDevice(account));
             }
             let is_in = |device: &DeviceEntry| {
@@ -69,7 +69,12 @@ impl Client {
                 prepared.joiners.push(joiner);
             }
             if prepared.joiners.len() > before {
-                prepared.seen.push(one);
+                let proved = self.prove(account).await?;
+                // Devices that came or went meanwhile: the change is made anew.
+                if proved.history.state() != &one.state {
+                    return Err(ClientError::Unfinished("the records changed meanwhile"));
+                }
+                prepared.proved.push(proved);
             }
         }
         Ok(())
@@ -130,7 +135,7 @@ impl Client {
             device: package.credential.device,
             leaf_key: package.leaf_key,
         };
-        check_device(&account.state, &claim, account.time_ns)?;
+        check_device(&account.state, &claim, account.now_ns)?;
         if claim.device != device.device {
             return Err(GroupError::KeyPackage("it is another device's").into());
         }

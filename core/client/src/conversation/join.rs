@@ -311,6 +311,7 @@ impl Client {
             joined_by: Some(pointer.welcome_id.0),
             gap: start.gap,
             renew_at: renewal_of_joiner(commit.entry.accepted_at, joined.group.own_leaf()),
+            said_at: 0,
         };
         one.reflect(&joined.group)?;
         let admins: Vec<_> = policy.admins.iter().map(|admin| admin.0).collect();
@@ -360,7 +361,7 @@ impl Client {
             };
             let records = seen.iter().find(|one| one.state.account() == account);
             let logged =
-                records.is_some_and(|one| check_device(&one.state, &claim, one.time_ns).is_ok());
+                records.is_some_and(|one| check_device(&one.state, &claim, one.now_ns).is_ok());
             if !logged {
                 return Err(NotVerified::GhostDevice(account).into());
             }

@@ -8,6 +8,7 @@
 //! | `invite` | devices that come in: key packages and pointers |
 //! | `send` | texts: store, seal, deliver |
 //! | `leave` | going |
+//! | `members` | who is in it, by the log |
 //! | `receive` | entries, fetched and verified from the cursor to the certified head |
 //! | `gap` | across entries that expired: the commits, and what is left |
 //! | `take` | verified entries, one by one |
@@ -23,6 +24,7 @@ mod invite;
 mod join;
 mod joined_at;
 mod leave;
+mod members;
 mod receive;
 mod send;
 mod start;
@@ -115,6 +117,9 @@ pub(crate) struct Conversation {
     /// From when on this device is to renew its keys in the group, nanoseconds since 1970; 0: not.
     #[serde(default)]
     pub renew_at: u64,
+    /// When this device last told the others here what it has seen, nanoseconds since 1970.
+    #[serde(default)]
+    pub said_at: u64,
 }
 
 impl Conversation {
@@ -452,6 +457,7 @@ mod tests {
             joined_by: None,
             gap: Some(Gap::behind(5)),
             renew_at: 10,
+            said_at: 11,
         }
     }
 
@@ -468,13 +474,13 @@ mod tests {
         let now = open_conversation();
         let mut older = serde_cbor::value::to_value(&now).unwrap();
         let name = |name: &str| Value::Text(name.into());
-        for new in ["gap", "renew_at"] {
+        for new in ["gap", "renew_at", "said_at"] {
             assert!(fields(&mut older).remove(&name(new)).is_some());
         }
         let seen = fields(&mut older).get_mut(&name("seen")).unwrap();
         assert!(fields(seen).remove(&name("first_seq")).is_some());
         let read: Conversation = serde_cbor::value::from_value(older).unwrap();
-        assert_eq!((read.gap, read.renew_at), (None, 0));
+        assert_eq!((read.gap, read.renew_at, read.said_at), (None, 0, 0));
         assert_eq!(
             read.seen,
             Seen {

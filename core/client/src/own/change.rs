@@ -140,7 +140,7 @@ impl Client {
         self.sync_account().await?;
         match ChangeOnItsWay::load(&self.store.begin())? {
             Some(change) => Err(ClientError::ChangePending(change.what)),
-            None => self.connection.own_records(self.account.id()).await,
+            None => self.own_records().await,
         }
     }
 
@@ -156,7 +156,7 @@ impl Client {
     /// Stores a change and sees it through.
     pub(super) async fn make(&mut self, change: ChangeOnItsWay) -> Result<(), ClientError> {
         let set = self.store.begin();
-        change.save(&set)?;
+        change.begin(&set)?;
         self.commit(set)?;
         self.settle_change().await
     }

@@ -1,13 +1,13 @@
 //! What an owner does with the own account: freeze, rotate, take devices out, change the kit,
-//! delete, recover (`spec/client.md` §8, `spec/identity.md`).
+//! delete, recover (`spec/client.md` §10, `spec/identity.md`).
 //!
 //! | file | what |
 //! |---|---|
 //! | `reauthenticated` | that the owner is there, and not only the open home |
-//! | `records` | the own account as the directory certifies it, and what is sent there |
+//! | `records` | the own account as the log shows it |
 //! | `propose` | the signed record of a change |
 //! | `change` | the operations |
-//! | `settle` | the change on its way: sent, looked for, taken into the home |
+//! | `settle` | the change on its way: published, then taken into the home |
 //! | `recover` | the account in a new home, from the kit |
 //! | `status` | how the account stands, to be shown |
 
@@ -20,10 +20,12 @@ mod settle;
 mod status;
 
 use paigham_store::{Table, WriteSet};
+use paigham_wire::identity::IdentityRecord;
 use serde::{Deserialize, Serialize};
 
 use crate::account::Seed;
 use crate::error::ClientError;
+use crate::log::keep_record;
 
 pub use change::FreezeKey;
 pub use reauthenticated::Reauthenticated;
@@ -89,8 +91,15 @@ impl ChangeOnItsWay {
         Ok(set.get(Table::Account, CHANGE)?)
     }
 
-    fn save(&self, set: &WriteSet) -> Result<(), ClientError> {
+    /// Keeps it, with its record on the way into the log.
+    fn begin(&self, set: &WriteSet) -> Result<(), ClientError> {
+        keep_record(set, &self.record()?)?;
         Ok(set.put(Table::Account, CHANGE, self)?)
+    }
+
+    fn record(&self) -> Result<IdentityRecord, ClientError> {
+        IdentityRecord::decode(&self.record)
+            .map_err(|_| ClientError::Bug("an own record that does not decode"))
     }
 
     fn forget(set: &WriteSet) {

@@ -1,60 +1,50 @@
-//! The own account as the directory certifies it, and what is sent there: all that this module's
-//! neighbours know of how records travel.
+//! The own account as the log shows it: all that this module's neighbours know of how records are
+//! read.
 
-use paigham_wire::codec::encode;
-use paigham_wire::directory::{DirectoryError, SubmitReply, SubmitRequest};
+use paigham_lookup::AccountHistory;
 use paigham_wire::hash::Hash;
 use paigham_wire::identity::AccountState;
-use paigham_wire::ids::AccountId;
 
-use crate::connection::Connection;
+use crate::client::Client;
 use crate::error::ClientError;
-use crate::people::LookedUp;
+use crate::log::KeptLabel;
 
 /// The records of an own account, verified.
 pub(super) struct OwnRecords {
     pub state: AccountState,
-    /// Certified time, nanoseconds since 1970.
+    /// The time of the judgement: that of the log's newest entry, nanoseconds since 1970.
     pub now_ns: u64,
-    hashes: Vec<Hash>,
+    history: AccountHistory,
 }
 
 impl OwnRecords {
+    pub fn new(history: AccountHistory, now_ns: u64) -> Self {
+        Self {
+            state: history.state().clone(),
+            now_ns,
+            history,
+        }
+    }
+
     /// The hash of one of the records.
     pub fn hash_of(&self, version: u32) -> Option<&Hash> {
-        self.hashes.get(usize::try_from(version).ok()?)
+        self.history.hash(version)
+    }
+
+    /// The hashes of all records, oldest first.
+    pub fn hashes(&self) -> impl Iterator<Item = &Hash> {
+        (0..self.history.next_version()).filter_map(|version| self.hash_of(version))
     }
 }
 
-impl Connection {
-    pub(super) async fn own_records(&self, account: AccountId) -> Result<OwnRecords, ClientError> {
+impl Client {
+    /// Asks the log for the own records.
+    pub(super) async fn own_records(&mut self) -> Result<OwnRecords, ClientError> {
+        let account = self.account.id();
         let seen = self.look_up(&[account]).await?.pop();
-        let LookedUp {
-            state,
-            hashes,
-            time_ns,
-            ..
-        } = seen.ok_or(ClientError::Bug("a look-up without answer"))?;
-        Ok(OwnRecords {
-            state,
-            now_ns: time_ns,
-            hashes,
-        })
-    }
-
-    /// Sends a record; the same one again is the same. Also gives the time of the certificate over
-    /// the answer.
-    pub(super) async fn submit_record(
-        &self,
-        record: &[u8],
-    ) -> Result<(Result<(), ClientError>, u64), ClientError> {
-        let request = SubmitRequest {
-            record: record.into(),
-        };
-        let directory = self.directory().clone();
-        let (answer, time_ns) = self
-            .update_at::<SubmitReply, DirectoryError>(&directory, "submit", &encode(&request))
-            .await?;
-        Ok((answer.map(|_| ()), time_ns))
+        let seen = seen.ok_or(ClientError::Bug("a look-up without answer"))?;
+        let kept = KeptLabel::load(&self.store.begin(), account)?;
+        let kept = kept.ok_or(ClientError::Bug("a look-up without a label"))?;
+        Ok(OwnRecords::new(kept.history, seen.now_ns))
     }
 }

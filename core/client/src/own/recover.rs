@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use paigham_store::Store;
+use paigham_wire::hash::Hash;
 use paigham_wire::identity::{RecordKind, Role};
 use paigham_wire::ids::{AccountId, DeviceId};
 use paigham_wire::network::VerifiedNetwork;
@@ -18,6 +19,7 @@ use crate::client::Client;
 use crate::clock::NetworkTime;
 use crate::connection::Connection;
 use crate::error::{ClientError, NotVerified};
+use crate::log::{look_up_once, note_made};
 use crate::trust;
 
 /// Which account is to come back, and as what.
@@ -39,6 +41,9 @@ pub struct RecoverTarget<'a> {
 pub struct Recovery {
     account: Account,
     change: ChangeOnItsWay,
+    /// Hashes of the records so far. The new home takes them as they are: what it is to be warned of
+    /// is what comes after.
+    known: Vec<Hash>,
     network: VerifiedNetwork,
 }
 
@@ -62,12 +67,15 @@ impl Recovery {
         )?;
         connection.ensure_code(connection.directory()).await?;
         let open = connection.open_relays().await?;
-        let on = connection.own_records(target.account).await?;
+        let trust = trust::log_of(&network)?;
+        let (history, now_ns) = look_up_once(&connection, &trust, target.account).await?;
+        let on = OwnRecords::new(history, now_ns);
         let account = Account::for_recovery(target.account, target.name, &open, on.now_ns)?;
         let change = recover_record(&on, target.kit, target.remain, account.identity_seed())?;
         Ok(Self {
             account,
             change,
+            known: on.hashes().copied().collect(),
             network,
         })
     }
@@ -84,7 +92,8 @@ impl Recovery {
         environment: Environment,
     ) -> Result<Client, ClientError> {
         let store = make_home(home, passphrase, &environment)?;
-        self.create_on(store, environment)
+        let client = self.create_on(store, environment)?;
+        Ok(client.in_folder(home))
     }
 
     /// As [`Recovery::create`], in an open and empty store.
@@ -95,7 +104,10 @@ impl Recovery {
         let set = store.begin();
         trust::pin(&set, &self.network)?;
         self.account.save(&set)?;
-        self.change.save(&set)?;
+        for hash in &self.known {
+            note_made(&set, hash)?;
+        }
+        self.change.begin(&set)?;
         set.commit()?;
         Client::open_on(store, None, environment)
     }
@@ -130,7 +142,7 @@ impl Client {
             Err(other) => return Err(other),
             Ok(()) => return Err(ClientError::NothingToUndo),
         }
-        let on = self.connection.own_records(self.account.id()).await?;
+        let on = self.own_records().await?;
         let change = recover_record(&on, kit, remain, self.account.identity_seed())?;
         self.make(change).await
     }
@@ -151,7 +163,7 @@ impl Client {
         }
         let recovered = self.account.recovered.ok_or(ClientError::RecoverVoided)?;
         let account = self.account.id();
-        let on = self.connection.own_records(account).await?;
+        let on = self.own_records().await?;
         if on.hash_of(recovered.version) != Some(&recovered.hash) {
             return Err(NotVerified::RecordsChanged(account).into());
         }

@@ -68,7 +68,7 @@ impl Client {
             ) => {}
             Err(other) => return Err(other),
         }
-        let on = self.connection.own_records(self.account.id()).await?;
+        let on = self.own_records().await?;
         let (state, now) = (&on.state, on.now_ns);
         let standing = state.at(now);
         let mine = self.account.identity_key();

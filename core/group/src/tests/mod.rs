@@ -3,6 +3,7 @@
 
 mod attacks;
 mod joins;
+mod log_proofs;
 mod proofs;
 mod schedules;
 mod stories;
@@ -22,8 +23,9 @@ use paigham_store::{Store, StoreError};
 use paigham_wire::chain::{commit_start, queue_start};
 use paigham_wire::codec::encode;
 use paigham_wire::envelope::{
-    AuthenticatedData, Credential, DirectoryMapProof, EnvelopePlaintext, Extension, GroupForm,
-    GroupPolicy, PROOF_DIRECTORY_MAP, Proof, VERSION, WelcomePointer, proofs_hash,
+    AuthenticatedData, Credential, DirectoryMapProof, EnvelopePlaintext, Extension, Gossip,
+    GroupForm, GroupPolicy, LogRoot, PROOF_DIRECTORY_MAP, Proof, VERSION, WelcomePointer,
+    proofs_hash,
 };
 use paigham_wire::frame::{NOT_AFTER_MAX_AHEAD_SECONDS, PostRef, post_hash};
 use paigham_wire::hash::Hash;
@@ -37,7 +39,8 @@ use crate::device::{CheckedKeyPackage, DeviceKeys};
 use crate::error::GroupError;
 use crate::group::{Group, GroupState};
 use crate::join::{join, open_wrapper};
-use crate::proof::{LeafClaim, ProofError, ProofJudge};
+use crate::message::Saying;
+use crate::proof::{LeafClaim, ProofError, ProofJudge, ShownAccount};
 use crate::receive::{ReceiveError, Received, Stopped};
 use crate::verdict::{NS_PER_SECOND, Violation};
 
@@ -96,12 +99,16 @@ impl Net {
 }
 
 impl ProofJudge for Net {
-    fn authorises(&self, claim: &LeafClaim, _: &[Proof], _: u64) -> Result<(), ProofError> {
-        let logged = self
-            .logged
-            .borrow()
-            .contains(&(claim.account, claim.leaf_key));
-        logged.then_some(()).ok_or(ProofError::Device)
+    fn authorises(
+        &self,
+        claims: &[LeafClaim],
+        _: &Proof,
+        _: u64,
+    ) -> Result<Option<ShownAccount>, ProofError> {
+        let known = self.logged.borrow();
+        let is_logged = |claim: &LeafClaim| known.contains(&(claim.account, claim.leaf_key));
+        let logged = claims.iter().all(is_logged);
+        logged.then_some(None).ok_or(ProofError::Device)
     }
 }
 
@@ -252,9 +259,14 @@ impl Person {
 
     /// A device that is in no record.
     fn unlogged(account: u8, device: u8, net: &Net) -> Self {
+        Self::of_account(AccountId([account; 16]), device, net)
+    }
+
+    /// A device of any account, with leaf key 32 times its number.
+    fn of_account(account: AccountId, device: u8, net: &Net) -> Self {
         let disk = Disk::default();
         let unreadable = Arc::clone(&disk.unreadable);
-        let credential = Credential::new(AccountId([account; 16]), DeviceId([device; 16]), 0);
+        let credential = Credential::new(account, DeviceId([device; 16]), 0);
         Self {
             crypto: Crypto::new().unwrap(),
             store: Store::on_backend(Box::new(disk), &[7; 32]).unwrap(),
@@ -429,9 +441,19 @@ impl Person {
     }
 
     fn encrypt(&mut self, text: &str) -> Result<Vec<u8>, GroupError> {
-        let (content, until) = (content::text(&self.crypto, text)?, self.net.soon());
+        self.encrypt_with(text, None)
+    }
+
+    fn encrypt_with(&mut self, text: &str, gossip: Option<Gossip>) -> Result<Vec<u8>, GroupError> {
+        let content = content::text(&self.crypto, text)?;
+        let saying = Saying {
+            content: &content,
+            gossip,
+            after_seq: 0,
+            not_after: self.net.soon(),
+        };
         let post = self.step(|group, crypto, storage, device| {
-            group.encrypt(crypto, storage, device, &content, 0, until)
+            group.encrypt(crypto, storage, device, &saying)
         })?;
         self.own_posts.push(PostRef::decode(&post).unwrap().hash());
         Ok(post)
@@ -456,7 +478,15 @@ impl Person {
 
     fn take(&mut self, entry: &Entry) -> Result<Received, ReceiveError> {
         let net = self.net.clone();
-        self.step(|group, crypto, storage, _| group.receive(crypto, storage, entry, &net))
+        self.take_under(&net, entry)
+    }
+
+    fn take_under(
+        &mut self,
+        judge: &impl ProofJudge,
+        entry: &Entry,
+    ) -> Result<Received, ReceiveError> {
+        self.step(|group, crypto, storage, _| group.receive(crypto, storage, entry, judge))
     }
 
     /// The verdict of somebody at whom the group stops; nothing has changed for it.

@@ -1,7 +1,7 @@
 //! What counts of an account's records, and which record may come next.
 
 use super::record::{
-    DeviceEntry, IdentityRecord, MAX_DEVICES, RecordKind, Role, recovery_key_hash,
+    DeviceEntry, IdentityRecord, MAX_DEVICES, RecordKind, Role, Signatures, recovery_key_hash,
 };
 use crate::hash::Hash;
 use crate::ids::{AccountId, DeviceId};
@@ -68,6 +68,14 @@ struct Pending {
     standing: Standing,
 }
 
+/// An identity key that counted before another record did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct FormerKey {
+    /// The record that made it count.
+    key_change: (u32, Hash),
+    key: Hash,
+}
+
 /// What follows from an account's records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountState {
@@ -75,9 +83,9 @@ pub struct AccountState {
     /// Version, hash and time of the newest record.
     newest: (u32, Hash, u64),
     standing: Standing,
-    /// Identity keys that counted once: removed devices and thieves may hold them, so none of them
-    /// counts again.
-    former_keys: Vec<Hash>,
+    /// What counted once: removed devices and thieves may hold these identity keys, so none of
+    /// them counts again.
+    former: Vec<FormerKey>,
     pending: Option<Pending>,
     frozen_until: u64,
     deleted_at: Option<u64>,
@@ -89,6 +97,21 @@ impl AccountState {
     /// # Errors
     /// [`Rejected`].
     pub fn create(record: &IdentityRecord, accepted_at: u64) -> Result<Self, Rejected> {
+        Self::create_with(record, accepted_at, Signatures::Unverified)
+    }
+
+    /// As [`AccountState::create`], with a say in whether signatures are checked.
+    ///
+    /// # Errors
+    /// [`Rejected`].
+    ///
+    /// # Security
+    /// [`Signatures::Verified`] is for records that this party has verified before.
+    pub fn create_with(
+        record: &IdentityRecord,
+        accepted_at: u64,
+        signatures: Signatures,
+    ) -> Result<Self, Rejected> {
         let content = &record.content;
         check_form(record)?;
         let RecordKind::Create { nonce } = &content.kind else {
@@ -106,15 +129,15 @@ impl AccountState {
         signed_by(
             record,
             &[Role::NewIdentity, Role::Recovery],
-            None,
-            &content.recovery_key_hash,
+            (None, &content.recovery_key_hash),
+            signatures,
         )?;
         let hash = record.hash();
         Ok(Self {
             account: content.account,
             newest: (0, hash, accepted_at),
             standing: standing_of(record, (0, hash)),
-            former_keys: Vec::new(),
+            former: Vec::new(),
             pending: None,
             frozen_until: 0,
             deleted_at: None,
@@ -138,6 +161,22 @@ impl AccountState {
     /// # Errors
     /// [`Rejected`]; the state is as before then.
     pub fn apply(&self, record: &IdentityRecord, accepted_at: u64) -> Result<Self, Rejected> {
+        self.apply_with(record, accepted_at, Signatures::Unverified)
+    }
+
+    /// As [`AccountState::apply`], with a say in whether signatures are checked.
+    ///
+    /// # Errors
+    /// [`Rejected`]; the state is as before then.
+    ///
+    /// # Security
+    /// [`Signatures::Verified`] is for records that this party has verified before.
+    pub fn apply_with(
+        &self,
+        record: &IdentityRecord,
+        accepted_at: u64,
+        signatures: Signatures,
+    ) -> Result<Self, Rejected> {
         check_form(record)?;
         let content = &record.content;
         if accepted_at < self.newest.2 {
@@ -155,7 +194,7 @@ impl AccountState {
             return Err(Rejected::DoesNotFollow);
         }
         state.check_open(&content.kind, accepted_at)?;
-        state.check_change(record)?;
+        state.check_change(record, signatures)?;
         let hash = record.hash();
         let next = standing_of(record, (content.record_version, hash));
         state.deleted_at = None;
@@ -164,9 +203,9 @@ impl AccountState {
             RecordKind::DeviceAdd | RecordKind::DeviceRekey => {
                 state.standing.devices = next.devices;
             }
-            RecordKind::DeviceRemove | RecordKind::Rotate => state.change_identity(next),
+            RecordKind::DeviceRemove | RecordKind::Rotate => state.change_keys(next),
             RecordKind::RecoveryChange => {
-                state.standing = next;
+                state.change_keys(next);
                 state.pending = None;
                 state.frozen_until = 0;
             }
@@ -228,6 +267,26 @@ impl AccountState {
         self.deleted_at.is_some_and(|at| at <= now)
     }
 
+    /// When the account ended, if it has at a time.
+    #[must_use]
+    pub fn deleted_since(&self, now: u64) -> Option<u64> {
+        self.deleted_at.filter(|at| *at <= now)
+    }
+
+    /// The identity key that a record made count, at a time or earlier: of a key change that counts
+    /// then, or counted before.
+    #[must_use]
+    pub fn key_of_change(&self, key_change: (u32, Hash), now: u64) -> Option<Hash> {
+        let state = self.settled(now);
+        if state.standing.key_change == key_change {
+            return Some(state.standing.identity_key);
+        }
+        let mut former = state.former.iter();
+        former
+            .find(|before| before.key_change == key_change)
+            .map(|before| before.key)
+    }
+
     /// Whether a Recover waits at a time.
     #[must_use]
     pub fn is_recovering(&self, now: u64) -> bool {
@@ -265,15 +324,22 @@ impl AccountState {
     fn settled(&self, now: u64) -> Self {
         let mut state = self.clone();
         if let Some(pending) = state.pending.take_if(|pending| pending.counts_at <= now) {
-            state.change_identity(pending.standing);
+            state.change_keys(pending.standing);
             state.frozen_until = 0;
         }
         state
     }
 
-    fn change_identity(&mut self, next: Standing) {
-        self.former_keys.push(self.standing.identity_key);
-        self.standing = next;
+    fn change_keys(&mut self, next: Standing) {
+        let before = std::mem::replace(&mut self.standing, next);
+        self.former.push(FormerKey {
+            key_change: before.key_change,
+            key: before.identity_key,
+        });
+    }
+
+    fn has_counted(&self, key: &Hash) -> bool {
+        self.former.iter().any(|before| before.key == *key)
     }
 
     /// Whether freeze and pending recover let a kind pass.
@@ -292,11 +358,15 @@ impl AccountState {
     }
 
     /// Whether the record changes what its kind says, signed by whom its kind needs.
-    fn check_change(&self, record: &IdentityRecord) -> Result<(), Rejected> {
+    fn check_change(
+        &self,
+        record: &IdentityRecord,
+        signatures: Signatures,
+    ) -> Result<(), Rejected> {
         let content = &record.content;
         let now = &self.standing;
         let same_identity = content.identity_key == now.identity_key;
-        let fresh_identity = !same_identity && !self.former_keys.contains(&content.identity_key);
+        let fresh_identity = !same_identity && !self.has_counted(&content.identity_key);
         let same_recovery = content.recovery_key_hash == now.recovery_key_hash;
         let same_devices = content.devices == now.devices;
         let (changed_well, roles): (bool, &[Role]) = match content.kind {
@@ -351,8 +421,8 @@ impl AccountState {
         signed_by(
             record,
             roles,
-            Some(&now.identity_key),
-            &now.recovery_key_hash,
+            (Some(&now.identity_key), &now.recovery_key_hash),
+            signatures,
         )
     }
 
@@ -419,14 +489,16 @@ fn check_form(record: &IdentityRecord) -> Result<(), Rejected> {
 fn signed_by(
     record: &IdentityRecord,
     roles: &[Role],
-    identity_key: Option<&Hash>,
-    recovery_hash: &Hash,
+    (identity_key, recovery_hash): (Option<&Hash>, &Hash),
+    signatures: Signatures,
 ) -> Result<(), Rejected> {
     if record.authorisation.len() != roles.len() {
         return Err(Rejected::NotAuthorised);
     }
     for role in roles {
-        let key = record.signer(*role).ok_or(Rejected::NotAuthorised)?;
+        let key = record
+            .signer(*role, signatures)
+            .ok_or(Rejected::NotAuthorised)?;
         let right = match role {
             Role::Identity => Some(key) == identity_key,
             Role::NewIdentity => *key == record.content.identity_key,

@@ -471,7 +471,9 @@ fn plaintexts_are_as_the_prose_says() {
     assert_eq!(bytes(&plaintext["welcomes"]), welcomes);
     let authenticator = bytes(&plaintext["epoch_authenticator"]);
     let authenticator = h("paigham/1 epoch authenticator", &[&authenticator]);
-    let gossip = [&[0, 0, 0, 9][..], &[5; 32], &authenticator].concat();
+    let root = [&[0, 0, 0, 0, 0, 0, 0, 7][..], &[8; 32]].concat();
+    let roots = [&[40][..], &root].concat();
+    let gossip = [&[0, 0, 0, 9][..], &[5; 32], &authenticator, &roots].concat();
     assert_eq!(bytes(&plaintext["gossip"]), gossip);
     let self_removes = opaque(&[opaque(b"first"), opaque(b"second")].concat());
     assert_eq!(bytes(&plaintext["self_removes"]), self_removes);
@@ -830,5 +832,54 @@ fn witness_root(rest: &mut &[u8]) -> Vec<u8> {
             keyed("paigham/1 map leaf", &key, &take(32))
         }
         tag => panic!("tag {tag}"),
+    }
+}
+
+/// `handles.md` §2, §3: labels, and records byte by byte with their hashes and signatures.
+#[test]
+fn handle_records_are_as_the_prose_says() {
+    let handles = read("handles.json");
+    for typed in list(&handles["typed"]) {
+        let label = [b"u:", typed["skeleton"].as_str().unwrap().as_bytes()].concat();
+        assert_eq!(bytes(&typed["label"]), label);
+    }
+    let life = &handles["life"];
+    let accounts: Vec<_> = list(&life["accounts"]).collect();
+    let mut previous = vec![0; 32];
+    for (version, step) in (0_u32..).zip(list(&life["records"])) {
+        let then = &step["then"];
+        let account = bytes(&then["held_by"]);
+        let who = accounts
+            .iter()
+            .position(|known| bytes(&known["account"]) == account)
+            .unwrap();
+        let key_change = Sha256::digest(input(
+            "paigham/1 record",
+            &[&bytes(&accounts[who]["record"])],
+        ));
+        let kind = if then["ends_at"].is_null() { 1 } else { 2 };
+        let content = [
+            &[0, 1][..],
+            &opaque(then["shown"].as_str().unwrap().as_bytes()),
+            &account,
+            &version.to_be_bytes(),
+            &previous,
+            &[0; 4],
+            &key_change,
+            &[kind],
+        ]
+        .concat();
+        let record = bytes(&step["record"]);
+        let (signed_part, signature) = record.split_at(record.len() - 64);
+        assert_eq!(signed_part, content);
+        let key = ed25519_dalek::SigningKey::from_bytes(&[u8::try_from(who).unwrap() + 1; 32]);
+        assert!(signed(
+            key.verifying_key().as_bytes(),
+            signature,
+            "paigham/1 handle record signature",
+            &[&content]
+        ));
+        previous = Sha256::digest(input("paigham/1 handle record", &[&record])).to_vec();
+        assert_eq!(bytes(&step["hash"]), previous);
     }
 }
