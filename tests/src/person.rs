@@ -7,8 +7,9 @@ use std::sync::Arc;
 use ed25519_dalek::SigningKey;
 use ic_agent::agent::HttpService;
 use paigham_client::{
-    AccountId, Answer, Body, Client, ClientError, DeviceId, Environment, KdfCost, MessageView, NewAccount,
-    OpenRelays, ProblemKind, QueueId, Reauthenticated, RecoverTarget, Recovery, RecoveryKit, Store, SyncReport,
+    AccountId, Answer, Body, Client, ClientError, DeviceId, Environment, KdfCost, MessageView,
+    NewAccount, OpenRelays, ProblemKind, QueueId, Reauthenticated, RecoverTarget, Recovery,
+    RecoveryKit, Store, SyncReport,
 };
 use paigham_group::crypto::Crypto;
 use paigham_group::pointer::InboxKeyPair;
@@ -28,7 +29,7 @@ use crate::flaky::FlakyTransport;
 use crate::world::World;
 
 /// Key of the stores in memory, which no passphrase wraps.
-const STORE_KEY: [u8; 32] = [0x42; 32];
+pub const STORE_KEY: [u8; 32] = [0x42; 32];
 /// Syncs after which people who only listen have nothing more to hear.
 const ROUNDS: usize = 4;
 

@@ -116,7 +116,11 @@ fn a_removed_device_is_out_everywhere() {
         let mut tablet = alice.second_device(&world, "tablet");
         tablet.hears().await;
         let lost = tablet.me().device;
-        assert_eq!(alice.owns_up(&world).await, 1, "a device that is new to her");
+        assert_eq!(
+            alice.owns_up(&world).await,
+            1,
+            "a device that is new to her"
+        );
         assert_eq!(alice.account_status().await.unwrap().devices.len(), 2);
         meet(&mut [&mut alice, &mut bob]).await;
         let chat = bob.start_chat(alice.account()).await.unwrap();
