@@ -19,9 +19,9 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 /// A recover and a delete count so much later; certified time is a little ahead of the clock.
 const DELAY: Duration = Duration::from_secs(72 * 3_600);
 
-/// A world that began a month ago.
-async fn a_month_ago() -> World {
-    World::long_ago(30 * DAY).await
+/// A world whose clock a story moves.
+async fn a_world() -> World {
+    World::with_manual_clock().await
 }
 
 /// Time passes, and the log shows that it did.
@@ -57,7 +57,7 @@ async fn identity_of(person: &mut Person) -> [u8; 32] {
 #[test]
 fn a_rotation_changes_the_key_and_nothing_else() {
     story(async || {
-        let world = a_month_ago().await;
+        let world = a_world().await;
         let mut alice = Person::registered(&world, "Alice").await;
         let mut bob = Person::registered(&world, "Bob").await;
         meet(&mut [&mut alice, &mut bob]).await;
@@ -93,7 +93,7 @@ fn a_rotation_changes_the_key_and_nothing_else() {
 #[test]
 fn nobody_confirms_for_another_home() {
     story(async || {
-        let world = a_month_ago().await;
+        let world = a_world().await;
         let mut alice = Person::registered(&world, "Alice").await;
         let bob = Person::registered(&world, "Bob").await;
         let refused = alice.rotate(bob.confirms()).await;
@@ -110,7 +110,7 @@ fn nobody_confirms_for_another_home() {
 #[test]
 fn a_removed_device_is_out_everywhere() {
     story(async || {
-        let world = a_month_ago().await;
+        let world = a_world().await;
         let mut alice = Person::registered(&world, "Alice").await;
         let mut bob = Person::registered(&world, "Bob").await;
         let mut tablet = alice.second_device(&world, "tablet");
@@ -175,7 +175,7 @@ fn a_removed_device_is_out_everywhere() {
 #[test]
 fn another_kit_makes_the_old_one_worthless() {
     story(async || {
-        let world = a_month_ago().await;
+        let world = a_world().await;
         let (mut alice, old) = Person::with_kit(&world, "Alice").await;
         let new = Client::new_kit().unwrap();
         let wrong = alice.change_kit(&new, &new).await;
@@ -195,7 +195,7 @@ fn another_kit_makes_the_old_one_worthless() {
 #[test]
 fn a_freeze_holds_for_seven_days_or_until_another_kit() {
     story(async || {
-        let world = a_month_ago().await;
+        let world = a_world().await;
         let (mut alice, kit) = Person::with_kit(&world, "Alice").await;
         let mut bob = Person::registered(&world, "Bob").await;
         meet(&mut [&mut alice, &mut bob]).await;
@@ -239,7 +239,7 @@ fn a_freeze_holds_for_seven_days_or_until_another_kit() {
 #[test]
 fn a_recover_counts_after_72_hours() {
     story(async || {
-        let world = a_month_ago().await;
+        let world = a_world().await;
         let (mut phone, kit) = Person::with_kit(&world, "phone").await;
         let mut bob = Person::registered(&world, "Bob").await;
         meet(&mut [&mut bob, &mut phone]).await;
@@ -295,7 +295,7 @@ fn a_recover_counts_after_72_hours() {
 #[test]
 fn a_recover_keeps_the_devices_it_names() {
     story(async || {
-        let world = a_month_ago().await;
+        let world = a_world().await;
         let (mut tablet, kit) = Person::with_kit(&world, "tablet").await;
         let mut phone = tablet.second_device(&world, "phone");
         phone.hears().await;
@@ -321,7 +321,7 @@ fn a_recover_keeps_the_devices_it_names() {
 #[test]
 fn a_delete_counts_after_72_hours_unless_it_is_undone() {
     story(async || {
-        let world = a_month_ago().await;
+        let world = a_world().await;
         let mut alice = Person::registered(&world, "Alice").await;
         let mut bob = Person::registered(&world, "Bob").await;
         let owner = alice.confirms();
@@ -359,7 +359,7 @@ fn a_delete_counts_after_72_hours_unless_it_is_undone() {
 #[test]
 fn the_thief_of_an_open_phone_never_keeps_the_account() {
     story(async || {
-        let world = a_month_ago().await;
+        let world = a_world().await;
         let (mut alice, kit) = Person::with_kit(&world, "Alice").await;
         let mut bob = Person::registered(&world, "Bob").await;
         meet(&mut [&mut alice, &mut bob]).await;
@@ -449,7 +449,7 @@ fn the_thief_of_an_open_phone_never_keeps_the_account() {
 #[test]
 fn who_finds_the_kit_loses_to_device_and_kit() {
     story(async || {
-        let world = a_month_ago().await;
+        let world = a_world().await;
         let (mut alice, kit) = Person::with_kit(&world, "Alice").await;
         let before = alice.me().identity_key;
         let mut finder = Person::recovers(&world, "finder", &target(alice.account(), &kit))
@@ -479,7 +479,7 @@ fn who_finds_the_kit_loses_to_device_and_kit() {
 #[test]
 fn of_two_changes_at_once_one_is_made() {
     story(async || {
-        let world = a_month_ago().await;
+        let world = a_world().await;
         let mut alice = Person::registered(&world, "Alice").await;
         let mut tablet = alice.second_device(&world, "tablet");
         tablet.hears().await;
@@ -515,7 +515,7 @@ fn step() -> u64 {
 #[test]
 fn a_death_while_rotating() {
     story(async || {
-        let mut world = a_month_ago().await;
+        let mut world = a_world().await;
         let mut alice = Person::registered(&world, "Alice").await;
         for death in Death::ALL {
             let (mut deaths, mut point) = (0, 0);
@@ -554,7 +554,7 @@ fn a_death_while_rotating() {
 #[test]
 fn a_death_while_recovering() {
     story(async || {
-        let mut world = World::long_ago(200 * DAY).await;
+        let mut world = World::with_manual_clock().await;
         for death in Death::ALL {
             let (mut deaths, mut point) = (0, 0);
             loop {
