@@ -8,7 +8,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command, NetworkCommand};
 use crate::commands::{
-    account, chat, contacts, group, history, network, problems, register, send, sync, whoami,
+    account, chat, contacts, group, history, network, problems, register, requests, send, sync,
+    whoami,
 };
 use crate::demo;
 use crate::failure::{Failure, Kind};
@@ -51,6 +52,7 @@ async fn dispatch(cli: &Cli, out: &Output) -> Result<(), Failure> {
         Command::Whoami => whoami::whoami(common, out).await,
         Command::Account(command) => account::account(common, command, out).await,
         Command::Contacts { command } => contacts::contacts(common, command.as_ref(), out).await,
+        Command::Requests { command } => requests::requests(common, command.as_ref(), out).await,
         Command::Problems { command } => problems::problems(common, command.as_ref(), out).await,
         Command::Chat { name } => chat::chat(common, name, out).await,
         Command::Send { to, text } => send::send(common, to, text.as_deref(), out).await,

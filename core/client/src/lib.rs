@@ -16,6 +16,7 @@
 )]
 
 mod account;
+mod capability;
 mod client;
 mod clock;
 mod connection;
@@ -26,6 +27,7 @@ mod log;
 mod own;
 mod paid;
 mod people;
+mod requests;
 mod safety;
 mod shards;
 mod trust;
@@ -51,6 +53,6 @@ pub use safety::{NoSafetyNumber, SafetyNumber};
 pub use shards::OpenRelays;
 pub use trust::load_network;
 pub use view::{
-    Arrived, Body, ContactView, ConversationView, Me, MemberView, MessageView, Notice, Standing,
-    SyncReport, Trust, Verified,
+    Arrived, Body, ContactView, ConversationView, Me, MemberView, MessageView, Notice, RequestView,
+    Standing, SyncReport, Trust, Verified,
 };
