@@ -58,6 +58,9 @@ pub enum Command {
     },
     /// Show this device's account.
     Whoami,
+    /// Look at your account, protect it, get it back, or end it.
+    #[command(subcommand)]
+    Account(AccountCommand),
     /// List contacts, or add one.
     Contacts {
         #[command(subcommand)]
@@ -354,6 +357,59 @@ pub enum ProblemsCommand {
     },
 }
 
+/// Whatever ends an account or turns devices out asks for the passphrase again.
+#[derive(Debug, Subcommand)]
+pub enum AccountCommand {
+    /// Show devices and keys as the directory certifies them, and what waits.
+    Show,
+    /// Stop everything but the recovery kit for seven days.
+    Freeze {
+        /// Freeze by the recovery kit, not by this device's key.
+        #[arg(long)]
+        kit: bool,
+        #[command(flatten)]
+        words: KitWords,
+    },
+    /// Take a fresh identity key; copies of the one before are worth nothing from then on.
+    Rotate,
+    /// Take other devices out, with a fresh identity key.
+    RemoveDevice {
+        /// Ids, as `account show` lists them.
+        #[arg(required = true)]
+        devices: Vec<String>,
+    },
+    /// Make another recovery kit count, by this device and the kit before; shows it once.
+    ChangeKit {
+        #[command(flatten)]
+        words: KitWords,
+    },
+    /// Get an account back in a new home by its kit; it takes 72 hours.
+    Recover {
+        /// The account's id.
+        account: String,
+        /// Your name on this device; it is not sent to anybody.
+        #[arg(long)]
+        name: Option<String>,
+        /// Devices that you still have and that remain; repeat it for several [default: none].
+        #[arg(long = "keep", value_name = "DEVICE")]
+        keep: Vec<String>,
+        #[command(flatten)]
+        words: KitWords,
+    },
+    /// End the account for good, in 72 hours.
+    Delete,
+    /// Call the end of the account off, with a fresh identity key.
+    UndoDelete,
+}
+
+/// Where the words of a recovery kit come from.
+#[derive(Debug, Args)]
+pub struct KitWords {
+    /// File with the 24 words [default: asked for].
+    #[arg(long, value_name = "FILE")]
+    pub kit_file: Option<PathBuf>,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum RequestsCommand {
     /// List them.
@@ -467,6 +523,27 @@ mod tests {
                 "Register { name: Some(\"A\") }",
             ),
             ("paigham whoami --home h", "Whoami"),
+            ("paigham account show", "Account(Show)"),
+            (
+                "paigham account freeze --kit --kit-file f",
+                "Account(Freeze { kit: true, words: KitWords { kit_file: Some(\"f\") } })",
+            ),
+            ("paigham account rotate", "Account(Rotate)"),
+            (
+                "paigham account remove-device d e",
+                "Account(RemoveDevice { devices: [\"d\", \"e\"] })",
+            ),
+            (
+                "paigham account change-kit",
+                "Account(ChangeKit { words: KitWords { kit_file: None } })",
+            ),
+            (
+                "paigham account recover a --keep d",
+                "Account(Recover { account: \"a\", name: None, keep: [\"d\"], words: KitWords { \
+                 kit_file: None } })",
+            ),
+            ("paigham account delete", "Account(Delete)"),
+            ("paigham account undo-delete", "Account(UndoDelete)"),
             ("paigham --home h contacts", "Contacts { command: None }"),
             (
                 "paigham contacts add A 00",
@@ -563,6 +640,8 @@ mod tests {
             "paigham network deploy --data d --url u",
             "paigham network upgrade --data d --url u --identity i --root-key 0 --development",
             "paigham group add G",
+            "paigham account remove-device",
+            "paigham account recover",
             "paigham history --limit x",
             "paigham audit cosign f",
             "paigham requests accept",

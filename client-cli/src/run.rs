@@ -8,8 +8,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command, NetworkCommand};
 use crate::commands::{
-    audit, chat, contacts, group, handle, history, lookup, network, problems, register, requests,
-    send, sync, verify, whoami,
+    account, audit, chat, contacts, group, handle, history, lookup, network, problems, register,
+    requests, send, sync, verify, whoami,
 };
 use crate::demo;
 use crate::failure::{Failure, Kind};
@@ -50,6 +50,7 @@ async fn dispatch(cli: &Cli, out: &Output) -> Result<(), Failure> {
         Command::Network(NetworkCommand::Status) => network::status(common, out).await,
         Command::Register { name } => register::register(common, name.as_deref(), out).await,
         Command::Whoami => whoami::whoami(common, out).await,
+        Command::Account(command) => account::account(common, command, out).await,
         Command::Contacts { command } => contacts::contacts(common, command.as_ref(), out).await,
         Command::Requests { command } => requests::requests(common, command.as_ref(), out).await,
         Command::Handle(command) => handle::handle(common, command, out).await,

@@ -88,7 +88,8 @@ fn list(session: &Session<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn account_id(text: &str) -> Result<AccountId, Failure> {
+/// An account id as people type it.
+pub(super) fn account_id(text: &str) -> Result<AccountId, Failure> {
     AccountId::from_hex(text.trim()).ok_or_else(|| {
         Failure::user(
             format!("{text} is no account id"),

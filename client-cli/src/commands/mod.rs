@@ -1,11 +1,13 @@
 //! One file for each family of commands.
 
+pub mod account;
 pub mod audit;
 pub mod chat;
 pub mod contacts;
 pub mod group;
 pub mod handle;
 pub mod history;
+mod kit;
 pub mod lookup;
 pub mod network;
 pub mod problems;

@@ -251,6 +251,22 @@ impl Warning {
                     facts: json!({ "relay": relay }),
                 }
             }
+            Notice::OwnChangeLost(what) => Self {
+                kind: "change_lost",
+                message: format!(
+                    "{} was not made: the account was changed meanwhile; see `account show`",
+                    what.name()
+                ),
+                facts: json!({ "change": what.name() }),
+            },
+            Notice::Recovering { counts_at_ns } => Self {
+                kind: "recovering",
+                message: format!(
+                    "the account comes back at {}; nothing can be read or sent before",
+                    time::utc(*counts_at_ns)
+                ),
+                facts: json!({ "counts_at_ms": time::milliseconds(*counts_at_ns) }),
+            },
             Notice::IdentityChanged(account) => Self {
                 kind: "identity_changed",
                 message: format!(

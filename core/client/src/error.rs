@@ -6,11 +6,14 @@ use paigham_lookup::LookupError;
 use paigham_store::{OpenError, StoreError};
 use paigham_wire::certificate::CertificateError;
 use paigham_wire::directory::DirectoryError;
+use paigham_wire::identity::Rejected;
 use paigham_wire::identity::handle::{HandleError, HandleRejected};
-use paigham_wire::ids::{AccountId, CanisterId};
+use paigham_wire::ids::{AccountId, CanisterId, DeviceId};
 use paigham_wire::map::WitnessError;
 use paigham_wire::network::NetworkError;
 use paigham_wire::relay::RelayError;
+
+use crate::own::OwnChange;
 
 /// Whose turn it is; the command line has an exit code for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +114,36 @@ pub enum ClientError {
     /// The change is stored and not yet accepted; `sync` goes on with it.
     #[error("not done yet: {0}; it is kept and goes on with the next sync")]
     Unfinished(&'static str),
+    /// A change of the own account is on its way; there is one at a time.
+    #[error("a change of this account is on its way already: {}", .0.name())]
+    ChangePending(OwnChange),
+    /// A change of the own account was not made: another record came first.
+    #[error("the log did not take {}: another record came first, or the account does not allow it any more", .0.name())]
+    ChangeLost(OwnChange),
+    /// The account does not allow it now.
+    #[error("the account cannot do this now: {0}")]
+    RecordRefused(#[from] Rejected),
+    /// The identity key of this home is not the one that counts.
+    #[error("this device does not hold the account's identity key any more")]
+    NotTheIdentity,
+    /// The words make another recovery key than the account's.
+    #[error("these words are not the recovery kit of this account")]
+    WrongKit,
+    /// The account has no such device.
+    #[error("this account has no device {0}")]
+    NoSuchDevice(DeviceId),
+    /// There is nothing of that kind to undo.
+    #[error("there is nothing to undo")]
+    NothingToUndo,
+    /// The recover of this home does not count yet.
+    #[error("the recover of this account does not count yet")]
+    Recovering {
+        /// When it counts, nanoseconds since 1970.
+        counts_at_ns: u64,
+    },
+    /// The recover of this home does not count and never will.
+    #[error("the recover of this account did not come to count: another record came in its way")]
+    RecoverVoided,
     /// What was answered does not verify.
     #[error(transparent)]
     NotVerified(#[from] NotVerified),
@@ -353,7 +386,16 @@ impl ClientError {
             | Self::Revoked
             | Self::ClockWrong(_)
             | Self::Ended(_)
-            | Self::Away => ErrorKind::User,
+            | Self::Away
+            | Self::ChangePending(_)
+            | Self::ChangeLost(_)
+            | Self::RecordRefused(_)
+            | Self::NotTheIdentity
+            | Self::WrongKit
+            | Self::NoSuchDevice(_)
+            | Self::NothingToUndo
+            | Self::Recovering { .. }
+            | Self::RecoverVoided => ErrorKind::User,
             Self::Group(error) => match error {
                 GroupError::TooLarge
                 | GroupError::Refused(_)
@@ -437,6 +479,22 @@ impl ClientError {
             Self::Away => {
                 "ask a member to take you out and add you again; with one person, begin a new chat"
             }
+            Self::ChangePending(_) => "`sync` goes on with it; try again afterwards",
+            Self::RecordRefused(Rejected::Frozen) => {
+                "it is frozen: only the recovery kit does anything now"
+            }
+            Self::RecordRefused(Rejected::RecoverPending) => {
+                "a recover is on: wait until it counts, or void it with device and kit by \
+                 `account change-kit`"
+            }
+            Self::NotTheIdentity => {
+                "another device changed it, or a thief did; with the kit you get the account back: \
+                 `account freeze --kit` at once, then `account recover` in another home"
+            }
+            Self::NoSuchDevice(_) => "list them with `account show`",
+            Self::Recovering { .. } => "`sync` goes on when its 72 hours are over",
+            Self::ChangeLost(_) => "look at it with `account show`, and try again",
+            Self::RecoverVoided => "begin it again with the same words",
             Self::Alarm => {
                 "see `paigham problems`, and say whether it was you; if not, freeze the account \
                  and recover it with the kit"

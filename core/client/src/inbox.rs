@@ -111,12 +111,16 @@ impl Client {
         let directory = self.connection.directory().clone();
         self.connection.ensure_code(&directory).await?;
         if self.account.registered {
-            self.publish_record().await?;
+            self.go_on_with_change().await?;
             return self.watch_if_due().await;
         }
         self.create_inbox().await?;
         self.send_pending().await?;
         self.refill_if_due().await?;
+        if self.account.is_recovery() {
+            self.sync_recovery().await?;
+            return self.watch_if_due().await;
+        }
         self.keep_create()?;
         self.publish_record().await?;
         self.watch_if_due().await

@@ -4,6 +4,8 @@ use paigham_wire::hash::Hash;
 use paigham_wire::ids::{AccountId, CanisterId, DeviceId, QueueId};
 use serde::{Deserialize, Serialize};
 
+use crate::own::OwnChange;
+
 /// This device's account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Me {
@@ -281,6 +283,13 @@ pub enum Notice {
     RelayUnreachable(CanisterId),
     /// A contact's identity key changed.
     IdentityChanged(AccountId),
+    /// A change of the own account was not made: another record came first.
+    OwnChangeLost(OwnChange),
+    /// This home's recover is published and counts at that time, nanoseconds since 1970.
+    Recovering {
+        /// When.
+        counts_at_ns: u64,
+    },
     /// Somebody who is no contact invites; [`crate::Client::requests`] has it.
     Requested(AccountId),
     /// A change of the own account is not in the log although it was sent minutes ago.

@@ -169,6 +169,20 @@ impl Conversation {
         Ok(())
     }
 
+    /// Has devices of the own account go out of the group, if it goes on; tells whether it does.
+    pub fn take_own_devices_out(&mut self, devices: &[[u8; 16]]) -> bool {
+        let goes_on = matches!(
+            self.standing,
+            StoredStanding::Starting | StoredStanding::Open
+        );
+        if goes_on {
+            self.intents.push(Intent::RemoveOwn {
+                devices: devices.to_vec(),
+            });
+        }
+        goes_on
+    }
+
     /// Whether nothing comes or goes any more.
     fn has_ended(&self) -> bool {
         matches!(

@@ -220,7 +220,8 @@ impl Client {
         let set = self.store.begin();
         set.delete(Table::Log, PUBLISHING);
         let mut account = self.account.clone();
-        account.registered = true;
+        // A home that recovers its account is registered once its device is in the record.
+        account.registered |= !account.is_recovery();
         account.save(&set)?;
         self.commit(set)?;
         self.account = account;
