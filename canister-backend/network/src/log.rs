@@ -26,9 +26,6 @@ const READ_EXPIRY: Duration = Duration::from_secs(30 * 365 * 24 * 3_600);
 const UPDATE_EXPIRY: Duration = Duration::from_secs(4 * 60);
 /// Between two questions whether something is ready.
 const PAUSE: Duration = Duration::from_millis(20);
-/// The agent's own check of freshness compares with this machine's clock, which a test or a long
-/// sleep may have left far from the subnet's. Who sets up a network asks its own subnet.
-const READ_EXPIRY: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
 /// How often it is asked: the directory needs a round or two for each step, and a subnet elsewhere
 /// a few seconds for a round.
 const QUESTIONS: u32 = 3_000;
