@@ -47,6 +47,8 @@ enum Area {
     Skeleton(Options),
     /// The relay with up to a million queues; `--quick` leaves out the million.
     Relay(Options),
+    /// An embedded subnet: updates a second, and where their processor time goes.
+    Subnet(Options),
 }
 
 /// How it is measured.
@@ -99,6 +101,10 @@ fn measure(area: &Area) -> Result<(), Failure> {
         Area::Relay(options) => {
             let report = Report::start("relay", options.json);
             runtime.block_on(relay::measure(options, &report))
+        }
+        Area::Subnet(options) => {
+            let report = Report::start("subnet", options.json);
+            runtime.block_on(relay::measure_subnet(options, &report))
         }
     }
 }

@@ -63,6 +63,11 @@ pub enum Command {
         #[command(subcommand)]
         command: Option<ContactsCommand>,
     },
+    /// List invitations of people who are no contacts, accept or decline one.
+    Requests {
+        #[command(subcommand)]
+        command: Option<RequestsCommand>,
+    },
     /// List what the log showed that must not be, or say whether it was you.
     Problems {
         #[command(subcommand)]
@@ -330,6 +335,22 @@ pub enum ProblemsCommand {
 }
 
 #[derive(Debug, Subcommand)]
+pub enum RequestsCommand {
+    /// List them.
+    List,
+    /// Join, and follow later invitations of the same account without asking.
+    Accept {
+        /// The request's number in the list.
+        number: u64,
+    },
+    /// Say no; who invited is not told.
+    Decline {
+        /// The request's number in the list.
+        number: u64,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub enum GroupCommand {
     /// Make a group of yourself and contacts.
     Create {
@@ -432,6 +453,15 @@ mod tests {
                 "Contacts { command: Some(Add { name: \"A\", account: \"00\" }) }",
             ),
             ("paigham contacts list", "Contacts { command: Some(List) }"),
+            ("paigham requests", "Requests { command: None }"),
+            (
+                "paigham requests accept 3",
+                "Requests { command: Some(Accept { number: 3 }) }",
+            ),
+            (
+                "paigham requests decline 0",
+                "Requests { command: Some(Decline { number: 0 }) }",
+            ),
             (
                 "paigham contacts verify A 00000 11111",
                 "Contacts { command: Some(Verify { name: \"A\", number: [\"00000\", \"11111\"] }) }",
@@ -512,6 +542,8 @@ mod tests {
             "paigham group add G",
             "paigham history --limit x",
             "paigham audit cosign f",
+            "paigham requests accept",
+            "paigham requests decline Mallory",
             "paigham whoami --passphrase-file f --passphrase-fd 3",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");

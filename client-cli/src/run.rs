@@ -8,8 +8,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command, NetworkCommand};
 use crate::commands::{
-    audit, chat, contacts, group, history, lookup, network, problems, register, send, sync, verify,
-    whoami,
+    audit, chat, contacts, group, history, lookup, network, problems, register, requests, send,
+    sync, verify, whoami,
 };
 use crate::demo;
 use crate::failure::{Failure, Kind};
@@ -51,6 +51,7 @@ async fn dispatch(cli: &Cli, out: &Output) -> Result<(), Failure> {
         Command::Register { name } => register::register(common, name.as_deref(), out).await,
         Command::Whoami => whoami::whoami(common, out).await,
         Command::Contacts { command } => contacts::contacts(common, command.as_ref(), out).await,
+        Command::Requests { command } => requests::requests(common, command.as_ref(), out).await,
         Command::Problems { command } => problems::problems(common, command.as_ref(), out).await,
         Command::Chat { name } => chat::chat(common, name, out).await,
         Command::Send { to, text } => send::send(common, to, text.as_deref(), out).await,

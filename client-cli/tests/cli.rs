@@ -436,6 +436,7 @@ fn nothing_is_lost_while_the_network_is_down() {
         Person::registered(&network, "Bilal"),
     );
     amina.knows("Bilal", &bilal);
+    bilal.knows("Amina", &amina);
     amina.json(&["send", "Bilal", "ایک"]).ok();
     bilal.json(&["sync"]).ok();
     let address = network.address().to_owned();
@@ -462,6 +463,35 @@ fn nothing_is_lost_while_the_network_is_down() {
     let synced = amina.json(&["sync"]).ok();
     assert_eq!(synced.object("sync")["waiting"], 0);
     assert_eq!(bilal.json(&["sync"]).ok().texts(), ["دو"]);
+    network.stop();
+}
+
+/// Bilal does not know Amina. Her chat is a request: he is warned of it, sees who asks, and reads
+/// what she wrote when he has accepted; declining what is not there is a mistake of his.
+#[test]
+fn a_request_is_accepted() {
+    let data = tempfile::tempdir().unwrap();
+    let network = Network::up(data.path(), "127.0.0.1:0");
+    let (amina, bilal) = (
+        Person::registered(&network, "Amina"),
+        Person::registered(&network, "Bilal"),
+    );
+    amina.knows("Bilal", &bilal);
+    amina.json(&["send", "Bilal", "ایک"]).ok();
+    let told = bilal.json(&["sync"]).ok();
+    assert!(told.stderr.contains("\"requested\""), "{told:?}");
+    assert!(told.texts().is_empty());
+    let asked = bilal.json(&["requests"]).ok();
+    let request = asked.object("request");
+    assert_eq!(request["from"], amina.account());
+    let number = request["number"].to_string();
+    let shown = bilal.run(&["requests", "list"]).ok();
+    assert!(shown.stdout.contains(&amina.account()), "{shown:?}");
+    let declined = bilal.run(&["requests", "decline", "77"]);
+    assert_eq!(declined.code, Some(USER), "{declined:?}");
+    let accepted = bilal.json(&["requests", "accept", &number]).ok();
+    assert_eq!(accepted.texts(), ["ایک"]);
+    assert!(bilal.json(&["requests"]).ok().stdout.is_empty());
     network.stop();
 }
 

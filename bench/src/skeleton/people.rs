@@ -181,6 +181,7 @@ impl<'a> Founded<'a> {
         let saying = Saying {
             content: &content,
             gossip: None,
+            capability: None,
             after_seq: self.seq,
             not_after: not_after()?,
         };

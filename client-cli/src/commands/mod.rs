@@ -9,6 +9,7 @@ pub mod lookup;
 pub mod network;
 pub mod problems;
 pub mod register;
+pub mod requests;
 pub mod send;
 pub mod sync;
 pub mod verify;

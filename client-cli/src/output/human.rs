@@ -6,7 +6,7 @@
 
 use paigham_client::{
     AccountId, Answer, Body, ContactView, ConversationView, DeviceId, Me, MemberView, MessageView,
-    ProblemKind, ProblemView, Standing, Trust, Verified,
+    ProblemKind, ProblemView, RequestView, Standing, Trust, Verified,
 };
 
 use super::time;
@@ -92,6 +92,27 @@ pub(super) fn contact(contact: &ContactView, style: Style) -> String {
         style.dim(&format!(
             "{INDENT}identity key {}\n{INDENT}{devices}, record {version}, certified {seen}",
             hex::encode(contact.identity_key)
+        )),
+    )
+}
+
+pub(super) fn request(request: &RequestView, style: Style) -> String {
+    let what = match &request.group {
+        Some(name) => format!("into the group {}", text::isolate(name)),
+        None => "to a chat".to_owned(),
+    };
+    let members = count(
+        usize::try_from(request.members).unwrap_or(usize::MAX),
+        "account",
+    );
+    let at = time::utc(request.asked_at.saturating_mul(1_000_000_000));
+    format!(
+        "{}  {} invites you {what}\n{}",
+        style.bold(&request.number.to_string()),
+        text::isolate(&request.from_name),
+        style.dim(&format!(
+            "{INDENT}account {}\n{INDENT}{members}, read {at}",
+            request.from
         )),
     )
 }

@@ -2,7 +2,7 @@
 
 use paigham_client::{
     AccountId, Answer, Body, ContactView, ConversationView, DeviceId, Me, MemberView, ProblemKind,
-    ProblemView, Standing, Trust, Verified,
+    ProblemView, RequestView, Standing, Trust, Verified,
 };
 use serde_json::{Value, json};
 
@@ -45,6 +45,18 @@ pub(super) fn contact(contact: &ContactView) -> Value {
         "devices": contact.devices,
         "seen_at_ms": milliseconds(contact.seen_at),
         "trust": trust(contact.trust),
+    })
+}
+
+pub(super) fn request(request: &RequestView) -> Value {
+    json!({
+        "type": "request",
+        "number": request.number,
+        "from": request.from.to_string(),
+        "from_name": request.from_name,
+        "group": request.group,
+        "members": request.members,
+        "asked_at": request.asked_at,
     })
 }
 

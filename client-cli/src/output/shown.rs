@@ -4,7 +4,7 @@ use std::fmt;
 
 use paigham_client::{
     AccountId, Client, ContactView, ConversationView, Me, MemberView, MessageView, Notice,
-    ProblemView, QueueId, SafetyNumber, SyncReport,
+    ProblemView, QueueId, RequestView, SafetyNumber, SyncReport,
 };
 use serde_json::{Value, json};
 
@@ -40,6 +40,16 @@ impl Show for ContactView {
 
     fn text(&self, style: Style) -> String {
         human::contact(self, style)
+    }
+}
+
+impl Show for RequestView {
+    fn json(&self) -> Value {
+        json::request(self)
+    }
+
+    fn text(&self, style: Style) -> String {
+        human::request(self, style)
     }
 }
 
@@ -236,6 +246,14 @@ impl Warning {
                 message: format!(
                     "the identity key of {} changed; ask them in person whether they have a new device \
                      before you write what matters",
+                    text::isolate(&names.0(*account))
+                ),
+                facts: json!({ "account": account.to_string() }),
+            },
+            Notice::Requested(account) => Self {
+                kind: "requested",
+                message: format!(
+                    "{} is no contact and invites you; see `paigham requests`",
                     text::isolate(&names.0(*account))
                 ),
                 facts: json!({ "account": account.to_string() }),

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tls_codec::VLBytes;
 
 use crate::client::Client;
-use crate::conversation::{Joining, LAGGING_TRIES, LAGGING_WAIT};
+use crate::conversation::{Joining, LAGGING_TRIES, LAGGING_WAIT, Sender};
 use crate::error::{ClientError, NotVerified};
 use crate::log::{is_publishing, keep_record};
 use crate::people::next_number;
@@ -381,8 +381,12 @@ impl Client {
         let keys = self.account.xwing_keys(&self.crypto)?;
         let id = self.account.inbox_id();
         for deposit in &reply.deposits {
-            if let Ok(pointer) = keys.open(&self.crypto, &id, deposit.sealed.as_slice()) {
-                Joining::new(&pointer).queue(&set)?;
+            if let Ok(content) = keys.open(&self.crypto, &id, deposit.sealed.as_slice()) {
+                let by = match &content.capability {
+                    Some(given) if self.gave(given, deposit.accepted_at)? => Sender::Member,
+                    _ => Sender::Stranger,
+                };
+                Joining::new(&content.pointer, by).queue(&set)?;
             }
         }
         let last = reply.deposits.last().map(|deposit| deposit.seq);

@@ -16,6 +16,7 @@
 )]
 
 mod account;
+mod capability;
 mod client;
 mod clock;
 mod connection;
@@ -25,6 +26,7 @@ mod inbox;
 mod log;
 mod paid;
 mod people;
+mod requests;
 pub mod review;
 mod safety;
 mod shards;
@@ -46,6 +48,6 @@ pub use safety::{NoSafetyNumber, SafetyNumber};
 pub use shards::OpenRelays;
 pub use trust::load_network;
 pub use view::{
-    Arrived, Body, ContactView, ConversationView, Me, MemberView, MessageView, Notice, Standing,
-    SyncReport, Trust, Verified,
+    Arrived, Body, ContactView, ConversationView, Me, MemberView, MessageView, Notice, RequestView,
+    Standing, SyncReport, Trust, Verified,
 };

@@ -169,6 +169,12 @@ impl Client {
         shown.ok_or(ClientError::Bug("a contact without a name"))
     }
 
+    /// Whether the owner has given an account a name.
+    pub(crate) fn is_contact(&self, account: AccountId) -> Result<bool, ClientError> {
+        let known = Known::load(&self.store.begin(), account)?;
+        Ok(known.is_some_and(|known| known.name.is_some()))
+    }
+
     /// All contacts, in the order in which they were added.
     ///
     /// # Errors

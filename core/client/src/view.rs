@@ -194,6 +194,23 @@ pub enum Body {
     Lapsed,
 }
 
+/// An invitation of a stranger that waits for an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestView {
+    /// What it is accepted or declined by.
+    pub number: u64,
+    /// Who invites, as the directory certifies.
+    pub from: AccountId,
+    /// What the owner calls them; their id's first digits otherwise.
+    pub from_name: String,
+    /// What they call the group; `None` for a 1:1 chat.
+    pub group: Option<String>,
+    /// How many accounts are said to be in it.
+    pub members: u32,
+    /// When this device read it, seconds since 1970.
+    pub asked_at: u64,
+}
+
 /// A line that arrived with a [`crate::Client::sync`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrived {
@@ -232,6 +249,8 @@ pub enum Notice {
     RelayUnreachable(CanisterId),
     /// A contact's identity key changed.
     IdentityChanged(AccountId),
+    /// Somebody who is no contact invites; [`crate::Client::requests`] has it.
+    Requested(AccountId),
     /// A change of the own account is not in the log although it was sent minutes ago.
     NotPublished(u32),
     /// There is a problem that waits for an answer.

@@ -3,7 +3,7 @@
 use openmls_traits::crypto::OpenMlsCrypto;
 use openmls_traits::types::{HpkeAeadType, HpkeCiphertext, HpkeConfig, HpkeKdfType, HpkeKemType};
 use paigham_wire::codec::{decode, encode};
-use paigham_wire::envelope::{SealedPointer, VERSION, WelcomePointer, pointer_info};
+use paigham_wire::envelope::{PointerContent, SealedPointer, VERSION, pointer_info};
 use paigham_wire::ids::InboxId;
 use zeroize::Zeroizing;
 
@@ -55,7 +55,7 @@ impl InboxKeyPair {
         crypto: &Crypto,
         inbox: &InboxId,
         sealed: &[u8],
-    ) -> Result<WelcomePointer, GroupError> {
+    ) -> Result<PointerContent, GroupError> {
         let sealed: SealedPointer = decode(sealed).map_err(|_| GroupError::Sealed)?;
         let ciphertext = HpkeCiphertext {
             kem_output: sealed.kem_output.as_slice().to_vec().into(),
@@ -65,10 +65,10 @@ impl InboxKeyPair {
             .inner()
             .hpke_open(HPKE, &ciphertext, &self.private, &pointer_info(inbox), &[])
             .map_err(|_| GroupError::Sealed)?;
-        let pointer: WelcomePointer =
+        let content: PointerContent =
             decode(&Zeroizing::new(opened)).map_err(|_| GroupError::Sealed)?;
-        if pointer.version == VERSION {
-            Ok(pointer)
+        if content.pointer.version == VERSION {
+            Ok(content)
         } else {
             Err(GroupError::Sealed)
         }
@@ -91,9 +91,9 @@ pub fn seal_pointer(
     crypto: &Crypto,
     inbox: &InboxId,
     xwing_key: &[u8],
-    pointer: &WelcomePointer,
+    content: &PointerContent,
 ) -> Result<Vec<u8>, GroupError> {
-    let plaintext = Zeroizing::new(encode(pointer));
+    let plaintext = Zeroizing::new(encode(content));
     let sealed = crypto
         .inner()
         .hpke_seal(HPKE, xwing_key, &pointer_info(inbox), &[], &plaintext)

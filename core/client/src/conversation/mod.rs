@@ -49,7 +49,7 @@ pub(crate) use change::Intent;
 pub(crate) use commit::Submission;
 pub(crate) use gap::Gap;
 pub(crate) use history::MessageRow;
-pub(crate) use join::Joining;
+pub(crate) use join::{Joining, Sender};
 pub(crate) use send::SealedPost;
 
 const ALL: &[u8] = b"all";
@@ -117,6 +117,10 @@ pub(crate) struct Conversation {
     /// From when on this device is to renew its keys in the group, nanoseconds since 1970; 0: not.
     #[serde(default)]
     pub renew_at: u64,
+    /// Until when the capability lasts that the members have of this device, seconds since 1970;
+    /// 0: one of them has none.
+    #[serde(default)]
+    pub handed_until: u64,
     /// When this device last told the others here what it has seen, nanoseconds since 1970.
     #[serde(default)]
     pub said_at: u64,
@@ -153,6 +157,10 @@ impl Conversation {
         let mut members: Vec<_> = group.members().map(|member| member.account).collect();
         members.sort_unstable();
         members.dedup();
+        if members.iter().any(|member| !self.members.contains(member)) {
+            // Who came in has not read the text that it was in.
+            self.handed_until = 0;
+        }
         self.members = members;
         let policy = group.policy()?;
         self.admins = policy.admins.iter().map(|admin| admin.0).collect();
@@ -443,7 +451,8 @@ mod tests {
             joined_by: None,
             gap: Some(Gap::behind(5)),
             renew_at: 10,
-            said_at: 11,
+            handed_until: 11,
+            said_at: 12,
         }
     }
 
@@ -460,13 +469,14 @@ mod tests {
         let now = open_conversation();
         let mut older = serde_cbor::value::to_value(&now).unwrap();
         let name = |name: &str| Value::Text(name.into());
-        for new in ["gap", "renew_at", "said_at"] {
+        for new in ["gap", "renew_at", "handed_until", "said_at"] {
             assert!(fields(&mut older).remove(&name(new)).is_some());
         }
         let seen = fields(&mut older).get_mut(&name("seen")).unwrap();
         assert!(fields(seen).remove(&name("first_seq")).is_some());
         let read: Conversation = serde_cbor::value::from_value(older).unwrap();
-        assert_eq!((read.gap, read.renew_at, read.said_at), (None, 0, 0));
+        assert_eq!((read.gap, read.renew_at), (None, 0));
+        assert_eq!((read.handed_until, read.said_at), (0, 0));
         assert_eq!(
             read.seen,
             Seen {

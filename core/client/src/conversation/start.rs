@@ -114,6 +114,7 @@ impl Client {
             joined_by: None,
             gap: None,
             renew_at: 0,
+            handed_until: 0,
             said_at: 0,
         };
         conversation.reflect(&group)?;

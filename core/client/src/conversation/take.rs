@@ -230,10 +230,15 @@ impl Client {
                 from,
                 content,
                 gossip,
+                capability,
             } => {
                 if let Some(gossip) = gossip {
                     let now = self.connection.now_ns();
                     hear(set, from.account(), &gossip, now).map_err(Failed::Error)?;
+                }
+                if let Some(given) = capability {
+                    self.keep_capability(set, &from, &given)
+                        .map_err(Failed::Error)?;
                 }
                 Ok(text_line(&from, &content))
             }

@@ -449,6 +449,7 @@ impl Person {
         let saying = Saying {
             content: &content,
             gossip,
+            capability: None,
             after_seq: 0,
             not_after: self.net.soon(),
         };
