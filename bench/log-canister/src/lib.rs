@@ -11,6 +11,15 @@ mod methods;
 use paigham_transparency::hash::Label;
 use paigham_wire::hash::blake3;
 
+/// Labels of an entry.
+pub const PER_ENTRY: u32 = 100;
+/// Bytes of a record with two devices, about.
+pub const VALUE_BYTES: usize = 450;
+/// Between two entries, in milliseconds.
+pub const MINUTE_MS: u64 = 60_000;
+/// Timestamp of the first entry, in milliseconds since 1970.
+pub const BEGUN_MS: u64 = 1_800_000_000_000;
+
 /// The label of a number: that of an account.
 ///
 /// # Panics

@@ -5,10 +5,13 @@
 use paigham_directory::testkit::{certify, with};
 use paigham_transparency::auditor::AuditorState;
 use paigham_transparency::codec::Codec;
+use paigham_transparency::log_tree::full_subtrees;
+use paigham_transparency::prover::audit_update;
+use paigham_transparency::store::Store;
 use paigham_transparency::structs::{AuditorUpdate, Configuration, SearchRequest};
 use paigham_transparency::verifier::{Verifier, VerifyHead};
 
-use crate::label;
+use crate::{argument, label};
 
 /// Signatures of heads are counted elsewhere.
 struct Unsigned;
@@ -66,15 +69,50 @@ extern "C" fn prove() {
     reply(&[]);
 }
 
-/// A `SearchRequest`; gives the `SearchResponse`.
+/// Nothing; gives the log's `Configuration`.
+#[unsafe(export_name = "canister_query bench_config")]
+extern "C" fn config() {
+    let config = with(|directory| directory.configuration()).expect("keys");
+    reply(&config.encode().expect("a configuration"));
+}
+
+/// Nothing; gives the `AuditorState` before the newest entry, and its `AuditorUpdate`.
+#[unsafe(export_name = "canister_query bench_newest")]
+extern "C" fn newest() {
+    let (state, update) = with(|directory| {
+        let store = directory.log();
+        let newest = store.tree_size() - 1;
+        let update = audit_update(store, newest).expect("an entry");
+        let state = state_before(store, newest).expect("an entry before");
+        (state, update.encode().expect("an update"))
+    });
+    reply(&argument(&[&state, &update]));
+}
+
+/// An auditor's state after so many entries, encoded.
+fn state_before(store: &impl Store, size: u64) -> Option<Vec<u8>> {
+    let newest = store.entry(size - 1)?;
+    let subtrees = full_subtrees(size);
+    let mut state = size.to_be_bytes().to_vec();
+    state.extend(newest.timestamp.to_be_bytes());
+    state.extend(newest.prefix_root);
+    state.push(u8::try_from(subtrees.len()).ok()?);
+    for subtree in subtrees {
+        let last = subtree.start + subtree.size - 1;
+        let height = u64::from(subtree.size.trailing_zeros());
+        let index = 2 * last - u64::from(last.count_ones()) + height;
+        state.extend(store.log_node(index)?);
+    }
+    Some(state)
+}
+
+/// `Configuration` and `SearchRequest`; gives the `SearchResponse`.
 #[unsafe(export_name = "canister_query bench_search")]
 extern "C" fn search() {
-    let [request] = chunks();
+    let [config, request] = chunks();
+    let config = Configuration::decode(&config).expect("a configuration");
     let request = SearchRequest::decode(&request).expect("a request");
-    let response = with(|directory| {
-        let config = directory.configuration().expect("keys");
-        directory.unsigned_search(&config, &request)
-    });
+    let response = with(|directory| directory.unsigned_search(&config, &request));
     reply(&response.expect("a response"));
 }
 

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use candid::Principal;
+use paigham_bench_log::{PER_ENTRY, VALUE_BYTES};
 use paigham_subnet::{Execution, LoneCanister};
 
-use super::{PER_ENTRY, SAMPLES, VALUE_BYTES, Work, build, drawn, exact, replied};
+use super::{SAMPLES, Work, build, drawn, exact, replied};
 use crate::Failure;
 
 /// Its canister, filled.

@@ -91,6 +91,19 @@ pub(super) fn log_module(folder: &Path) -> Result<Vec<u8>, Failure> {
     Ok(std::fs::read(module.join("paigham_bench_log.wasm"))?)
 }
 
+/// The stable memory of a directory whose log has so many labels, kept until the code changes.
+pub(super) fn log_image(folder: &Path, module: &[u8], labels: u32) -> Result<Vec<u8>, Failure> {
+    kept(folder, &format!("log-{labels}"), module, |file| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut cargo = command(&root, &folder.join("log"));
+        cargo.env_remove("RUSTFLAGS");
+        cargo.args(["run", "--release", "--locked", "--quiet"]);
+        cargo.args(["--package", "paigham-bench-log", "--bin", "seed", "--"]);
+        cargo.arg(labels.to_string()).arg(file);
+        run(cargo)
+    })
+}
+
 /// Cargo with its own target folder and none of our flags but those of canisters.
 fn command(folder: &Path, target: &Path) -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -21,16 +21,8 @@ use log::Log;
 const SIZES: [u32; 4] = [1_000, 10_000, 100_000, 1_000_000];
 /// The largest log of the other implementation: its database lies on a canister's heap.
 const AKD_MAX: u32 = 100_000;
-/// Labels of an entry, or epoch.
-const PER_ENTRY: u32 = 100;
 /// Labels that are looked up.
 const SAMPLES: usize = 20;
-/// Bytes of a record with two devices, about.
-const VALUE_BYTES: usize = 450;
-/// Between two entries, in milliseconds.
-const MINUTE_MS: u64 = 60_000;
-/// Timestamp of the first entry, in milliseconds since 1970.
-const BEGUN_MS: u64 = 1_800_000_000_000;
 /// What a canister's clock says, in nanoseconds since 1970.
 const NOW_NS: u64 = 1_900_000_000 * 1_000_000_000;
 /// The id of the first canister of a network.

@@ -1,14 +1,14 @@
 //! A log as it is after a year: with an entry every ten minutes whether there is something to
 //! publish or not.
 
-use paigham_bench_log::label;
+use paigham_bench_log::{BEGUN_MS, MINUTE_MS, PER_ENTRY, VALUE_BYTES, label};
 use paigham_transparency::prover::Prover;
 use paigham_transparency::publish::{NewVersion, publish};
 use paigham_transparency::store::MemoryStore;
 use paigham_transparency::structs::{CipherSuite, Configuration, DeploymentMode, SearchRequest};
 use paigham_transparency::vrf::VrfSecretKey;
 
-use super::{BEGUN_MS, MINUTE_MS, PER_ENTRY, SAMPLES, VALUE_BYTES, drawn};
+use super::{SAMPLES, drawn};
 use crate::Failure;
 use crate::sample::Sample;
 
