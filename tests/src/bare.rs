@@ -8,8 +8,9 @@ use candid::Principal;
 use ed25519_dalek::SigningKey;
 use ic_agent::agent::HttpService;
 use ic_agent::{Agent, AgentError};
+use paigham_transparency::codec::Codec;
 use paigham_transparency::hash::Label;
-use paigham_transparency::structs::{SearchRequest, SearchResponse};
+use paigham_transparency::structs::{AuditorUpdate, SearchRequest, SearchResponse};
 use paigham_wire::certificate::VerifiedCertificate;
 use paigham_wire::chain::{EntryDigest, queue_next, queue_start};
 use paigham_wire::codec::decode_result;
@@ -20,7 +21,7 @@ use paigham_wire::identity::IdentityRecord;
 use paigham_wire::ids::{AccountId, CanisterId, QueueId};
 use paigham_wire::keys::{EpochKeys, MacKey, ReadToken};
 use paigham_wire::leaf::{Leaf, ShardLeaf};
-use paigham_wire::log::{LabelAnswer, Lookup, LookupAnswers, Wanted};
+use paigham_wire::log::{AuditReply, AuditRequest, LabelAnswer, Lookup, LookupAnswers, Wanted};
 use paigham_wire::map::{Found, Witness};
 use paigham_wire::network::VerifiedNetwork;
 use paigham_wire::relay::{
@@ -35,6 +36,9 @@ use tls_codec::DeserializeBytes;
 
 use crate::ic::Ic;
 use crate::world::World;
+
+/// A log whose newest entry is older is soon refused, in milliseconds.
+const LOG_OLD_MS: u64 = 11 * 60 * 1_000;
 
 /// How calls reach the canisters.
 #[derive(Debug, Clone)]
@@ -172,6 +176,37 @@ impl BareAgent {
         let answer = self.update(&directory, "ping", &encode(&ping)).await;
         let echoed: Ping = reply::<_, DirectoryError>(&answer.unwrap()).unwrap();
         assert_eq!(echoed, ping);
+    }
+
+    /// Timestamp of the log's newest entry, milliseconds since 1970.
+    async fn newest_entry(&self) -> Result<u64, AgentError> {
+        let directory = self.network.directory().unwrap();
+        let ask = async |from| {
+            let request = AuditRequest { from, limit: 1 };
+            let answer = self.query(&directory, "audit", &encode(&request)).await?;
+            let reply = reply::<AuditReply, DirectoryError>(&answer).unwrap();
+            Ok::<_, AgentError>(reply)
+        };
+        let size = ask(0).await?.size;
+        let newest = ask(size - 1).await?;
+        let update = AuditorUpdate::decode(newest.updates[0].as_slice()).unwrap();
+        Ok(update.timestamp)
+    }
+
+    /// Waits until the log has an entry of the last minutes. After a jump of the clock the next
+    /// heartbeat is due at once, and clients refuse a log that is old.
+    ///
+    /// # Panics
+    /// If none comes.
+    pub async fn log_is_new(&self) {
+        for _ in 0..1_000 {
+            let now = u64::try_from(self.now().as_millis()).unwrap();
+            if now < self.newest_entry().await.unwrap() + LOG_OLD_MS {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("no heartbeat");
     }
 
     /// The newest record of an account, as the directory's log has it. Nothing is verified.

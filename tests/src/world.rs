@@ -349,6 +349,7 @@ impl World {
             // Who is asked looks at the clock first, and does what is due.
             subnet.status().await.unwrap();
         }
+        BareAgent::in_process(self).log_is_new().await;
     }
 }
 

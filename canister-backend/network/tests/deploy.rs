@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use candid::Principal;
@@ -140,26 +141,39 @@ async fn canisters_are_deployed_over_http() {
     assert_eq!(there.canisters().await.len(), 3);
 }
 
-/// A deployment dies after any canister was created, with or without code: begun again it creates
-/// what is missing, installs what is empty, and nothing twice.
+/// A deployment dies after any canister was created, wherever it has come to by then: begun again
+/// it ends with a network of those canisters, and creates nothing twice that is on record.
 #[tokio::test]
 async fn an_interrupted_deployment_goes_on() {
-    let there = Elsewhere::runs().await;
-    there.subnet.set_creators(vec![principal(1)]).await.unwrap();
-    let agent = there.agent(1).await;
-    let whole = tempfile::tempdir().unwrap();
-    let plan = there.plan(vec![principal(1)]);
-    let file = deploy(whole.path(), &agent, &plan).await.unwrap();
-    let created = std::fs::read_to_string(whole.path().join("canisters")).unwrap();
     for kept in 1..=3 {
-        let data = tempfile::tempdir().unwrap();
-        let lines: Vec<_> = created.lines().take(kept).collect();
-        std::fs::write(data.path().join("canisters"), lines.join("\n")).unwrap();
-        let before = there.canisters().await.len();
-        let again = deploy(data.path(), &agent, &plan).await.unwrap();
-        assert_eq!(there.canisters().await.len(), before + 3 - kept);
-        let (ours, theirs) = (&file.file().canisters, &again.file().canisters);
-        assert_eq!(ours[..kept], theirs[..kept]);
+        let (there, data) = (Elsewhere::runs().await, tempfile::tempdir().unwrap());
+        there.subnet.set_creators(vec![principal(1)]).await.unwrap();
+        let agent = there.agent(1).await;
+        let plan = there.plan(vec![principal(1)]);
+        let record = data.path().join("canisters");
+        let created = || std::fs::read_to_string(&record).unwrap_or_default();
+        {
+            let mut first = Box::pin(deploy(data.path(), &agent, &plan));
+            while created().lines().count() < kept {
+                let step = Duration::from_millis(1);
+                let over = tokio::time::timeout(step, &mut first).await;
+                assert!(
+                    over.is_err(),
+                    "it was over before it was interrupted: {over:?}"
+                );
+            }
+        }
+        let on_record: Vec<_> = created().lines().map(str::to_owned).collect();
+        let file = deploy(data.path(), &agent, &plan).await.unwrap();
+        assert_eq!(published(data.path()), file);
+        // One may have been on its way, and is on nobody's record.
+        assert!((3..=4).contains(&there.canisters().await.len()));
+        let named = file.file().canisters.iter();
+        let named: Vec<_> = named
+            .map(|entry| Principal::from_slice(&entry.id).to_text())
+            .collect();
+        assert_eq!(named.len(), 3);
+        assert_eq!(named[..on_record.len()], on_record[..]);
     }
 }
 
