@@ -73,6 +73,9 @@ pub struct GroupState {
     pub leaving: Vec<(u32, Vec<u8>)>,
     /// Commits since the newest one that added a leaf: leaf and time (ns), for the rate rule.
     pub commits: Vec<(u32, u64)>,
+    /// Re-adds of the last day: device, time (ns), id of the request.
+    #[serde(default)]
+    pub re_adds: Vec<([u8; 16], u64, [u8; 32])>,
 }
 
 impl std::fmt::Debug for GroupState {
@@ -103,6 +106,9 @@ pub struct PendingState {
     pub adds: bool,
     /// Whether it removes a leaf.
     pub removes: bool,
+    /// Devices that it re-adds, with the ids of their requests.
+    #[serde(default)]
+    pub re_adds: Vec<([u8; 16], [u8; 32])>,
 }
 
 /// A group.
@@ -166,6 +172,7 @@ impl Group {
             pending: None,
             leaving: Vec::new(),
             commits: Vec::new(),
+            re_adds: Vec::new(),
         };
         Ok(Self { mls, state })
     }
