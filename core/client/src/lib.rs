@@ -25,6 +25,8 @@ mod inbox;
 mod paid;
 mod people;
 mod shards;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 mod trust;
 mod verify;
 mod view;

@@ -67,6 +67,16 @@ pub struct Base {
     pub reset: Option<ResetClaim>,
 }
 
+/// How a commit is looked at before it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Check {
+    /// What others would not take is not sent.
+    AsOthersWill,
+    /// Only in tests: what others meet.
+    #[cfg(any(test, feature = "testkit"))]
+    Nothing,
+}
+
 /// A commit ready to be submitted, and what to tell the joiners once it is accepted.
 #[derive(Debug, Clone)]
 pub struct StagedCommitPost {
@@ -107,7 +117,21 @@ impl Group {
         change: &Change,
         base: Base,
     ) -> Result<StagedCommitPost, GroupError> {
-        self.check_may_commit(device, change)?;
+        self.commit_checked(crypto, provider, device, change, base, Check::AsOthersWill)
+    }
+
+    pub(crate) fn commit_checked<S: StorageProvider<CURRENT_VERSION>>(
+        &mut self,
+        crypto: &Crypto,
+        provider: &Provider<'_, S>,
+        device: &DeviceKeys,
+        change: &Change,
+        base: Base,
+        check: Check,
+    ) -> Result<StagedCommitPost, GroupError> {
+        if check == Check::AsOthersWill {
+            self.check_may_commit(device, change)?;
+        }
         let leaving = self.leaving_but(&change.remove);
         let extensions = commit_extensions(crypto, change, &leaving)?;
         let welcomes = extensions.welcomes;
@@ -122,7 +146,9 @@ impl Group {
         self.mls.set_aad(encode(&authenticated));
         let (commit, welcome) = self.stage(provider, device, change)?;
         let commit = commit.to_bytes().map_err(mls("encoding a commit"))?;
-        self.judge_own(crypto, &commit, &carried_leaves, change, base.not_after)?;
+        if check == Check::AsOthersWill {
+            self.judge_own(crypto, &commit, &carried_leaves, change, base.not_after)?;
+        }
         let plaintext = EnvelopePlaintext {
             version: VERSION,
             mls_message: commit.into(),
@@ -258,14 +284,16 @@ impl Group {
                 Proposal::Remove(_) | Proposal::SelfRemove
             )
         });
-        let takes_out = staged.queued_proposals().any(|queued| match queued.proposal() {
-            Proposal::Remove(remove) => {
-                let gone = self.member_at(remove.removed().u32());
-                !gone.is_some_and(|m| change.re_adds_device(m.account(), m.device()))
-            }
-            Proposal::SelfRemove => true,
-            _ => false,
-        });
+        let takes_out = staged
+            .queued_proposals()
+            .any(|queued| match queued.proposal() {
+                Proposal::Remove(remove) => {
+                    let gone = self.member_at(remove.removed().u32());
+                    !gone.is_some_and(|m| change.re_adds_device(m.account(), m.device()))
+                }
+                Proposal::SelfRemove => true,
+                _ => false,
+            });
         let new_generation = takes_out || self.state.generation == 0;
         let next = self.next_secrets(crypto, staged, new_generation)?;
         let tree = staged

@@ -36,6 +36,8 @@ pub mod re_add;
 pub mod receive;
 pub mod reset;
 mod seal;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
 pub mod verdict;
 
 pub use error::GroupError;

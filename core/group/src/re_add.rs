@@ -74,7 +74,10 @@ impl Group {
             .ok_or(Violation::ReAdd)?;
         let seconds = at / NS_PER_SECOND;
         let is_timely = request.asked_at <= seconds.saturating_add(ASKED_MAX_AHEAD_SECONDS)
-            && seconds <= request.asked_at.saturating_add(RE_ADD_WINDOW_NS / NS_PER_SECOND);
+            && seconds
+                <= request
+                    .asked_at
+                    .saturating_add(RE_ADD_WINDOW_NS / NS_PER_SECOND);
         let is_here = request.queue == self.queue() && request.epoch <= self.epoch();
         let id = request.id();
         let is_spent = self.state.re_adds.iter().any(|(_, _, known)| *known == id);
@@ -114,15 +117,16 @@ impl Group {
             .map(|request| {
                 let member = self.check_re_add(request, *accepted.start())?;
                 self.check_re_add(request, *accepted.end())?;
-                let is_added = changes
-                    .added
-                    .iter()
-                    .zip(&changes.key_packages)
-                    .any(|(claim, hash)| {
-                        (claim.account, claim.device) == place(request)
-                            && claim.leaf_key == member.leaf_key
-                            && *hash == request.key_package_hash
-                    });
+                let is_added =
+                    changes
+                        .added
+                        .iter()
+                        .zip(&changes.key_packages)
+                        .any(|(claim, hash)| {
+                            (claim.account, claim.device) == place(request)
+                                && claim.leaf_key == member.leaf_key
+                                && *hash == request.key_package_hash
+                        });
                 if !is_added || !changes.removed.contains(&member.leaf) {
                     return Err(Violation::ReAdd);
                 }

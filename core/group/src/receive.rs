@@ -339,7 +339,10 @@ impl Group {
             !judged.removed.is_empty(),
         );
         self.count_re_adds(
-            judged.re_added.iter().map(|one| (one.device.0, one.request)),
+            judged
+                .re_added
+                .iter()
+                .map(|one| (one.device.0, one.request)),
             accepted_at,
         );
         self.enter_epoch(next.as_ref());

@@ -37,6 +37,28 @@ pub(crate) enum Intent {
     StepDown,
     /// This device renews its keys in the group.
     Renew,
+    /// The devices of a group that stopped come in: account, device, leaf key.
+    Reset {
+        devices: Vec<([u8; 16], [u8; 16], [u8; 32])>,
+        /// Those that do not: the log has revoked them, or they cannot be reached.
+        left_out: Vec<([u8; 16], [u8; 16])>,
+        claimed: Vec<ClaimedDevice>,
+    },
+    /// A device's leaf is replaced, as it has asked.
+    ReAdd {
+        #[serde(with = "serde_bytes")]
+        message: Vec<u8>,
+    },
+}
+
+impl Intent {
+    /// Key packages that were claimed for it.
+    pub const fn claimed_mut(&mut self) -> Option<&mut Vec<ClaimedDevice>> {
+        match self {
+            Self::Add { claimed, .. } | Self::Reset { claimed, .. } => Some(claimed),
+            _ => None,
+        }
+    }
 }
 
 impl Client {
@@ -125,6 +147,7 @@ impl Client {
     }
 
     pub(super) fn check_group(&self, queue: QueueId) -> Result<Conversation, ClientError> {
+        let queue = self.current(queue)?;
         let conversation = Conversation::load(&self.store.begin(), queue)?;
         conversation.check_open()?;
         match conversation.peer {
@@ -139,6 +162,7 @@ impl Client {
         queue: QueueId,
         intent: Intent,
     ) -> Result<(), ClientError> {
+        let queue = self.current(queue)?;
         self.sync_account().await?;
         let set = self.store.begin();
         let mut conversation = Conversation::load(&set, queue)?;

@@ -8,7 +8,7 @@ use paigham_wire::relay::{CommitAccepted, PostRefusal, RelayError};
 use serde::{Deserialize, Serialize};
 
 use super::change::Intent;
-use super::invite::ClaimedDevice;
+use super::invite::{ClaimedDevice, ResetDue};
 use super::{Conversation, POST_SECONDS};
 use crate::client::Client;
 use crate::error::{ClientError, NotVerified};
@@ -39,7 +39,8 @@ pub(crate) struct Submission {
 }
 
 /// A change with everything that its commit carries.
-pub(super) struct Prepared {
+#[derive(Default)]
+pub(crate) struct Prepared {
     pub change: Change,
     pub joiners: Vec<ClaimedDevice>,
     pub seen: Vec<LookedUp>,
@@ -86,6 +87,7 @@ impl Client {
             commit_head: conversation.cursor.commit_head,
             not_after,
             proofs: prepared.seen.into_iter().map(|seen| seen.proof).collect(),
+            reset: self.claim_of(&set, &conversation)?,
         };
         let staged = group.commit(
             &self.crypto,
@@ -135,11 +137,7 @@ impl Client {
             let members: Vec<_> = group.members().collect();
             (group.epoch(), members, group.leaving(), group.policy()?)
         };
-        let mut prepared = Prepared {
-            change: Change::default(),
-            joiners: Vec::new(),
-            seen: Vec::new(),
-        };
+        let mut prepared = Prepared::default();
         let own = self.account.id();
         match intent {
             Some(Intent::Add { accounts, claimed }) => {
@@ -191,6 +189,25 @@ impl Client {
                     return Ok(None);
                 }
                 prepared.change.policy = Some(after);
+            }
+            Some(Intent::Reset {
+                devices, claimed, ..
+            }) => {
+                let due = ResetDue {
+                    devices,
+                    claimed,
+                    policy,
+                };
+                self.prepare_reset(queue, &members, due, &mut prepared)
+                    .await?;
+                if prepared.change.add.is_empty() && prepared.change.policy.is_none() && epoch > 0 {
+                    return Ok(None);
+                }
+            }
+            Some(Intent::ReAdd { message }) => {
+                if !self.prepare_re_add(queue, message, &mut prepared).await? {
+                    return Ok(None);
+                }
             }
             Some(Intent::Renew) | None => {}
         }

@@ -2,6 +2,7 @@
 
 use paigham_group::join::{join, open_wrapper};
 use paigham_group::proof::{LeafClaim, check_device};
+use paigham_group::reset::reset_claim;
 use paigham_group::{Group, GroupError};
 use paigham_store::{Table, WriteSet};
 use paigham_wire::codec::{decode, encode};
@@ -18,7 +19,7 @@ use super::{Conversation, MessageRow, StoredStanding, peer_of};
 use crate::client::Client;
 use crate::error::{ClientError, NotVerified};
 use crate::people::next_number;
-use crate::verify::{Cursor, Seen};
+use crate::verify::{Cursor, Link, Seen};
 use crate::view::{Notice, SyncReport, Verified};
 
 const ALL: &[u8] = b"all";
@@ -125,7 +126,9 @@ impl Client {
     ) -> Result<(), ClientError> {
         let is_wrong = matches!(
             error,
-            ClientError::Group(GroupError::Welcome(_) | GroupError::Sealed) | ClientError::Ended(_)
+            ClientError::Group(GroupError::Welcome(_) | GroupError::Sealed)
+                | ClientError::Ended(_)
+                | ClientError::Reset(_)
         );
         let is_certified = matches!(
             error,
@@ -171,7 +174,7 @@ impl Client {
                 // Expired, or never there: certified.
                 return self.forget_joining(number);
             };
-            self.join_by(number, pointer, &welcome).await?;
+            self.join_by(number, pointer, &welcome, report).await?;
             report.joined.push(pointer.queue);
             self.catch_up(pointer.queue, report).await?;
         }
@@ -196,6 +199,7 @@ impl Client {
         let known = self.known(queue)?;
         let is_over = |one: &Conversation| {
             matches!(one.standing, StoredStanding::Out | StoredStanding::Lapsed)
+                || one.waits_for_re_add()
         };
         Ok(known.is_some_and(|one| !is_over(&one)))
     }
@@ -265,10 +269,19 @@ impl Client {
         number: u64,
         pointer: &WelcomePointer,
         welcome: &SealedWelcome,
+        report: &mut SyncReport,
     ) -> Result<(), ClientError> {
         let wrapper = open_wrapper(pointer, &welcome.wrapper)?;
+        let claim = reset_claim(&wrapper)?;
+        if let Some(claim) = &claim {
+            // To where the old group ends, before what says that it continues it.
+            let is_known = self.known(claim.old)?.is_some();
+            if is_known {
+                self.catch_up(claim.old, report).await?;
+            }
+        }
         // A first look without consequences: whom does it name, and where does it lead?
-        let (group, base) = {
+        let (group, base, added_by) = {
             let set = self.store.begin();
             self.clear_lapsed(&set, pointer.queue)?;
             let provider = self.crypto.with(set.mls());
@@ -279,16 +292,27 @@ impl Client {
                 commit_head: opened.base_commit_head,
                 epoch: opened.group.epoch().saturating_sub(1),
             };
-            (opened.group, base)
+            (opened.group, base, opened.added_by)
         };
+        self.check_comeback(&group, added_by)?;
         self.check_members(&group).await?;
         let start = self.find_commit(&group, base, pointer).await?;
         let (commit, certified) = (&start.commit, start.certified);
+        let accepted_at = commit.entry.accepted_at;
+        let mut continues = None;
+        if let Some(claim) = &claim {
+            continues = Some(self.judge_reset(claim, &group, accepted_at).await?);
+        }
         let set = self.store.begin();
         self.clear_lapsed(&set, pointer.queue)?;
         let provider = self.crypto.with(set.mls());
-        let joined = join(&provider, &self.device, pointer, &wrapper, &welcome.tree)?;
+        let mut joined = join(&provider, &self.device, pointer, &wrapper, &welcome.tree)?;
+        joined.group.joined_at(accepted_at);
         let policy = joined.group.policy()?;
+        let by = joined.group.member_at(joined.added_by);
+        if let (Some(continues), Some(by)) = (&mut continues, &by) {
+            continues.note_post(by.account, accepted_at);
+        }
         let mut one = Conversation {
             number: 0,
             queue: pointer.queue.0,
@@ -311,6 +335,10 @@ impl Client {
             joined_by: Some(pointer.welcome_id.0),
             gap: start.gap,
             renew_at: renewal_of_joiner(commit.entry.accepted_at, joined.group.own_leaf()),
+            stop: None,
+            continues,
+            continued_by: None,
+            asked: None,
         };
         one.reflect(&joined.group)?;
         let admins: Vec<_> = policy.admins.iter().map(|admin| admin.0).collect();
@@ -320,14 +348,25 @@ impl Client {
                 one.number = before.number;
                 // What was read before, and not told yet, is told.
                 one.told = one.told.min(before.told);
+                if before.waits_for_re_add() {
+                    tell_missed(&set, &before, commit, certified)?;
+                }
                 one.save(&set)?;
             }
             Err(_) => one.enter(&set)?,
         }
-        let by = joined.group.member_at(joined.added_by);
+        let body = match &one.continues {
+            Some(continues) => StoredBody::Reset {
+                without: continues.without,
+            },
+            None => StoredBody::Joined,
+        };
+        if let Some(continues) = &one.continues {
+            self.choose(&set, continues.old)?;
+        }
         let row = MessageRow {
             from: by.map(|member| member.account),
-            body: StoredBody::Joined,
+            body,
             verified: Verified {
                 seq: commit.entry.seq,
                 epoch: commit.header.epoch,
@@ -343,6 +382,44 @@ impl Client {
         };
         set.put_at(Table::Joining, ALL, number, &done)?;
         self.commit(set)
+    }
+
+    /// A device that could not apply a commit comes back into the group of its last good epoch, as
+    /// it was or as an admin of that epoch made it; anything else waits for the reset.
+    fn check_comeback(&self, group: &Group, added_by: u32) -> Result<(), ClientError> {
+        let Some(before) = self
+            .known(group.queue())?
+            .filter(Conversation::waits_for_re_add)
+        else {
+            return Ok(());
+        };
+        let set = self.store.begin();
+        let last_good = Group::load(&self.crypto.with(set.mls()), before.group)?;
+        let leaves = |group: &Group| {
+            let mut leaves: Vec<_> = group
+                .members()
+                .map(|member| (member.account, member.device, member.leaf_key))
+                .collect();
+            leaves.sort_unstable();
+            leaves
+        };
+        let policy = last_good.policy()?;
+        let is_same = leaves(&last_good) == leaves(group) && policy == group.policy()?;
+        let by = group.member_at(added_by);
+        let by_admin = by.is_some_and(|by| {
+            policy.is_admin(&by.account())
+                && last_good
+                    .members()
+                    .any(|m| m.account == by.account && m.leaf_key == by.leaf_key)
+        });
+        if is_same || by_admin {
+            Ok(())
+        } else {
+            Err(
+                GroupError::Welcome("it brings back into another group than this device knew")
+                    .into(),
+            )
+        }
     }
 
     /// Every leaf is a device of its account, as the directory certifies it now.
@@ -367,6 +444,31 @@ impl Client {
         }
         Ok(())
     }
+}
+
+/// What lies between the commit that this device could not apply and the one that brought it back
+/// stays unread.
+fn tell_missed(
+    set: &WriteSet,
+    before: &Conversation,
+    commit: &Link,
+    certified: (u64, u64),
+) -> Result<(), ClientError> {
+    let first = before.newest_line();
+    let row = MessageRow {
+        from: None,
+        body: StoredBody::Missed {
+            count: commit.entry.seq.saturating_sub(first),
+        },
+        verified: Verified {
+            seq: first,
+            epoch: before.cursor.epoch,
+            accepted_at: before.stop.as_ref().map_or(0, |stop| stop.accepted_at),
+            certificate_time: certified.0,
+            certificate_age_ms: certified.1,
+        },
+    };
+    row.save(set, before.queue())
 }
 
 /// When a joiner renews its keys. Until then whoever has the private part of its key package, which

@@ -14,7 +14,10 @@
 //! | `join` | Welcomes |
 //! | `joined_at` | the commit of a Welcome, on the chain |
 //! | `history` | what is shown |
+//! | `reset` | going on in a new queue after a commit that nobody takes |
+//! | `ask` | a device that cannot follow asks for a new leaf |
 
+mod ask;
 mod change;
 mod commit;
 mod gap;
@@ -24,6 +27,7 @@ mod join;
 mod joined_at;
 mod leave;
 mod receive;
+mod reset;
 mod send;
 mod start;
 mod take;
@@ -43,11 +47,15 @@ use crate::people::next_number;
 use crate::verify::{Cursor, Link, Seen};
 use crate::view::{ConversationView, Notice, Standing, SyncReport};
 
+pub(crate) use ask::Asked;
 pub(crate) use change::Intent;
+#[cfg(feature = "testkit")]
+pub(crate) use commit::Prepared;
 pub(crate) use commit::Submission;
 pub(crate) use gap::Gap;
 pub(crate) use history::MessageRow;
 pub(crate) use join::Joining;
+pub(crate) use reset::{Continues, Stop};
 pub(crate) use send::SealedPost;
 
 const ALL: &[u8] = b"all";
@@ -115,6 +123,18 @@ pub(crate) struct Conversation {
     /// From when on this device is to renew its keys in the group, nanoseconds since 1970; 0: not.
     #[serde(default)]
     pub renew_at: u64,
+    /// Where and why it stopped.
+    #[serde(default)]
+    pub stop: Option<Stop>,
+    /// What it continues, if it is a reset.
+    #[serde(default)]
+    pub continues: Option<Continues>,
+    /// The reset that counts.
+    #[serde(default)]
+    pub continued_by: Option<[u8; 32]>,
+    /// The request for a new leaf, while this device cannot follow.
+    #[serde(default)]
+    pub asked: Option<Asked>,
 }
 
 impl Conversation {
@@ -162,6 +182,15 @@ impl Conversation {
             self.standing,
             StoredStanding::Out | StoredStanding::Stopped(_) | StoredStanding::Lapsed
         )
+    }
+
+    /// Whether it stopped at a commit that others may have applied, and nobody made it anew yet.
+    fn waits_for_re_add(&self) -> bool {
+        let is_unusable = self.stop.as_ref().is_some_and(|stop| stop.rule.is_none());
+        matches!(self.standing, StoredStanding::Stopped(_))
+            && is_unusable
+            && self.asked.is_some()
+            && self.continued_by.is_none()
     }
 
     /// Whether entries behind the cursor have expired.
@@ -243,8 +272,13 @@ impl Client {
     /// # Errors
     /// [`ClientError::Store`].
     pub fn conversations(&self) -> Result<Vec<ConversationView>, ClientError> {
-        let all = self.all_conversations()?;
-        all.iter().map(|one| self.conversation_view(one)).collect()
+        let mut shown = Vec::new();
+        for one in self.all_conversations()? {
+            if self.is_shown(&one)? {
+                shown.push(self.conversation_view(&one)?);
+            }
+        }
+        Ok(shown)
     }
 
     /// One conversation.
@@ -252,6 +286,7 @@ impl Client {
     /// # Errors
     /// [`ClientError::NoSuchName`].
     pub fn conversation(&self, queue: QueueId) -> Result<ConversationView, ClientError> {
+        let queue = self.current(queue)?;
         let conversation = Conversation::load(&self.store.begin(), queue)?;
         self.conversation_view(&conversation)
     }
@@ -275,6 +310,7 @@ impl Client {
             epoch: one.cursor.epoch,
             seq: one.cursor.seq,
             authenticator: one.authenticator,
+            stopped_by: one.stop.as_ref().and_then(Stop::offender),
             waiting: self.outgoing(&self.store.begin(), one.queue())?.len(),
         })
     }
@@ -289,7 +325,12 @@ impl Client {
     /// # Errors
     /// [`ClientError::NoSuchName`], [`ClientError::Ambiguous`].
     pub fn find_conversation(&self, name: &str) -> Result<QueueId, ClientError> {
-        let all = self.all_conversations()?;
+        let mut all = Vec::new();
+        for one in self.all_conversations()? {
+            if self.is_shown(&one)? {
+                all.push(one);
+            }
+        }
         if let Ok(account) = self.find_account(name)
             && let Some(direct) = direct_with(&all, account).or_else(|| ended_with(&all, account))
         {
@@ -326,6 +367,9 @@ impl Client {
     /// would fail in all.
     pub(crate) async fn settle_all(&mut self, report: &mut SyncReport) -> Result<(), ClientError> {
         for one in self.all_conversations()? {
+            if one.standing != StoredStanding::Starting && !self.is_shown(&one)? {
+                continue;
+            }
             self.renew_if_due(&one)?;
             let outcome = self.settle(one.queue(), report).await;
             self.one_failed(&one, outcome)?;
@@ -420,6 +464,7 @@ mod tests {
                 pending: None,
                 leaving: Vec::new(),
                 commits: Vec::new(),
+                re_adds: Vec::new(),
             },
             cursor,
             seen: Seen {
@@ -438,6 +483,10 @@ mod tests {
             joined_by: None,
             gap: Some(Gap::behind(5)),
             renew_at: 10,
+            stop: None,
+            continues: None,
+            continued_by: None,
+            asked: None,
         }
     }
 
@@ -454,7 +503,14 @@ mod tests {
         let now = open_conversation();
         let mut older = serde_cbor::value::to_value(&now).unwrap();
         let name = |name: &str| Value::Text(name.into());
-        for new in ["gap", "renew_at"] {
+        for new in [
+            "gap",
+            "renew_at",
+            "stop",
+            "continues",
+            "continued_by",
+            "asked",
+        ] {
             assert!(fields(&mut older).remove(&name(new)).is_some());
         }
         let seen = fields(&mut older).get_mut(&name("seen")).unwrap();
