@@ -24,6 +24,7 @@ fuzz_target!(|bytes: &[u8]| {
     one_encoding::<AuditorTreeHeadTbs>(bytes);
     one_encoding::<SearchRequest>(bytes);
     one_encoding::<AbsentResponse>(bytes);
+    one_encoding::<PlaceResponse>(bytes);
     one_encoding::<ContactMonitorRequest>(bytes);
     one_encoding::<ContactMonitorResponse>(bytes);
     one_encoding::<OwnerInitRequest>(bytes);

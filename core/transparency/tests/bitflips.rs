@@ -85,6 +85,24 @@ fn searches() {
     }
 }
 
+/// Which entry brought a version.
+#[test]
+fn places() {
+    let log = log();
+    let mut person = Person::new(&log.config);
+    for name in ["place, new", "place, same head"] {
+        let request = person.request("amina", Some(4));
+        let response = log.ask(|prover| prover.place(&request)).unwrap();
+        believed(name, &response.encode().unwrap(), |bytes| {
+            let mut person = person.clone();
+            let checked =
+                person.check(|verifier, view| verifier.place(view, &request, &[4], bytes, log.now));
+            checked.is_ok()
+        });
+        person.search(&log, "amina").unwrap();
+    }
+}
+
 /// A search for an old version. The draft has it carry the commitments of later versions in the
 /// ladder that the search does not come to look up; they show nothing, and what is shown stays the
 /// same whatever they are.

@@ -19,6 +19,7 @@
 //! | [`relay`] | requests, replies and errors of the relay (§6.2) |
 //! | [`directory`] | requests, replies and errors of the directory (§7) |
 //! | [`log`] | requests to the transparency log, and its replies (`spec/directory.md`) |
+//! | [`canister_signature`] | the key that signs the log's heads, and what it signed |
 //! | [`ticket`] | beacons and tickets: work in place of accounts (§6.4) |
 //! | [`blob`] | attachments in chunks (§6.5) |
 //! | [`admin`] | administration by a threshold (§6.6) |
@@ -32,6 +33,7 @@
 
 pub mod admin;
 pub mod blob;
+pub mod canister_signature;
 #[cfg(feature = "client")]
 pub mod certificate;
 pub mod chain;

@@ -96,13 +96,15 @@ pub struct Lookup {
     pub wanted: Vec<Wanted>,
 }
 
-/// A version whose place in the log decides when it counts, with the proof of that place.
+/// A version whose place in the log decides when it counts, with the proof of that place. No
+/// fixed-version search: it ends at any entry where the version is the greatest, not at the one
+/// that brought it (`spec/transparency.md` §9).
 #[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
 pub struct TimedVersion {
     /// Which.
     pub version: u32,
-    /// The draft's `SearchResponse` for this version.
-    pub search: VLBytes,
+    /// Our `PlaceResponse` for this version.
+    pub place: VLBytes,
 }
 
 /// A label that has a version.

@@ -6,6 +6,7 @@
 
 mod monitor;
 mod owner;
+mod place;
 mod search;
 mod update;
 mod view;
@@ -13,6 +14,7 @@ mod walk;
 
 pub(crate) use monitor::{MapEntry, contact_monitor};
 pub(crate) use owner::{OwnerMonitor, owner_init, owner_init_list};
+pub(crate) use place::place;
 pub(crate) use search::{fixed_search, greatest_search, label_absent};
 pub(crate) use update::{Update, update};
 pub(crate) use view::View;
@@ -42,6 +44,12 @@ pub enum Verdict {
     /// The label has a version where its absence is claimed.
     #[error("entry {position} holds the label that is said to be absent")]
     LabelPresent {
+        /// The entry.
+        position: u64,
+    },
+    /// An entry holds a version that a later one is said to have brought.
+    #[error("entry {position} holds a version that a later entry is said to have brought")]
+    EarlierEntry {
         /// The entry.
         position: u64,
     },

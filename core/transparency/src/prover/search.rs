@@ -1,11 +1,13 @@
 //! Answers to searches.
 
-use crate::algorithm::{Verdict, fixed_search, greatest_search, label_absent};
+use crate::algorithm::{Verdict, fixed_search, greatest_search, label_absent, place};
 use crate::hash::{HashValue, Label};
 use crate::ladder::base_ladder;
 use crate::prover::{ProveError, Prover};
 use crate::store::Store;
-use crate::structs::{AbsentResponse, BinaryLadderStep, SearchRequest, SearchResponse};
+use crate::structs::{
+    AbsentResponse, BinaryLadderStep, PlaceResponse, SearchRequest, SearchResponse,
+};
 use crate::vrf::VrfProof;
 
 impl<S: Store> Prover<'_, S> {
@@ -56,6 +58,31 @@ impl<S: Store> Prover<'_, S> {
             full_tree_head,
             proof: self.vrf_proof(&request.label, 0)?,
             search,
+        })
+    }
+
+    /// Shows which entry brought the version that the request names.
+    ///
+    /// # Errors
+    /// [`Verdict::VersionAbsent`] for a version that does not exist; [`ProveError::Request`] if the
+    /// request names none; others of [`ProveError`].
+    pub fn place(&self, request: &SearchRequest) -> Result<PlaceResponse, ProveError> {
+        let label = &request.label;
+        let version = request
+            .version
+            .ok_or(ProveError::Request("a place is that of one version"))?;
+        let stored = self.store.version(label, version);
+        let stored = stored.ok_or(Verdict::VersionAbsent)?;
+        let position = stored.place.position;
+        let (mut recorder, view) = self.begin(Some(label), request.last)?;
+        place(&mut recorder, &view, position, version)?;
+        let (full_tree_head, place) = self.finish(recorder)?;
+        Ok(PlaceResponse {
+            full_tree_head,
+            position,
+            opening: stored.opening,
+            proof: self.vrf_proof(label, version)?,
+            place,
         })
     }
 

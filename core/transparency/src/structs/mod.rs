@@ -17,7 +17,7 @@ pub use messages::{
     OwnerMonitorRequest, OwnerMonitorResponse, UpdateInfo, UpdateRequest, UpdateResponse,
 };
 pub use proofs::{CombinedTreeProof, InclusionProof, PrefixLeaf, PrefixProof, PrefixSearchResult};
-pub use search::{AbsentResponse, BinaryLadderStep, SearchRequest, SearchResponse};
+pub use search::{AbsentResponse, BinaryLadderStep, PlaceResponse, SearchRequest, SearchResponse};
 
 #[cfg(test)]
 mod tests;

@@ -91,6 +91,42 @@ impl Codec for AbsentResponse {
     }
 }
 
+/// Not in the draft: shows which entry brought a version (`spec/transparency.md` §9). The value is
+/// not in it: whoever asks has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlaceResponse {
+    /// The head that the answer is about.
+    pub full_tree_head: FullTreeHead,
+    /// The entry.
+    pub position: u64,
+    /// Of the commitment to the value.
+    pub opening: Opening,
+    /// Shows where the version lies in the prefix trees.
+    pub proof: VrfProof,
+    /// View, then the version's absence before the entry and its presence from there on.
+    pub place: CombinedTreeProof,
+}
+
+impl Codec for PlaceResponse {
+    fn write(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
+        self.full_tree_head.write(out)?;
+        put_u64(out, &self.position);
+        out.extend_from_slice(&self.opening);
+        out.extend_from_slice(&self.proof);
+        self.place.write(out)
+    }
+
+    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            full_tree_head: FullTreeHead::read(input)?,
+            position: input.u64()?,
+            opening: input.array()?,
+            proof: input.array()?,
+            place: CombinedTreeProof::read(input)?,
+        })
+    }
+}
+
 /// Answers a [`SearchRequest`].
 ///
 /// Whether the version stands in the answer depends on the request, so this structure is read with

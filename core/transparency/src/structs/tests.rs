@@ -42,6 +42,7 @@ fn all(bytes: &[u8]) {
     one_encoding::<DistinguishedResponse>(bytes);
     one_encoding::<DistinguishedHead>(bytes);
     one_encoding::<AbsentResponse>(bytes);
+    one_encoding::<PlaceResponse>(bytes);
     for version in [None, Some(3)] {
         let label = crate::hash::Label::new(*b"l").unwrap();
         let request = SearchRequest {

@@ -19,7 +19,7 @@ pub use distinguished::{DistinguishedEntry, RootsComparison, compare_roots};
 pub use error::VerifyError;
 pub use owner::{MonitorProgress, NewVersions};
 pub use owner_state::OwnerState;
-pub use search::Found;
+pub use search::{Found, Place};
 pub use view::{KnownEntry, TreeView};
 
 use ed25519_dalek::{Signature, VerifyingKey};

@@ -1,10 +1,12 @@
 //! Checking what a label maps to (draft, §13.1).
 
-use crate::algorithm::{Verdict, fixed_search, greatest_search, label_absent};
+use crate::algorithm::{Verdict, fixed_search, greatest_search, label_absent, place};
 use crate::codec::Codec;
 use crate::hash::{Opening, commitment};
 use crate::ladder::base_ladder;
-use crate::structs::{AbsentResponse, BinaryLadderStep, SearchRequest, SearchResponse};
+use crate::structs::{
+    AbsentResponse, BinaryLadderStep, PlaceResponse, SearchRequest, SearchResponse,
+};
 use crate::verifier::consumer::VersionKeys;
 use crate::verifier::{MonitoredVersion, TreeView, Verified, Verifier, VerifyError};
 
@@ -29,7 +31,60 @@ pub struct Found {
     pub monitor: Option<MonitoredVersion>,
 }
 
+/// The entry that brought a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The entry.
+    pub position: u64,
+    /// Its timestamp, milliseconds since 1970.
+    pub timestamp: u64,
+}
+
 impl Verifier<'_> {
+    /// Checks which entry brought a version that has this value.
+    ///
+    /// # Errors
+    /// [`VerifyError::State`] if the request names another view or no version;
+    /// [`Verdict::EarlierEntry`] if the version was there before; others of [`VerifyError`].
+    ///
+    /// # Security
+    /// A log that takes a version out and puts it in again can show two places. The auditors
+    /// refuse that; and the distinguished entry after the place shown, which the label's owner
+    /// inspects, holds the version.
+    pub fn place(
+        &self,
+        view: Option<&TreeView>,
+        request: &SearchRequest,
+        value: &[u8],
+        response: &[u8],
+        now: u64,
+    ) -> Result<Verified<Place>, VerifyError> {
+        check_last(view, request.last)?;
+        let version = request.version.ok_or(VerifyError::State)?;
+        let response = PlaceResponse::decode(response)?;
+        let commitment = commitment(&response.opening, &request.label, version, value);
+        let step = BinaryLadderStep {
+            proof: response.proof,
+            commitment: Some(commitment.ok_or(VerifyError::Commitment)?),
+        };
+        let keys = self.version_keys(&request.label, std::iter::once(version), &[step])?;
+        let head = &response.full_tree_head;
+        let position = response.position;
+        if position >= Self::size(view, head)? {
+            return Err(Verdict::VersionAbsent.into());
+        }
+        let (mut consumer, tree) = self.open(view, head, &response.place, &keys)?;
+        let timestamp = place(&mut consumer, &tree, position, version)?;
+        let view = self.close(consumer, head, now)?.view;
+        Ok(Verified {
+            view,
+            outcome: Place {
+                position,
+                timestamp,
+            },
+        })
+    }
+
     /// Checks the answer to a search.
     ///
     /// # Errors

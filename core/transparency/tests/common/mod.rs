@@ -18,7 +18,7 @@ use paigham_transparency::structs::{
 };
 use paigham_transparency::verifier::{
     ContactMap, DistinguishedEntry, Ed25519Heads, Found, MonitorProgress, NewVersions, OwnerState,
-    TreeView, Verified, Verifier, VerifyError,
+    Place, TreeView, Verified, Verifier, VerifyError,
 };
 use paigham_transparency::vrf::VrfSecretKey;
 
@@ -209,6 +209,20 @@ impl Person {
         let response = log.ask(|prover| prover.absent(&request)).unwrap();
         let bytes = response.encode().unwrap();
         self.check(|verifier, view| verifier.absent(view, &request, &bytes, log.now))
+    }
+
+    /// Which entry brought a version with a value.
+    pub fn place(
+        &mut self,
+        log: &Log,
+        name: &str,
+        version: u32,
+        value: &[u8],
+    ) -> Result<Place, VerifyError> {
+        let request = self.request(name, Some(version));
+        let bytes = log.ask(|prover| prover.place(&request)).unwrap();
+        let bytes = bytes.encode().unwrap();
+        self.check(|verifier, view| verifier.place(view, &request, value, &bytes, log.now))
     }
 
     pub fn monitor(&mut self, log: &Log, name: &str) -> Result<(), VerifyError> {
