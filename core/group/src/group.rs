@@ -22,6 +22,7 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::crypto::{Crypto, Provider, SUITE};
 use crate::device::{DeviceKeys, capabilities, credential_of};
 use crate::error::{GroupError, mls};
+use crate::re_add::CountedReAdd;
 
 /// Most leaves of a group for now.
 pub const MAX_LEAVES: usize = 256;
@@ -73,9 +74,9 @@ pub struct GroupState {
     pub leaving: Vec<(u32, Vec<u8>)>,
     /// Commits since the newest one that added a leaf: leaf and time (ns), for the rate rule.
     pub commits: Vec<(u32, u64)>,
-    /// Re-adds of the last day: device, time (ns), id of the request.
+    /// Re-adds of the last day.
     #[serde(default)]
-    pub re_adds: Vec<([u8; 16], u64, [u8; 32])>,
+    pub re_adds: Vec<CountedReAdd>,
 }
 
 impl std::fmt::Debug for GroupState {

@@ -24,6 +24,18 @@ pub const RE_ADD_WINDOW_NS: u64 = 24 * 3_600 * NS_PER_SECOND;
 /// How far ahead of a commit the clock of whoever asked may have been, in seconds.
 const ASKED_MAX_AHEAD_SECONDS: u64 = 600;
 
+/// A re-add that counts against the limit, and whose request is used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct CountedReAdd {
+    /// Which device.
+    pub device: [u8; 16],
+    /// When its commit was accepted, nanoseconds since 1970; 0 until a joiner by this very commit
+    /// has found it ([`Group::joined_at`]).
+    pub accepted_at: u64,
+    /// Id of the request.
+    pub request: [u8; 32],
+}
+
 /// A leaf that a commit replaces at its device's request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReAddedLeaf {
@@ -80,7 +92,7 @@ impl Group {
                     .saturating_add(RE_ADD_WINDOW_NS / NS_PER_SECOND);
         let is_here = request.queue == self.queue() && request.epoch <= self.epoch();
         let id = request.id();
-        let is_spent = self.state.re_adds.iter().any(|(_, _, known)| *known == id);
+        let is_spent = self.state.re_adds.iter().any(|one| one.request == id);
         if !is_timely || !is_here || is_spent || !request.verify(&member.leaf_key) {
             return Err(Violation::ReAdd);
         }
@@ -89,7 +101,7 @@ impl Group {
             .state
             .re_adds
             .iter()
-            .filter(|(device, time, _)| *device == member.device && *time >= since)
+            .filter(|one| one.device == member.device && one.accepted_at >= since)
             .count();
         if recent >= RE_ADDS_MAX {
             return Err(Violation::Rate);
@@ -147,8 +159,12 @@ impl Group {
     ) {
         let kept = RE_ADD_WINDOW_NS + ASKED_MAX_AHEAD_SECONDS * NS_PER_SECOND;
         let since = at.saturating_sub(kept);
-        self.state.re_adds.retain(|(_, time, _)| *time >= since);
-        let counted = re_added.into_iter().map(|(device, id)| (device, at, id));
+        self.state.re_adds.retain(|one| one.accepted_at >= since);
+        let counted = re_added.into_iter().map(|(device, request)| CountedReAdd {
+            device,
+            accepted_at: at,
+            request,
+        });
         self.state.re_adds.extend(counted);
     }
 
@@ -156,10 +172,10 @@ impl Group {
     /// not known yet: its re-adds have the time 0, until [`Group::joined_at`].
     pub(crate) fn re_add_log(&self, now: &[ReAddRequest]) -> Option<Extension> {
         let before = self.state.re_adds.iter();
-        let before = before.map(|(device, accepted_at, request)| ReAdded {
-            device: DeviceId(*device),
-            accepted_at: *accepted_at,
-            request: *request,
+        let before = before.map(|one| ReAdded {
+            device: DeviceId(one.device),
+            accepted_at: one.accepted_at,
+            request: one.request,
         });
         let now = now.iter().map(|request| ReAdded {
             device: request.device,
@@ -175,9 +191,9 @@ impl Group {
 
     /// A joiner has found the commit of its Welcome in the chain, accepted at that time (ns).
     pub fn joined_at(&mut self, accepted_at: u64) {
-        for (_, time, _) in &mut self.state.re_adds {
-            if *time == 0 {
-                *time = accepted_at;
+        for one in &mut self.state.re_adds {
+            if one.accepted_at == 0 {
+                one.accepted_at = accepted_at;
             }
         }
     }
@@ -192,9 +208,7 @@ pub(crate) fn requests_of(plaintext: &EnvelopePlaintext) -> Option<Vec<ReAddRequ
 }
 
 /// The re-adds of the last day, as a Welcome wrapper tells them.
-pub(crate) fn log_of(
-    wrapper: &WelcomeWrapper,
-) -> Result<Vec<([u8; 16], u64, [u8; 32])>, GroupError> {
+pub(crate) fn log_of(wrapper: &WelcomeWrapper) -> Result<Vec<CountedReAdd>, GroupError> {
     let Some(data) = wrapper.extension(wrapper_extension::RE_ADD_LOG) else {
         return Ok(Vec::new());
     };
@@ -204,6 +218,10 @@ pub(crate) fn log_of(
         .ok_or(GroupError::Welcome("its log of re-adds is malformed"))?;
     let entries = log.entries.into_iter();
     Ok(entries
-        .map(|one| (one.device.0, one.accepted_at, one.request))
+        .map(|one| CountedReAdd {
+            device: one.device.0,
+            accepted_at: one.accepted_at,
+            request: one.request,
+        })
         .collect())
 }

@@ -39,9 +39,9 @@ pub(crate) enum Intent {
     Renew,
     /// The devices of a group that stopped come in: account, device, leaf key.
     Reset {
-        devices: Vec<([u8; 16], [u8; 16], [u8; 32])>,
+        devices: Vec<OldDevice>,
         /// Those that do not: the log has revoked them, or they cannot be reached.
-        left_out: Vec<([u8; 16], [u8; 16])>,
+        left_out: Vec<OldDevice>,
         claimed: Vec<ClaimedDevice>,
     },
     /// A device's leaf is replaced, as it has asked.
@@ -49,6 +49,14 @@ pub(crate) enum Intent {
         #[serde(with = "serde_bytes")]
         message: Vec<u8>,
     },
+}
+
+/// A device of a group that stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OldDevice {
+    pub account: [u8; 16],
+    pub device: [u8; 16],
+    pub leaf_key: [u8; 32],
 }
 
 impl Intent {

@@ -19,7 +19,7 @@ use paigham_wire::reset::ReAddMessage;
 use serde::{Deserialize, Serialize};
 
 use super::Conversation;
-use super::change::Intent;
+use super::change::{Intent, OldDevice};
 use super::commit::Prepared;
 use crate::account::random;
 use crate::client::Client;
@@ -30,8 +30,8 @@ use crate::verify::inbox_leaf;
 
 /// What a commit of a reset is made from.
 pub(super) struct ResetDue<'a> {
-    /// Account, device and leaf key of all that are to come over.
-    pub devices: &'a [([u8; 16], [u8; 16], [u8; 32])],
+    /// All that are to come over.
+    pub devices: &'a [OldDevice],
     /// Key packages that were claimed for it.
     pub claimed: &'a [ClaimedDevice],
     /// The policy as it stands.
@@ -101,29 +101,27 @@ impl Client {
         prepared: &mut Prepared,
     ) -> Result<(), ClientError> {
         let left_out = self.left_out(queue)?;
-        let is_due = |(account, device, _): &&([u8; 16], [u8; 16], [u8; 32])| {
-            !left_out.contains(&(*account, *device))
-                && !members
-                    .iter()
-                    .any(|m| m.account == *account && m.device == *device)
+        let is_due = |old: &&OldDevice| {
+            let is_in = |m: &Member| m.account == old.account && m.device == old.device;
+            !left_out.contains(old) && !members.iter().any(is_in)
         };
         let missing: Vec<_> = due.devices.iter().filter(is_due).copied().collect();
         let next = &missing[..missing.len().min(DEVICES_A_COMMIT)];
-        let mut accounts: Vec<_> = next.iter().map(|one| AccountId(one.0)).collect();
+        let mut accounts: Vec<_> = next.iter().map(|old| AccountId(old.account)).collect();
         accounts.sort_unstable();
         accounts.dedup();
         let mut claimed = due.claimed.to_vec();
         for one in self.look_up(&accounts).await? {
             let before = prepared.joiners.len();
-            for (account, device, leaf_key) in next {
-                if AccountId(*account) != one.state.account() {
+            for old in next {
+                let claim = LeafClaim {
+                    account: AccountId(old.account),
+                    device: DeviceId(old.device),
+                    leaf_key: old.leaf_key,
+                };
+                if claim.account != one.state.account() {
                     continue;
                 }
-                let claim = LeafClaim {
-                    account: AccountId(*account),
-                    device: DeviceId(*device),
-                    leaf_key: *leaf_key,
-                };
                 let brought = self.bring_over(queue, &one, &claim, &mut claimed).await;
                 match brought {
                     Ok((package, joiner)) => {
@@ -131,7 +129,7 @@ impl Client {
                         prepared.joiners.push(joiner);
                     }
                     Err(error) if error.may_heal() => return Err(error),
-                    Err(_) => self.leave_out(queue, (*account, *device))?,
+                    Err(_) => self.leave_out(queue, *old)?,
                 }
             }
             if prepared.joiners.len() > before {
@@ -159,7 +157,7 @@ impl Client {
         self.package_of(queue, account, device, claimed).await
     }
 
-    fn left_out(&self, queue: QueueId) -> Result<Vec<([u8; 16], [u8; 16])>, ClientError> {
+    fn left_out(&self, queue: QueueId) -> Result<Vec<OldDevice>, ClientError> {
         let conversation = Conversation::load(&self.store.begin(), queue)?;
         Ok(match conversation.intents.into_iter().next() {
             Some(Intent::Reset { left_out, .. }) => left_out,
@@ -167,7 +165,7 @@ impl Client {
         })
     }
 
-    fn leave_out(&self, queue: QueueId, device: ([u8; 16], [u8; 16])) -> Result<(), ClientError> {
+    fn leave_out(&self, queue: QueueId, device: OldDevice) -> Result<(), ClientError> {
         let set = self.store.begin();
         let mut conversation = Conversation::load(&set, queue)?;
         if let Some(Intent::Reset { left_out, .. }) = conversation.intents.first_mut() {

@@ -15,11 +15,13 @@
 //! | `joined_at` | the commit of a Welcome, on the chain |
 //! | `history` | what is shown |
 //! | `reset` | going on in a new queue after a commit that nobody takes |
+//! | `continues` | which of several resets counts, and what the user sees |
 //! | `ask` | a device that cannot follow asks for a new leaf |
 
 mod ask;
 mod change;
 mod commit;
+mod continues;
 mod gap;
 mod history;
 mod invite;
@@ -52,10 +54,11 @@ pub(crate) use change::Intent;
 #[cfg(feature = "testkit")]
 pub(crate) use commit::Prepared;
 pub(crate) use commit::Submission;
+pub(crate) use continues::Continues;
 pub(crate) use gap::Gap;
 pub(crate) use history::MessageRow;
 pub(crate) use join::Joining;
-pub(crate) use reset::{Continues, Stop};
+pub(crate) use reset::Stop;
 pub(crate) use send::SealedPost;
 
 const ALL: &[u8] = b"all";

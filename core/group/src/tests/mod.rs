@@ -4,6 +4,7 @@
 mod attacks;
 mod joins;
 mod proofs;
+mod resets;
 mod schedules;
 mod stories;
 
