@@ -9,12 +9,13 @@ use paigham_wire::certificate::{CertificateError, VerifiedCertificate};
 use paigham_wire::ids::CanisterId;
 use serde_json::Value;
 
-const TARGETS: [&str; 13] = [
+const TARGETS: [&str; 14] = [
     "frame",
     "witness",
     "certificate",
     "network",
     "identity_record",
+    "handle",
     "relay_requests",
     "relay_replies",
     "directory",
@@ -28,7 +29,7 @@ const TARGETS: [&str; 13] = [
 fn main() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut strings = Vec::new();
-    for name in ["protocol", "map", "identity", "network", "kt-log"] {
+    for name in ["protocol", "map", "identity", "handles", "network", "kt-log"] {
         let path = folder.join(format!("../spec/vectors/{name}.json"));
         let text = fs::read(path).expect("the golden vectors are there");
         collect(

@@ -20,5 +20,6 @@ pub mod kill;
 pub mod model;
 pub mod node;
 pub mod person;
+pub mod second_verifier;
 pub mod story;
 pub mod world;

@@ -7,7 +7,7 @@ use paigham_group::content;
 use paigham_group::crypto::{Crypto, Provider};
 use paigham_group::device::{CheckedKeyPackage, DeviceKeys};
 use paigham_group::group::Group;
-use paigham_group::proof::{LeafClaim, ProofError, ProofJudge};
+use paigham_group::proof::{LeafClaim, ProofError, ProofJudge, ShownAccount};
 use paigham_group::receive::Received;
 use paigham_wire::chain::{commit_start, queue_start};
 use paigham_wire::codec::encode;
@@ -68,8 +68,13 @@ fn proof_of(account: AccountId) -> Proof {
 struct Trusting;
 
 impl ProofJudge for Trusting {
-    fn authorises(&self, _: &LeafClaim, _: &[Proof], _: u64) -> Result<(), ProofError> {
-        Ok(())
+    fn authorises(
+        &self,
+        _: &[LeafClaim],
+        _: &Proof,
+        _: u64,
+    ) -> Result<Option<ShownAccount>, ProofError> {
+        Ok(None)
     }
 }
 

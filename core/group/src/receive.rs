@@ -266,8 +266,8 @@ impl Group {
         let judged = self
             .judge(&public, &carried_leaves, &requests, at..=at)
             .and_then(|judged| {
-                judge_proofs(&judged, plaintext, at, judge)?;
-                Ok(judged)
+                let shown = judge_proofs(&judged, plaintext, at, judge)?;
+                Ok(Judged { shown, ..judged })
             })
             .map_err(|rule| {
                 let by = match public.sender() {

@@ -19,7 +19,7 @@ use tls_codec::Serialize;
 
 use crate::device::{KeyPackageLifetime, credential_of, is_small};
 use crate::group::{Group, MAX_LEAVES, Member, exact_policy_of};
-use crate::proof::{LeafClaim, ProofJudge, proved_accounts};
+use crate::proof::{LeafClaim, ProofJudge, ShownAccount, proved_account};
 use crate::re_add::ReAddedLeaf;
 
 /// Commits by one leaf in an hour of chain time that add and remove nobody.
@@ -80,6 +80,9 @@ pub struct Judged {
     pub policy: GroupPolicy,
     /// Leaves among the removed whose devices asked to be re-added.
     pub re_added: Vec<ReAddedLeaf>,
+    /// The accounts of the added leaves, as the log shows them in the commit's proofs: to be kept
+    /// and watched by whoever merges it.
+    pub shown: Vec<ShownAccount>,
 }
 
 impl Judged {
@@ -130,6 +133,7 @@ impl Group {
             removed,
             policy,
             re_added,
+            shown: Vec::new(),
         })
     }
 
@@ -216,23 +220,33 @@ impl Group {
 }
 
 /// Judges the proofs: one for each account of which a leaf is added, in ascending order, and
-/// nothing else; each leaf is a device of its account at the commit's time.
+/// nothing else; each leaf is a device of its account at the commit's time. Returns the accounts
+/// as they were shown.
 pub(crate) fn judge_proofs(
     judged: &Judged,
     plaintext: &EnvelopePlaintext,
     accepted_at: u64,
     judge: &impl ProofJudge,
-) -> Result<(), Violation> {
+) -> Result<Vec<ShownAccount>, Violation> {
     let accounts: BTreeSet<_> = judged.added.iter().map(|claim| claim.account).collect();
-    let proved = proved_accounts(&plaintext.proofs).map_err(|_| Violation::Proof)?;
-    if !accounts.into_iter().eq(proved) {
+    let proved: Result<Vec<_>, _> = plaintext.proofs.iter().map(proved_account).collect();
+    let proved = proved.map_err(|_| Violation::Proof)?;
+    if !accounts.iter().eq(&proved) {
         return Err(Violation::Proof);
     }
-    judged.added.iter().try_for_each(|claim| {
-        judge
-            .authorises(claim, &plaintext.proofs, accepted_at)
-            .map_err(|_| Violation::Proof)
-    })
+    let mut all_shown = Vec::new();
+    for (account, proof) in proved.iter().zip(&plaintext.proofs) {
+        let of_account = judged
+            .added
+            .iter()
+            .filter(|claim| claim.account == *account);
+        let claims: Vec<_> = of_account.copied().collect();
+        let shown = judge
+            .authorises(&claims, proof, accepted_at)
+            .map_err(|_| Violation::Proof)?;
+        all_shown.extend(shown);
+    }
+    Ok(all_shown)
 }
 
 /// What a commit's proposals do.

@@ -9,6 +9,7 @@ use crate::directory::DatedRecord;
 use crate::hash::{Hash, blake3_labelled, label, labelled};
 use crate::ids::{AccountId, CanisterId, DeviceId, QueueId, WelcomeId};
 use crate::keys::{ReadToken, WrapperKey};
+use crate::log::FoundLabel;
 
 /// Bytes of an XChaCha20-Poly1305 nonce, at the start of every envelope.
 pub const NONCE_BYTES: usize = 24;
@@ -103,6 +104,19 @@ pub struct DirectoryMapProof {
     pub certificate: VLBytes,
     /// Witness over the account's label.
     pub witness: VLBytes,
+}
+
+/// Type of [`LogProof`].
+pub const PROOF_LOG: u16 = 2;
+
+/// Proof type 2: an account as the transparency log shows it to somebody who has never asked
+/// before. It stands alone: its search holds the newest head with the signature over it.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub struct LogProof {
+    /// Whose.
+    pub account: AccountId,
+    /// The answer to a look-up of the account alone, without a known head, from version 0 on.
+    pub answer: FoundLabel,
 }
 
 /// An extension of an envelope or a Welcome wrapper; unknown types are ignored.

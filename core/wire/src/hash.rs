@@ -114,6 +114,10 @@ pub mod label {
         RECORD_SIGNATURE = "paigham/1 record signature";
         /// Hash of a recovery key.
         RECOVERY_KEY = "paigham/1 recovery key";
+        /// Hash of a handle's record.
+        HANDLE_RECORD = "paigham/1 handle record";
+        /// Signature of a handle's record.
+        HANDLE_RECORD_SIGNATURE = "paigham/1 handle record signature";
     }
 }
 

@@ -10,7 +10,7 @@
 //! | [`ids`] | ids as newtypes and how they are derived (§2) |
 //! | [`frame`] | the post frame, its hash and its MAC (§3.1) |
 //! | [`chain`] | the chains of a queue, an inbox and a record (§3.2, §6.1, §7) |
-//! | [`identity`] | the records of an account and their rules (`spec/identity.md`) |
+//! | [`identity`] | the records of an account and their rules (`spec/identity.md`); handles (`spec/handles.md`) |
 //! | [`keys`] | the keys of an epoch (§3.3) |
 //! | [`envelope`] | what an envelope holds, credential, policy, Welcome (§4, §5) |
 //! | [`reset`] | the claim of a reset, the request for a re-add (§5.3, §5.4) |

@@ -11,6 +11,10 @@ use minicbor::{Decode, Encode};
 use crate::hash::{Hash, blake3, label, sign, verify};
 use crate::ids::CanisterId;
 
+mod logged;
+
+pub use logged::{LoggedError, LoggedNetworks};
+
 /// Largest network file in bytes.
 pub const NETWORK_MAX_BYTES: usize = 64 * 1024;
 /// Longest address in a link in bytes.
@@ -424,13 +428,13 @@ impl std::fmt::Display for NetworkLink {
 mod tests {
     use super::*;
 
-    const NOW: u64 = 1_700_000_000;
+    pub(super) const NOW: u64 = 1_700_000_000;
 
-    fn key(seed: u8) -> SigningKey {
+    pub(super) fn key(seed: u8) -> SigningKey {
         SigningKey::from_bytes(&[seed; 32])
     }
 
-    fn keys(seeds: &[u8], threshold: u32) -> KeySet {
+    pub(super) fn keys(seeds: &[u8], threshold: u32) -> KeySet {
         let mut keys: Vec<ByteArray<32>> = seeds
             .iter()
             .map(|seed| key(*seed).verifying_key().to_bytes().into())
@@ -439,7 +443,7 @@ mod tests {
         KeySet { keys, threshold }
     }
 
-    fn file(sequence: u64, release: KeySet) -> NetworkFile {
+    pub(super) fn file(sequence: u64, release: KeySet) -> NetworkFile {
         let canister = |role, id: u8| NetworkCanister {
             role,
             id: vec![id; 10].into(),

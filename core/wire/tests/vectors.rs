@@ -12,6 +12,8 @@ mod by_hand;
 mod directory;
 #[path = "vectors/envelope.rs"]
 mod envelope;
+#[path = "vectors/handles.rs"]
+mod handles;
 #[path = "vectors/identity.rs"]
 mod identity;
 #[path = "vectors/map.rs"]
@@ -126,6 +128,12 @@ fn map_json() {
 #[test]
 fn identity_json() {
     check("identity.json", &identity::all());
+}
+
+/// Handles as typed and as kept; claims and releases.
+#[test]
+fn handles_json() {
+    check("handles.json", &handles::all());
 }
 
 /// Network files, their hashes and links are those of `network.json`.

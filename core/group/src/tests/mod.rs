@@ -3,6 +3,7 @@
 
 mod attacks;
 mod joins;
+mod log_proofs;
 mod proofs;
 mod resets;
 mod schedules;
@@ -38,7 +39,7 @@ use crate::device::{CheckedKeyPackage, DeviceKeys};
 use crate::error::GroupError;
 use crate::group::{Group, GroupState};
 use crate::join::{join, open_wrapper};
-use crate::proof::{LeafClaim, ProofError, ProofJudge};
+use crate::proof::{LeafClaim, ProofError, ProofJudge, ShownAccount};
 use crate::receive::{ReceiveError, Received, Stopped};
 use crate::verdict::{NS_PER_SECOND, Violation};
 
@@ -97,12 +98,16 @@ impl Net {
 }
 
 impl ProofJudge for Net {
-    fn authorises(&self, claim: &LeafClaim, _: &[Proof], _: u64) -> Result<(), ProofError> {
-        let logged = self
-            .logged
-            .borrow()
-            .contains(&(claim.account, claim.leaf_key));
-        logged.then_some(()).ok_or(ProofError::Device)
+    fn authorises(
+        &self,
+        claims: &[LeafClaim],
+        _: &Proof,
+        _: u64,
+    ) -> Result<Option<ShownAccount>, ProofError> {
+        let known = self.logged.borrow();
+        let is_logged = |claim: &LeafClaim| known.contains(&(claim.account, claim.leaf_key));
+        let logged = claims.iter().all(is_logged);
+        logged.then_some(None).ok_or(ProofError::Device)
     }
 }
 
@@ -253,9 +258,14 @@ impl Person {
 
     /// A device that is in no record.
     fn unlogged(account: u8, device: u8, net: &Net) -> Self {
+        Self::of_account(AccountId([account; 16]), device, net)
+    }
+
+    /// A device of any account, with leaf key 32 times its number.
+    fn of_account(account: AccountId, device: u8, net: &Net) -> Self {
         let disk = Disk::default();
         let unreadable = Arc::clone(&disk.unreadable);
-        let credential = Credential::new(AccountId([account; 16]), DeviceId([device; 16]), 0);
+        let credential = Credential::new(account, DeviceId([device; 16]), 0);
         Self {
             crypto: Crypto::new().unwrap(),
             store: Store::on_backend(Box::new(disk), &[7; 32]).unwrap(),
@@ -458,7 +468,15 @@ impl Person {
 
     fn take(&mut self, entry: &Entry) -> Result<Received, ReceiveError> {
         let net = self.net.clone();
-        self.step(|group, crypto, storage, _| group.receive(crypto, storage, entry, &net))
+        self.take_under(&net, entry)
+    }
+
+    fn take_under(
+        &mut self,
+        judge: &impl ProofJudge,
+        entry: &Entry,
+    ) -> Result<Received, ReceiveError> {
+        self.step(|group, crypto, storage, _| group.receive(crypto, storage, entry, judge))
     }
 
     /// The verdict of somebody at whom the group stops; nothing has changed for it.

@@ -132,6 +132,11 @@ pub struct Directory {
 
 impl Directory {
     pub fn new() -> Self {
+        Self::starting(START)
+    }
+
+    /// Its first entry is of a time in milliseconds.
+    pub fn starting(now: u64) -> Self {
         let vrf = VrfSecretKey::from_seed(&[22; 32]);
         let config = Configuration {
             ciphersuite: CipherSuite::Canister,
@@ -154,7 +159,7 @@ impl Directory {
             store: MemoryStore::default(),
             config,
             signer,
-            now: START,
+            now,
             vrf,
             openings: 0,
         };
@@ -340,7 +345,7 @@ pub fn public(seed: u8) -> [u8; 32] {
 pub fn device(number: u8) -> DeviceEntry {
     DeviceEntry {
         device: DeviceId([number; 16]),
-        leaf_key: [number; 32],
+        leaf_key: public(number),
         shard: CanisterId::new(&[1]).unwrap(),
         inbox: InboxId([number; 32]),
         xwing_key_hash: [number; 32],

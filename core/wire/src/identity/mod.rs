@@ -3,6 +3,7 @@
 //! Directory and clients share [`AccountState`]: a record counts if it follows from the records
 //! before it, for everybody alike.
 
+pub mod handle;
 mod record;
 mod state;
 

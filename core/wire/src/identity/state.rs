@@ -68,6 +68,14 @@ struct Pending {
     standing: Standing,
 }
 
+/// An identity key that counted before another record did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct FormerKey {
+    /// The record that made it count.
+    key_change: (u32, Hash),
+    key: Hash,
+}
+
 /// What follows from an account's records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountState {
@@ -75,9 +83,9 @@ pub struct AccountState {
     /// Version, hash and time of the newest record.
     newest: (u32, Hash, u64),
     standing: Standing,
-    /// Identity keys that counted once: removed devices and thieves may hold them, so none of them
-    /// counts again.
-    former_keys: Vec<Hash>,
+    /// What counted once: removed devices and thieves may hold these identity keys, so none of
+    /// them counts again.
+    former: Vec<FormerKey>,
     pending: Option<Pending>,
     frozen_until: u64,
     deleted_at: Option<u64>,
@@ -114,7 +122,7 @@ impl AccountState {
             account: content.account,
             newest: (0, hash, accepted_at),
             standing: standing_of(record, (0, hash)),
-            former_keys: Vec::new(),
+            former: Vec::new(),
             pending: None,
             frozen_until: 0,
             deleted_at: None,
@@ -164,9 +172,9 @@ impl AccountState {
             RecordKind::DeviceAdd | RecordKind::DeviceRekey => {
                 state.standing.devices = next.devices;
             }
-            RecordKind::DeviceRemove | RecordKind::Rotate => state.change_identity(next),
+            RecordKind::DeviceRemove | RecordKind::Rotate => state.change_keys(next),
             RecordKind::RecoveryChange => {
-                state.standing = next;
+                state.change_keys(next);
                 state.pending = None;
                 state.frozen_until = 0;
             }
@@ -228,6 +236,26 @@ impl AccountState {
         self.deleted_at.is_some_and(|at| at <= now)
     }
 
+    /// When the account ended, if it has at a time.
+    #[must_use]
+    pub fn deleted_since(&self, now: u64) -> Option<u64> {
+        self.deleted_at.filter(|at| *at <= now)
+    }
+
+    /// The identity key that a record made count, at a time or earlier: of a key change that counts
+    /// then, or counted before.
+    #[must_use]
+    pub fn key_of_change(&self, key_change: (u32, Hash), now: u64) -> Option<Hash> {
+        let state = self.settled(now);
+        if state.standing.key_change == key_change {
+            return Some(state.standing.identity_key);
+        }
+        let mut former = state.former.iter();
+        former
+            .find(|before| before.key_change == key_change)
+            .map(|before| before.key)
+    }
+
     /// Whether a Recover waits at a time.
     #[must_use]
     pub fn is_recovering(&self, now: u64) -> bool {
@@ -244,15 +272,22 @@ impl AccountState {
     fn settled(&self, now: u64) -> Self {
         let mut state = self.clone();
         if let Some(pending) = state.pending.take_if(|pending| pending.counts_at <= now) {
-            state.change_identity(pending.standing);
+            state.change_keys(pending.standing);
             state.frozen_until = 0;
         }
         state
     }
 
-    fn change_identity(&mut self, next: Standing) {
-        self.former_keys.push(self.standing.identity_key);
-        self.standing = next;
+    fn change_keys(&mut self, next: Standing) {
+        let before = std::mem::replace(&mut self.standing, next);
+        self.former.push(FormerKey {
+            key_change: before.key_change,
+            key: before.identity_key,
+        });
+    }
+
+    fn has_counted(&self, key: &Hash) -> bool {
+        self.former.iter().any(|before| before.key == *key)
     }
 
     /// Whether freeze and pending recover let a kind pass.
@@ -275,7 +310,7 @@ impl AccountState {
         let content = &record.content;
         let now = &self.standing;
         let same_identity = content.identity_key == now.identity_key;
-        let fresh_identity = !same_identity && !self.former_keys.contains(&content.identity_key);
+        let fresh_identity = !same_identity && !self.has_counted(&content.identity_key);
         let same_recovery = content.recovery_key_hash == now.recovery_key_hash;
         let same_devices = content.devices == now.devices;
         let (changed_well, roles): (bool, &[Role]) = match content.kind {

@@ -832,3 +832,52 @@ fn witness_root(rest: &mut &[u8]) -> Vec<u8> {
         tag => panic!("tag {tag}"),
     }
 }
+
+/// `handles.md` §2, §3: labels, and records byte by byte with their hashes and signatures.
+#[test]
+fn handle_records_are_as_the_prose_says() {
+    let handles = read("handles.json");
+    for typed in list(&handles["typed"]) {
+        let label = [b"u:", typed["skeleton"].as_str().unwrap().as_bytes()].concat();
+        assert_eq!(bytes(&typed["label"]), label);
+    }
+    let life = &handles["life"];
+    let accounts: Vec<_> = list(&life["accounts"]).collect();
+    let mut previous = vec![0; 32];
+    for (version, step) in (0_u32..).zip(list(&life["records"])) {
+        let then = &step["then"];
+        let account = bytes(&then["held_by"]);
+        let who = accounts
+            .iter()
+            .position(|known| bytes(&known["account"]) == account)
+            .unwrap();
+        let key_change = Sha256::digest(input(
+            "paigham/1 record",
+            &[&bytes(&accounts[who]["record"])],
+        ));
+        let kind = if then["ends_at"].is_null() { 1 } else { 2 };
+        let content = [
+            &[0, 1][..],
+            &opaque(then["shown"].as_str().unwrap().as_bytes()),
+            &account,
+            &version.to_be_bytes(),
+            &previous,
+            &[0; 4],
+            &key_change,
+            &[kind],
+        ]
+        .concat();
+        let record = bytes(&step["record"]);
+        let (signed_part, signature) = record.split_at(record.len() - 64);
+        assert_eq!(signed_part, content);
+        let key = ed25519_dalek::SigningKey::from_bytes(&[u8::try_from(who).unwrap() + 1; 32]);
+        assert!(signed(
+            key.verifying_key().as_bytes(),
+            signature,
+            "paigham/1 handle record signature",
+            &[&content]
+        ));
+        previous = Sha256::digest(input("paigham/1 handle record", &[&record])).to_vec();
+        assert_eq!(bytes(&step["hash"]), previous);
+    }
+}
