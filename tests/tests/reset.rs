@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use paigham_client::testkit::Breach;
 use paigham_client::{AccountId, Body, ClientError, QueueId, Standing};
+use paigham_tests::kill::Death;
 use paigham_tests::person::{Person, all_hear, assert_agree, meet};
-use paigham_tests::story::story;
+use paigham_tests::story::{number, story};
 use paigham_tests::world::World;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -269,5 +270,104 @@ fn a_device_that_cannot_follow_is_brought_back() {
             stage.carol.texts(group),
             ["before", "unread by Bob", "here again"]
         );
+    });
+}
+
+/// Another member submits Alice's commit with a Welcome that opens nothing: Dave would be a member
+/// who can never join. Alice's device sees that before anybody is told, and adds him anew.
+#[test]
+fn a_spoiled_welcome_is_made_anew() {
+    story(async || {
+        let mut stage = Stage::set().await;
+        let (group, dave) = (stage.group, stage.dave.account());
+        let alice = &mut stage.alice;
+        alice
+            .adds_with_a_spoiled_welcome(group, dave)
+            .await
+            .unwrap();
+        assert_eq!(alice.take_notices().len(), 1, "it is told");
+        alice.says(group, "to Dave, too").await;
+        stage.dave.hears().await;
+        stage.all_hear().await;
+        assert_eq!(stage.dave.texts(group), ["to Dave, too"]);
+        stage.dave.hears().await;
+        assert_agree(group, &[&stage.alice, &stage.bob, &stage.dave]);
+    });
+}
+
+/// More points than a reset has.
+const POINTS_MAX: u64 = 400;
+
+/// Who dies while a group is made anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dies {
+    /// Alice, who makes it.
+    Maker,
+    /// Bob, who stops and joins.
+    Joiner,
+}
+
+/// A group of Alice, Bob and Mallory is made anew again and again, and Alice, or Bob, dies one point
+/// later each time: at the disk, around a request, with the network. It is made once, everybody is
+/// in it, and all texts are there once.
+#[test]
+fn a_death_while_a_group_is_made_anew() {
+    story(async || {
+        let mut world = World::long_ago(72 * HOUR).await;
+        let mut alice = Person::registered(&world, "Alice").await;
+        let mut bob = Person::registered(&world, "Bob").await;
+        let mut mallory = Person::registered(&world, "Mallory").await;
+        meet(&mut [&mut alice, &mut bob, &mut mallory]).await;
+        let members = [bob.account(), mallory.account()];
+        let step = number("PAIGHAM_KILLS", 13);
+        for (first, death) in (0..).zip(Death::ALL) {
+            for dies in [Dies::Maker, Dies::Joiner] {
+                let mut deaths = 0;
+                for point in (first..POINTS_MAX).step_by(step) {
+                    let name = format!("{dies:?} {death:?} {point}");
+                    let group = alice.create_group(&name, &members).await.unwrap();
+                    alice.says(group, "before").await;
+                    all_hear(&mut [&mut bob, &mut mallory]).await;
+                    let breach = Breach::Promote;
+                    mallory.breaks_the_rules(group, &breach).await.unwrap();
+                    if dies == Dies::Joiner {
+                        alice.hears().await;
+                    }
+                    let dier = match dies {
+                        Dies::Maker => &mut alice,
+                        Dies::Joiner => &mut bob,
+                    };
+                    death.comes_at(&world, dier, point);
+                    let outcome = dier.sync().await;
+                    let came = death.came(&world, dier).await;
+                    death.is_over(&mut world, dier).await;
+                    if !came {
+                        outcome.unwrap();
+                    }
+                    all_hear(&mut [&mut alice, &mut bob]).await;
+                    alice.says(group, "one").await;
+                    bob.hears().await;
+                    bob.says(group, "two").await;
+                    all_hear(&mut [&mut alice, &mut bob]).await;
+                    for person in [&alice, &bob] {
+                        assert_eq!(person.texts(group), ["before", "one", "two"], "{name}");
+                        let lines = person.lines(group).into_iter();
+                        let anew = lines.filter(|l| matches!(l.body, Body::Reset { .. }));
+                        assert_eq!(anew.count(), 1, "{name}: {}", person.name);
+                    }
+                    let new = alice.conversation(group).unwrap().queue;
+                    assert_ne!(new, group, "{name}");
+                    assert_agree(new, &[&alice, &bob]);
+                    mallory.sync().await.unwrap();
+                    assert!(!mallory.has_text(group, "one"), "{name}");
+                    world.pass(Duration::from_secs(10)).await;
+                    if !came {
+                        break;
+                    }
+                    deaths += 1;
+                }
+                assert!(deaths > 0, "{dies:?} {death:?} never came");
+            }
+        }
     });
 }

@@ -8,8 +8,9 @@ use paigham_wire::ids::{AccountId, QueueId};
 use paigham_wire::relay::{CommitAccepted, RelayError};
 
 use crate::client::Client;
-use crate::conversation::{Conversation, POST_SECONDS, Prepared};
+use crate::conversation::{Conversation, Intent, POST_SECONDS, Prepared};
 use crate::error::ClientError;
+use crate::view::SyncReport;
 
 /// What a commit does that it must not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +96,24 @@ impl Client {
     pub async fn cannot_apply_the_next(&mut self, queue: QueueId) -> Result<(), ClientError> {
         self.connection.ensure_time().await?;
         self.stops_at_next(queue).await
+    }
+
+    /// Adds an account, and another member submits the commit in this device's place, with a Welcome
+    /// that opens nothing.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn adds_with_a_spoiled_welcome(
+        &mut self,
+        queue: QueueId,
+        account: AccountId,
+    ) -> Result<(), ClientError> {
+        let intent = Intent::Add {
+            accounts: vec![account.0],
+            claimed: Vec::new(),
+        };
+        self.stage_spoiled(queue, intent).await?;
+        self.settle(queue, &mut SyncReport::default()).await
     }
 
     fn group_of(&self, queue: QueueId) -> Result<Group, ClientError> {

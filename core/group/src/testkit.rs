@@ -1,8 +1,10 @@
 //! What a member with a changed client can do: for tests of those who meet it.
 
 use openmls_traits::storage::{CURRENT_VERSION, StorageProvider};
-use paigham_wire::envelope::EnvelopePlaintext;
-use paigham_wire::envelope::VERSION;
+use paigham_wire::envelope::{EnvelopePlaintext, VERSION};
+use paigham_wire::hash::Hash;
+use paigham_wire::ids::CanisterId;
+use paigham_wire::relay::SubmitCommit;
 
 use crate::commit::{Base, Change, Check, StagedCommitPost};
 use crate::crypto::{Crypto, Provider};
@@ -53,5 +55,28 @@ impl Group {
             extensions: Vec::new(),
         };
         self.finish(crypto, &change, &base, &garbage, None, None)
+    }
+
+    /// Signs a commit as every member of its base epoch can, with whatever Welcome lies beside it.
+    ///
+    /// # Errors
+    /// [`GroupError`].
+    pub fn sign_again(
+        &self,
+        crypto: &Crypto,
+        canister: &CanisterId,
+        post_hash: &Hash,
+        submit: &mut SubmitCommit,
+    ) -> Result<(), GroupError> {
+        submit.signature = SubmitCommit::signature(
+            &self.control_key(crypto)?,
+            canister,
+            &self.queue(),
+            self.epoch(),
+            post_hash,
+            &submit.next_keys,
+            &submit.bundle,
+        );
+        Ok(())
     }
 }

@@ -44,6 +44,12 @@ pub(crate) enum Intent {
         left_out: Vec<OldDevice>,
         claimed: Vec<ClaimedDevice>,
     },
+    /// Devices whose Welcome was spoiled go out and come in by one commit.
+    AddAnew {
+        accounts: Vec<[u8; 16]>,
+        devices: Vec<[u8; 16]>,
+        claimed: Vec<ClaimedDevice>,
+    },
     /// A device's leaf is replaced, as it has asked.
     ReAdd {
         #[serde(with = "serde_bytes")]
@@ -63,7 +69,9 @@ impl Intent {
     /// Key packages that were claimed for it.
     pub const fn claimed_mut(&mut self) -> Option<&mut Vec<ClaimedDevice>> {
         match self {
-            Self::Add { claimed, .. } | Self::Reset { claimed, .. } => Some(claimed),
+            Self::Add { claimed, .. }
+            | Self::AddAnew { claimed, .. }
+            | Self::Reset { claimed, .. } => Some(claimed),
             _ => None,
         }
     }
@@ -201,6 +209,7 @@ impl Client {
             if conversation.has_ended() {
                 return Ok(());
             }
+            self.check_own_welcome(queue).await?;
             if conversation.submission.is_some() {
                 if !self.submit(queue, report).await? {
                     lost += 1;

@@ -8,9 +8,9 @@ use paigham_store::{Table, WriteSet};
 use paigham_wire::codec::{decode, encode};
 use paigham_wire::envelope::WelcomePointer;
 use paigham_wire::hash::blake3;
-use paigham_wire::ids::{AccountId, CanisterId, QueueId};
+use paigham_wire::ids::{AccountId, CanisterId, QueueId, WelcomeId};
 use paigham_wire::leaf::{Leaf, WelcomeLeaf};
-use paigham_wire::map::Found;
+use paigham_wire::map::{Found, Witness};
 use paigham_wire::relay::{RelayError, WelcomeReply, WelcomeRequest};
 use serde::{Deserialize, Serialize};
 
@@ -229,20 +229,13 @@ impl Client {
             .connection
             .read::<WelcomeReply, RelayError>(&pointer.canister, "welcome", &request)
             .await?;
-        let leaf = match certified
-            .witness
-            .get(&pointer.welcome_id.locator().map_key())?
-        {
-            Found::Absent => return Ok(None),
-            Found::Present(value) => decode(value),
+        let Some(leaf) = welcome_leaf(&certified.witness, pointer.welcome_id)? else {
+            return Ok(None);
         };
-        let Ok(Leaf::Welcome(WelcomeLeaf {
+        let WelcomeLeaf {
             wrapper_hash,
             tree_hash,
-        })) = leaf
-        else {
-            return Err(NotVerified::Differs("another leaf where a Welcome is due").into());
-        };
+        } = leaf;
         let (wrapper, tree) = (reply.wrapper.as_slice(), reply.tree.as_slice());
         if blake3(wrapper) != wrapper_hash || blake3(tree) != tree_hash {
             return Err(NotVerified::Differs("another Welcome than the certified one").into());
@@ -251,6 +244,21 @@ impl Client {
             wrapper: wrapper.to_vec(),
             tree: tree.to_vec(),
         }))
+    }
+
+    /// What is certified of a Welcome, and when; `None` if it is certified not to be there.
+    pub(super) async fn welcome_leaf(
+        &self,
+        relay: &CanisterId,
+        welcome_id: WelcomeId,
+    ) -> Result<(Option<WelcomeLeaf>, u64), ClientError> {
+        let request = WelcomeRequest { welcome_id };
+        let (_, certified) = self
+            .connection
+            .read::<WelcomeReply, RelayError>(relay, "welcome", &request)
+            .await?;
+        let leaf = welcome_leaf(&certified.witness, welcome_id)?;
+        Ok((leaf, certified.time_ns))
     }
 
     /// A pointer is a stranger's word: only relays of this network are asked.
@@ -339,6 +347,7 @@ impl Client {
             continues,
             continued_by: None,
             asked: None,
+            welcome: None,
         };
         one.reflect(&joined.group)?;
         let admins: Vec<_> = policy.admins.iter().map(|admin| admin.0).collect();
@@ -443,6 +452,19 @@ impl Client {
             }
         }
         Ok(())
+    }
+}
+
+fn welcome_leaf(
+    witness: &Witness,
+    welcome_id: WelcomeId,
+) -> Result<Option<WelcomeLeaf>, NotVerified> {
+    match witness.get(&welcome_id.locator().map_key())? {
+        Found::Absent => Ok(None),
+        Found::Present(value) => match decode(value) {
+            Ok(Leaf::Welcome(leaf)) => Ok(Some(leaf)),
+            _ => Err(NotVerified::Differs("another leaf where a Welcome is due")),
+        },
     }
 }
 

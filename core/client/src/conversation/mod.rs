@@ -16,6 +16,7 @@
 //! | `history` | what is shown |
 //! | `reset` | going on in a new queue after a commit that nobody takes |
 //! | `continues` | which of several resets counts, and what the user sees |
+//! | `welcome` | the Welcome of an own commit, before the joiners are told |
 //! | `ask` | a device that cannot follow asks for a new leaf |
 
 mod ask;
@@ -33,6 +34,7 @@ mod reset;
 mod send;
 mod start;
 mod take;
+mod welcome;
 
 use std::time::Duration;
 
@@ -60,6 +62,7 @@ pub(crate) use history::MessageRow;
 pub(crate) use join::Joining;
 pub(crate) use reset::Stop;
 pub(crate) use send::SealedPost;
+pub(crate) use welcome::OwnWelcome;
 
 const ALL: &[u8] = b"all";
 /// How long a post or commit may be on its way, in seconds; half of what the relay allows, so that
@@ -138,6 +141,9 @@ pub(crate) struct Conversation {
     /// The request for a new leaf, while this device cannot follow.
     #[serde(default)]
     pub asked: Option<Asked>,
+    /// The Welcome of the last own commit, until it is certified to be the own one.
+    #[serde(default)]
+    pub welcome: Option<OwnWelcome>,
 }
 
 impl Conversation {
@@ -490,6 +496,7 @@ mod tests {
             continues: None,
             continued_by: None,
             asked: None,
+            welcome: None,
         }
     }
 
@@ -513,6 +520,7 @@ mod tests {
             "continues",
             "continued_by",
             "asked",
+            "welcome",
         ] {
             assert!(fields(&mut older).remove(&name(new)).is_some());
         }

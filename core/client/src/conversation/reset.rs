@@ -209,6 +209,7 @@ impl Client {
             continues: Some(Continues::new(&stopped_group, stopped.offender, rank)),
             continued_by: None,
             asked: None,
+            welcome: None,
         };
         one.reflect(&group)?;
         one.enter(&set)?;

@@ -118,6 +118,7 @@ impl Client {
             continues: None,
             continued_by: None,
             asked: None,
+            welcome: None,
         };
         conversation.reflect(&group)?;
         conversation.enter(&set)?;

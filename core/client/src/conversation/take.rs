@@ -13,7 +13,7 @@ use super::gap::tell_lost;
 use super::history::StoredBody;
 use super::leave::end;
 use super::receive::Stretch;
-use super::{Asked, Conversation, MessageRow, Stop, StoredStanding};
+use super::{Asked, Conversation, MessageRow, OwnWelcome, Stop, StoredStanding};
 use crate::client::Client;
 use crate::error::{ClientError, NotVerified};
 use crate::verify::{Link, Seen};
@@ -286,6 +286,10 @@ impl Client {
         for deposit in &submission.deposits {
             deposit.queue(set)?;
         }
+        one.welcome = submission.welcome.map(|welcome| OwnWelcome {
+            accepted_at: link.entry.accepted_at,
+            ..welcome
+        });
         // A reset is done when nobody is left to be taken over.
         let goes_on = matches!(one.intents.first(), Some(Intent::Reset { .. }));
         if submission.for_intent && !goes_on {
