@@ -18,12 +18,14 @@ const CANISTERS: [(&str, &str); 2] = [
 const WASM: &str = "wasm32-unknown-unknown";
 
 /// What the canisters are made of, from the workspace's root.
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 9] = [
     "Cargo.toml",
     "Cargo.lock",
     "rust-toolchain.toml",
     "core/wire/Cargo.toml",
     "core/wire/src",
+    "core/transparency/Cargo.toml",
+    "core/transparency/src",
     "canister-backend/directory",
     "canister-backend/relay",
 ];

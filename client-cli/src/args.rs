@@ -63,6 +63,11 @@ pub enum Command {
         #[command(subcommand)]
         command: Option<ContactsCommand>,
     },
+    /// List what the log showed that must not be, or say whether it was you.
+    Problems {
+        #[command(subcommand)]
+        command: Option<ProblemsCommand>,
+    },
     /// Open the 1:1 chat with a contact: talk line by line, or only start it where no one types.
     Chat {
         /// The contact's name.
@@ -237,6 +242,40 @@ pub enum ContactsCommand {
     },
     /// List contacts.
     List,
+    /// Show the safety number to compare with a contact, in person or by voice.
+    Number {
+        /// The contact's name.
+        name: String,
+    },
+    /// Keep that you compared safety numbers with a contact.
+    Verify {
+        /// The contact's name.
+        name: String,
+        /// The 40 digits that the contact sees.
+        #[arg(required = true)]
+        number: Vec<String>,
+    },
+    /// Go on with a contact whose identity key changed, without comparing numbers.
+    Accept {
+        /// The contact's name.
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ProblemsCommand {
+    /// List them.
+    List,
+    /// It was you, with another device.
+    ItWasMe {
+        /// The problem's number.
+        number: u64,
+    },
+    /// It was somebody else; of a problem of the log: you have seen it.
+    NotMe {
+        /// The problem's number.
+        number: u64,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -263,6 +302,11 @@ pub enum GroupCommand {
         /// Contacts' names or account ids.
         #[arg(required = true)]
         members: Vec<String>,
+    },
+    /// List the members of a group or chat, each with how far its keys are to be believed.
+    Members {
+        /// The group's or contact's name, or an id.
+        group: String,
     },
     /// Leave.
     Leave {
@@ -343,6 +387,16 @@ mod tests {
                 "Contacts { command: Some(Add { name: \"A\", account: \"00\" }) }",
             ),
             ("paigham contacts list", "Contacts { command: Some(List) }"),
+            (
+                "paigham contacts verify A 00000 11111",
+                "Contacts { command: Some(Verify { name: \"A\", number: [\"00000\", \"11111\"] }) }",
+            ),
+            (
+                "paigham problems not-me 3",
+                "Problems { command: Some(NotMe { number: 3 }) }",
+            ),
+            ("paigham problems", "Problems { command: None }"),
+            ("paigham group members G", "Group(Members { group: \"G\" })"),
             ("paigham chat A", "Chat { name: \"A\" }"),
             ("paigham send A", "Send { to: \"A\", text: None }"),
             (

@@ -157,6 +157,7 @@ impl From<NetworkUpError> for Failure {
             NetworkUpError::Subnet(OpenError::Start(_))
             | NetworkUpError::Stopped(_)
             | NetworkUpError::Install { .. }
+            | NetworkUpError::Log(_)
             | NetworkUpError::Random(_) => (Kind::Internal, ""),
         };
         Self::new(kind, error.to_string(), hint)

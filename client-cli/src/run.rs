@@ -7,7 +7,9 @@ use std::thread;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command, NetworkCommand};
-use crate::commands::{chat, contacts, group, history, network, register, send, sync, whoami};
+use crate::commands::{
+    chat, contacts, group, history, network, problems, register, send, sync, whoami,
+};
 use crate::demo;
 use crate::failure::{Failure, Kind};
 use crate::output::Output;
@@ -48,6 +50,7 @@ async fn dispatch(cli: &Cli, out: &Output) -> Result<(), Failure> {
         Command::Register { name } => register::register(common, name.as_deref(), out).await,
         Command::Whoami => whoami::whoami(common, out).await,
         Command::Contacts { command } => contacts::contacts(common, command.as_ref(), out).await,
+        Command::Problems { command } => problems::problems(common, command.as_ref(), out).await,
         Command::Chat { name } => chat::chat(common, name, out).await,
         Command::Send { to, text } => send::send(common, to, text.as_deref(), out).await,
         Command::Sync { watch } => sync::sync(common, *watch, out).await,

@@ -9,7 +9,7 @@ use paigham_wire::certificate::{CertificateError, VerifiedCertificate};
 use paigham_wire::ids::CanisterId;
 use serde_json::Value;
 
-const TARGETS: [&str; 14] = [
+const TARGETS: [&str; 15] = [
     "frame",
     "witness",
     "certificate",
@@ -24,12 +24,15 @@ const TARGETS: [&str; 14] = [
     "pointer",
     "kt_structures",
     "kt_verifier",
+    "evidence",
 ];
 
 fn main() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut strings = Vec::new();
-    for name in ["protocol", "map", "identity", "handles", "network", "kt-log"] {
+    for name in [
+        "protocol", "map", "identity", "handles", "network", "kt-log", "evidence",
+    ] {
         let path = folder.join(format!("../spec/vectors/{name}.json"));
         let text = fs::read(path).expect("the golden vectors are there");
         collect(

@@ -8,22 +8,27 @@ use candid::Principal;
 use ed25519_dalek::SigningKey;
 use ic_agent::agent::HttpService;
 use ic_agent::{Agent, AgentError};
+use paigham_transparency::hash::Label;
+use paigham_transparency::structs::{SearchRequest, SearchResponse};
 use paigham_wire::certificate::VerifiedCertificate;
 use paigham_wire::chain::{EntryDigest, queue_next, queue_start};
 use paigham_wire::codec::decode_result;
 use paigham_wire::codec::{decode, encode};
-use paigham_wire::directory::{DirectoryError, LookupReply, LookupRequest, Ping};
+use paigham_wire::directory::{DirectoryError, Ping};
 use paigham_wire::frame::{PostHeader, PostKind, encode_post, post_hash};
+use paigham_wire::identity::IdentityRecord;
 use paigham_wire::ids::{AccountId, CanisterId, QueueId};
 use paigham_wire::keys::{EpochKeys, MacKey, ReadToken};
 use paigham_wire::leaf::{Leaf, ShardLeaf};
+use paigham_wire::log::{LabelAnswer, Lookup, LookupAnswers, Wanted};
 use paigham_wire::map::{Found, Witness};
 use paigham_wire::network::VerifiedNetwork;
 use paigham_wire::relay::{
-    BatchReply, CommitAccepted, CommitBundle, CreateQueue, Entry, FetchItem, FetchReply,
-    FetchRequest, FetchWhat, FetchedItem, PostOutcome, QueueCreated, RelayError, ShardReply,
-    SubmitCommit,
+    BatchReply, CommitAccepted, CommitBundle, CreateQueue, Credential, Entry, FetchItem,
+    FetchReply, FetchRequest, FetchWhat, FetchedItem, PostOutcome, QueueCreated, RelayError,
+    ShardReply, SubmitCommit,
 };
+use paigham_wire::shards::ShardsReply;
 use paigham_wire::ticket::Paid;
 use serde_bytes::ByteBuf;
 use tls_codec::DeserializeBytes;
@@ -169,19 +174,48 @@ impl BareAgent {
         assert_eq!(echoed, ping);
     }
 
-    /// Asks the directory for an account.
+    /// The newest record of an account, as the directory's log has it. Nothing is verified.
+    ///
+    /// # Errors
+    /// As the agent says.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub async fn record(&self, account: AccountId) -> Result<IdentityRecord, AgentError> {
+        let label = account.directory_label();
+        let request = Lookup {
+            last: None,
+            wanted: vec![Wanted {
+                label: label[..].into(),
+                from: 0,
+                credential: Credential::none(),
+            }],
+        };
+        let directory = self.network.directory().unwrap();
+        let answer = self.query(&directory, "lookup", &encode(&request)).await?;
+        let reply: LookupAnswers = reply::<_, DirectoryError>(&answer).unwrap();
+        let LabelAnswer::Found(found) = &reply.answers[0] else {
+            panic!("no such account");
+        };
+        let request = SearchRequest {
+            last: None,
+            label: Label::new(&label[..]).unwrap(),
+            version: None,
+        };
+        let newest = SearchResponse::decode_for(&request, found.search.as_slice()).unwrap();
+        Ok(IdentityRecord::decode(&newest.value).unwrap())
+    }
+
+    /// What the directory certifies of the relays.
     ///
     /// # Errors
     /// As the agent says.
     ///
     /// # Panics
     /// If the directory refuses.
-    pub async fn look_up(&self, account: AccountId) -> Result<LookupReply, AgentError> {
-        let request = LookupRequest {
-            accounts: vec![account],
-        };
+    pub async fn shards(&self) -> Result<ShardsReply, AgentError> {
         let directory = self.network.directory().unwrap();
-        let answer = self.query(&directory, "lookup", &encode(&request)).await?;
+        let answer = self.query(&directory, "shards", &[]).await?;
         Ok(reply::<_, DirectoryError>(&answer).unwrap())
     }
 

@@ -79,6 +79,19 @@ impl World {
         Self::made(Ground::Memory(FaultJournal::default()), Some(clock)).await
     }
 
+    /// A clock that stands would hold up whatever the canisters do after a while, such as the entries
+    /// of the log: so time passes as it does outside, and [`World::pass`] makes it pass faster.
+    fn runs(clock: &ManualClock) {
+        const TICK: Duration = Duration::from_millis(20);
+        let clock = clock.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(TICK).await;
+                clock.advance(TICK);
+            }
+        });
+    }
+
     /// A network in a folder, as `paigham network up` makes it.
     pub async fn in_folder() -> Self {
         Self::made(Ground::Folder(tempfile::tempdir().unwrap()), None).await
@@ -94,6 +107,7 @@ impl World {
         others: Vec<FaultJournal>,
         relays: Option<u16>,
     ) -> Self {
+        clock.iter().for_each(Self::runs);
         let node = MaliciousNode::unconnected();
         let address = node.serve().await;
         let mut world = Self {

@@ -10,7 +10,6 @@ use paigham_tests::flaky::{FlakyTransport, Moment};
 use paigham_tests::node::{Lie, Signing, Updates};
 use paigham_tests::story::{number, story};
 use paigham_tests::world::World;
-use paigham_wire::ids::AccountId;
 use paigham_wire::relay::PostOutcome;
 
 const TEXTS: [&str; 4] = ["one", "two", "تین", "four"];
@@ -19,7 +18,7 @@ const TEXTS: [&str; 4] = ["one", "two", "تین", "four"];
 async fn told_queue(world: &World) -> BareQueue {
     let agent = BareAgent::over_http(world);
     let queue = agent.make_queue().await;
-    agent.look_up(AccountId([9; 16])).await.unwrap();
+    agent.shards().await.unwrap();
     for (after, text) in TEXTS.iter().enumerate() {
         let post = queue.sealed(text, u32::try_from(after).unwrap() + 1);
         let outcome = queue.append(&post).await.unwrap();

@@ -11,7 +11,6 @@ use paigham_tests::node::Down;
 use paigham_tests::person::{Person, all_hear, assert_agree, meet};
 use paigham_tests::story::story;
 use paigham_tests::world::World;
-use paigham_wire::identity::IdentityRecord;
 use paigham_wire::shards::place;
 
 /// Tries for a placement that a story needs; each fails with a chance of at most 3 in 4.
@@ -22,9 +21,8 @@ const SILENT_MAX: Duration = Duration::from_secs(90);
 /// The relay of somebody's inbox, as the directory certifies it: the one of the placement rule.
 async fn inbox_relay(world: &World, person: &Person) -> CanisterId {
     let agent = BareAgent::in_process(world);
-    let found = agent.look_up(person.account()).await.unwrap();
-    let record = found.accounts[0].records[0].record.as_slice();
-    let device = IdentityRecord::decode(record).unwrap().content.devices[0].clone();
+    let record = agent.record(person.account()).await.unwrap();
+    let device = record.content.devices[0].clone();
     assert_eq!(place(&device.inbox.0, &world.relays()), Some(&device.shard));
     device.shard
 }

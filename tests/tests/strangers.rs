@@ -10,7 +10,6 @@ use paigham_tests::story::story;
 use paigham_tests::world::World;
 use paigham_wire::codec::{decode_result, encode};
 use paigham_wire::envelope::WelcomePointer;
-use paigham_wire::identity::IdentityRecord;
 use paigham_wire::ids::{CanisterId, WelcomeId};
 use paigham_wire::keys::WrapperKey;
 use paigham_wire::relay::{Credential, Deposit, PoolReply, PoolRequest, Position, RelayError};
@@ -18,9 +17,8 @@ use paigham_wire::relay::{Credential, Deposit, PoolReply, PoolRequest, Position,
 /// Deposits a pointer in somebody's inbox, as anybody can who looks them up.
 async fn deposit(world: &World, victim: &Person, pointer: &WelcomePointer) {
     let agent = BareAgent::in_process(world);
-    let found = agent.look_up(victim.account()).await.unwrap();
-    let record = found.accounts[0].records[0].record.as_slice();
-    let device = IdentityRecord::decode(record).unwrap().content.devices[0].clone();
+    let record = agent.record(victim.account()).await.unwrap();
+    let device = record.content.devices[0].clone();
     let request = PoolRequest {
         inbox: device.inbox,
     };

@@ -7,6 +7,7 @@ use paigham_group::content;
 use paigham_group::crypto::{Crypto, Provider};
 use paigham_group::device::{CheckedKeyPackage, DeviceKeys};
 use paigham_group::group::Group;
+use paigham_group::message::Saying;
 use paigham_group::proof::{LeafClaim, ProofError, ProofJudge, ShownAccount};
 use paigham_group::receive::Received;
 use paigham_wire::chain::{commit_start, queue_start};
@@ -178,10 +179,13 @@ impl<'a> Founded<'a> {
             device,
         } = &self.founder;
         let content = content::text(crypto, &"x".repeat(bytes))?;
-        let not_after = not_after()?;
-        let post = self
-            .group
-            .encrypt(crypto, storage, device, &content, self.seq, not_after)?;
+        let saying = Saying {
+            content: &content,
+            gossip: None,
+            after_seq: self.seq,
+            not_after: not_after()?,
+        };
+        let post = self.group.encrypt(crypto, storage, device, &saying)?;
         Ok(post)
     }
 }

@@ -1,4 +1,4 @@
-//! Accounts and their records.
+//! The directory's state over a memory, and the certified map of accounts.
 
 use ic_stable_structures::memory_manager::{MemoryId, MemoryManager, VirtualMemory};
 use ic_stable_structures::{Memory, StableBTreeMap, StableCell};
@@ -10,15 +10,19 @@ use paigham_wire::directory::{
 };
 use paigham_wire::hash::Hash;
 use paigham_wire::identity::{AccountState, IdentityRecord, RecordKind};
-use paigham_wire::ids::{AccountId, DirectoryKey};
+use paigham_wire::ids::{AccountId, CanisterId, DirectoryKey};
 use paigham_wire::leaf::{Leaf, RecordsLeaf};
 use paigham_wire::map::{Key, MapError, MerkleMap, StableMemory};
 use tls_codec::VLBytes;
 
+use crate::heads::Branches;
+use crate::keys::KeyStore;
+use crate::pending::Pending;
 use crate::shards::Shards;
+use crate::store::{Foreign, LogMemories, LogStore};
 
 /// Version of the layout of stable memory.
-const LAYOUT: u32 = 2;
+const LAYOUT: u32 = 3;
 /// Most records of one account: its lookup must fit one reply until the log takes their place.
 pub const MAX_RECORDS: u32 = 500;
 /// Bytes of records in one lookup; a query reply may have 3 MiB.
@@ -31,8 +35,16 @@ type Table<const N: usize, M> = StableBTreeMap<[u8; N], Vec<u8>, VirtualMemory<M
 pub enum OpenError {
     /// The certified map.
     Map(MapError),
+    /// The log.
+    Log,
     /// A layout of another version.
     Layout(u32),
+}
+
+impl From<Foreign> for OpenError {
+    fn from(_: Foreign) -> Self {
+        Self::Log
+    }
 }
 
 /// A directory over a memory.
@@ -40,6 +52,15 @@ pub struct Directory<M: Memory> {
     pub(crate) map: MerkleMap<StableMemory<VirtualMemory<M>>>,
     records: Table<20, M>,
     pub(crate) shards: Shards<M>,
+    pub(crate) canister: CanisterId,
+    pub(crate) keys: KeyStore<VirtualMemory<M>>,
+    pub(crate) log: LogStore<VirtualMemory<M>>,
+    pub(crate) pending: Pending<VirtualMemory<M>>,
+    /// Number of the first version whose VRF proofs may be missing.
+    pub(crate) proved: StableCell<u64, VirtualMemory<M>>,
+    /// Of the network, from the argument of the install; empty for none.
+    release_key: StableCell<Vec<u8>, VirtualMemory<M>>,
+    pub(crate) branches: Branches,
 }
 
 impl<M: Memory> std::fmt::Debug for Directory<M> {
@@ -56,31 +77,71 @@ impl<M: Memory> Directory<M> {
     ///
     /// # Errors
     /// [`OpenError`]: the memory holds something else.
-    pub fn open(memory: M, bucket_pages: u16) -> Result<Self, OpenError> {
+    pub fn open(memory: M, canister: CanisterId, bucket_pages: u16) -> Result<Self, OpenError> {
         let manager = MemoryManager::init_with_bucket_size(memory, bucket_pages);
         let layout = StableCell::init(manager.get(MemoryId::new(3)), LAYOUT);
         if *layout.get() != LAYOUT {
             return Err(OpenError::Layout(*layout.get()));
         }
-        let at = |id: u8| StableMemory(manager.get(MemoryId::new(id)));
-        let map = MerkleMap::open(at(0), at(2), at(4));
-        Ok(Self {
+        let at = |id: u8| manager.get(MemoryId::new(id));
+        let map = MerkleMap::open(
+            StableMemory(at(0)),
+            StableMemory(at(2)),
+            StableMemory(at(4)),
+        );
+        let log = LogMemories {
+            entries: at(8),
+            nodes: at(9),
+            leaves: at(10),
+            parents: at(11),
+            proofs: at(12),
+            versions: at(13),
+            ahead: at(14),
+            values: at(15),
+            labels: at(16),
+        };
+        let mut directory = Self {
             map: map.map_err(OpenError::Map)?,
-            records: StableBTreeMap::init(manager.get(MemoryId::new(1))),
-            shards: Shards::open(manager.get(MemoryId::new(5)), manager.get(MemoryId::new(6))),
-        })
+            records: StableBTreeMap::init(at(1)),
+            shards: Shards::open(at(5), at(6)),
+            canister,
+            keys: KeyStore::open(at(7)),
+            log: LogStore::open(log)?,
+            pending: Pending::open(at(17), at(18), at(19)),
+            proved: StableCell::init(at(20), 0),
+            release_key: StableCell::init(at(21), Vec::new()),
+            branches: Branches::default(),
+        };
+        directory.certify();
+        Ok(directory)
     }
 
-    /// The root of the certified map, for `certified_data`.
-    pub fn root(&mut self) -> Hash {
-        self.map.root()
+    /// The release key that a first network file may come with.
+    pub(crate) fn release_key(&self) -> Option<Hash> {
+        self.release_key.get().as_slice().try_into().ok()
+    }
+
+    /// Sets it, at the install.
+    pub(crate) fn set_release_key(&mut self, key: &Hash) {
+        self.release_key.set(key.to_vec());
+    }
+
+    /// Whether the log's keys are still to be drawn.
+    #[must_use]
+    pub const fn needs_keys(&self) -> bool {
+        self.keys.keys().is_none()
+    }
+
+    /// Takes 32 random bytes that nobody knows as the secret of the log; the first ones only.
+    pub fn draw_keys(&mut self, draw: &[u8; 32]) {
+        self.keys.draw(draw);
     }
 
     /// Stores a record that follows from those before; a repeat of the newest gets the same reply.
     ///
     /// # Errors
     /// [`DirectoryError`].
-    pub fn submit(&mut self, request: &[u8], now: u64) -> Result<SubmitReply, DirectoryError> {
+    pub fn map_submit(&mut self, request: &[u8], now: u64) -> Result<SubmitReply, DirectoryError> {
         let request: SubmitRequest = decode(request).map_err(|_| DirectoryError::Malformed)?;
         let bytes = request.record.as_slice();
         let record = IdentityRecord::decode(bytes).map_err(|_| DirectoryError::Malformed)?;
@@ -146,10 +207,10 @@ impl<M: Memory> Directory<M> {
     ///
     /// # Errors
     /// [`DirectoryError`].
-    pub fn lookup(
+    pub fn map_lookup(
         &self,
         request: &[u8],
-        certificate: Vec<u8>,
+        certificate: &[u8],
     ) -> Result<LookupReply, DirectoryError> {
         let request: LookupRequest = decode(request).map_err(|_| DirectoryError::Malformed)?;
         if request.accounts.len() > LOOKUP_MAX_ACCOUNTS {
@@ -174,7 +235,7 @@ impl<M: Memory> Directory<M> {
         let keys: Vec<_> = request.accounts.iter().map(map_key).collect();
         let witness = self.map.witness(&keys).encode().into();
         Ok(LookupReply {
-            certificate: certificate.into(),
+            certificate: self.map_certificate(certificate)?.into(),
             witness,
             accounts,
         })

@@ -1,7 +1,9 @@
-//! The directory canister: which keys belong to which account (`spec/protocol.md` §7,
-//! `spec/identity.md`).
+//! The directory canister: the transparency log of accounts, handles and networks
+//! (`spec/directory.md`, `spec/transparency.md`, `spec/identity.md`).
 //!
-//! [`Directory`] is the logic over any memory; `api` is the thin layer of methods.
+//! [`Directory`] is the logic over any memory; `api` is the thin layer of methods, `tend` what the
+//! canister does by itself. A submission goes `submit` → `judge` → `pending`, and by a timer
+//! `publish` → `store`; `answers` proves what is there, under a head that `heads` certifies.
 //!
 //! ```text
 //! memory id  structure             key → value
@@ -12,18 +14,48 @@
 //! 4          certified map, overflow pages
 //! 5          administration        administrators, what waits, shard map
 //! 6          administration log    number → executed proposal
+//! 7          keys                  one draw of raw_rand, 32 bytes; never given out
+//! 8          log: entries          50 bytes each (`store::records` draws the records)
+//! 9          log: tree nodes       32 bytes each
+//! 10         log: prefix leaves    64 bytes each
+//! 11         log: prefix parents   42 bytes each
+//! 12         log: VRF proofs       80 bytes for each leaf
+//! 13         log: versions         56 bytes each
+//! 14         log: proofs ahead     121 bytes each
+//! 15         log: labels, values   bytes
+//! 16         log: index            SHA-256 of a label → newest version
+//! 17         queue                 class ‖ number → what waits
+//! 18         queue: labels         SHA-256 of a label → its key in the queue
+//! 19         queue: number         u64
+//! 20         proofs made           number of the first version that may lack some
+//! 21         release key           of the network, from the install; 32 bytes or none
 //! ```
-//! This is layout 2; in layout 1 id 2 meant something else.
+//! This is layout 3; layouts 1 and 2 had no log, and id 2 meant something else in layout 1. An
+//! upgrade reads counts and no records.
 
 // The macros of ic-cdk export functions by attribute, which `forbid` would refuse.
 #![deny(unsafe_code)]
 
+mod answers;
 mod api;
 mod directory;
+mod heads;
+mod judge;
+mod keys;
+mod networks;
+mod pending;
+mod publish;
 mod shards;
+mod store;
+mod submit;
+mod tend;
 
 pub use api::candid_interface;
 pub use directory::{Directory, MAX_RECORDS, OpenError};
+pub use networks::Caller;
+pub use pending::PENDING_MAX;
+pub use publish::{ENTRY_INTERVAL_NS, HEARTBEAT_NS};
+pub use submit::Call;
 
 #[cfg(test)]
 mod tests;

@@ -4,9 +4,10 @@ use ic_stable_structures::memory_manager::VirtualMemory;
 use ic_stable_structures::{Memory, StableBTreeMap, StableCell};
 use paigham_wire::admin::{
     ADMIN_LOG_PAGE, Action, AdminEntry, AdminLogReply, AdminLogRequest, AdminRefusal,
-    Administration, ApprovalReply, ApproveRequest, InitArgument, Proposal,
+    Administration, ApprovalReply, ApproveRequest, Proposal,
 };
 use paigham_wire::codec::{decode, encode};
+use paigham_wire::directory::{DirectoryArgument, DirectoryError};
 use paigham_wire::hash::blake3;
 use paigham_wire::ids::{CanisterId, PrincipalId};
 use paigham_wire::leaf::{Leaf, ShardsLeaf};
@@ -81,11 +82,14 @@ impl<M: Memory> Directory<M> {
     ///
     /// # Errors
     /// [`AdminRefusal::OutOfBounds`].
-    pub fn install(&mut self, argument: &InitArgument) -> Result<(), AdminRefusal> {
-        if !argument.is_allowed() {
+    pub fn install(&mut self, argument: &DirectoryArgument) -> Result<(), AdminRefusal> {
+        if !argument.common.is_allowed() {
             return Err(AdminRefusal::OutOfBounds);
         }
-        if let Some(admins) = &argument.admins {
+        if let Some(key) = &argument.release_key {
+            self.set_release_key(key);
+        }
+        if let Some(admins) = &argument.common.admins {
             self.shards.state.machine = Administration::new(admins.clone());
             self.shards.save();
         }
@@ -157,12 +161,15 @@ impl<M: Memory> Directory<M> {
     pub fn admin_log(
         &self,
         request: &[u8],
-        certificate: Vec<u8>,
+        certificate: &[u8],
     ) -> Result<AdminLogReply, AdminRefusal> {
         let request: AdminLogRequest = decode(request).map_err(|_| AdminRefusal::Malformed)?;
         let machine = &self.shards.state.machine;
         Ok(AdminLogReply {
-            certificate: certificate.into(),
+            certificate: self
+                .map_certificate(certificate)
+                .map_err(|_| AdminRefusal::NoCertificate)?
+                .into(),
             witness: self.map.witness(&[ShardsLeaf::key()]).encode().into(),
             admins: machine.admins().clone(),
             open: machine.open().to_vec(),
@@ -171,12 +178,25 @@ impl<M: Memory> Directory<M> {
     }
 
     /// The shard map, with a witness; anybody may ask.
-    #[must_use]
-    pub fn shards(&self, certificate: Vec<u8>) -> ShardsReply {
-        ShardsReply {
-            certificate: certificate.into(),
+    ///
+    /// # Errors
+    /// [`DirectoryError::Damaged`], never.
+    pub fn shards(&self, certificate: &[u8]) -> Result<ShardsReply, DirectoryError> {
+        Ok(ShardsReply {
+            certificate: self.map_certificate(certificate)?.into(),
             witness: self.map.witness(&[ShardsLeaf::key()]).encode().into(),
             map: self.shards.state.map.clone(),
-        }
+        })
+    }
+
+    /// Whether a principal is one of the administrators.
+    #[must_use]
+    pub fn is_administrator(&self, principal: &PrincipalId) -> bool {
+        self.shards
+            .state
+            .machine
+            .admins()
+            .admins
+            .contains(principal)
     }
 }

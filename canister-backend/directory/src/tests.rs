@@ -8,7 +8,7 @@ use paigham_wire::admin::{
 use paigham_wire::chain::{record_next, record_start};
 use paigham_wire::codec::{decode, encode};
 use paigham_wire::directory::{
-    DirectoryError, LookupReply, LookupRequest, SubmitReply, SubmitRequest,
+    DirectoryArgument, DirectoryError, LookupReply, LookupRequest, SubmitReply, SubmitRequest,
 };
 use paigham_wire::hash::blake3;
 use paigham_wire::identity::{
@@ -21,10 +21,16 @@ use paigham_wire::shards::{Shard, ShardMap, ShardState};
 
 use crate::Directory;
 
+mod log;
+
 const NOW: u64 = 1_700_000_000_000_000_000;
 
 fn directory() -> Directory<VectorMemory> {
-    Directory::open(VectorMemory::default(), 1).unwrap()
+    Directory::open(VectorMemory::default(), myself(), 1).unwrap()
+}
+
+fn myself() -> CanisterId {
+    CanisterId::new(&[1]).unwrap()
 }
 
 fn key(seed: u8) -> SigningKey {
@@ -79,7 +85,7 @@ fn submit(
     record: &IdentityRecord,
     now: u64,
 ) -> Result<SubmitReply, DirectoryError> {
-    directory.submit(
+    directory.map_submit(
         &encode(&SubmitRequest {
             record: encode(record).into(),
         }),
@@ -89,7 +95,7 @@ fn submit(
 
 fn lookup(directory: &Directory<VectorMemory>, accounts: Vec<AccountId>) -> LookupReply {
     directory
-        .lookup(&encode(&LookupRequest { accounts }), vec![1])
+        .map_lookup(&encode(&LookupRequest { accounts }), &[1])
         .unwrap()
 }
 
@@ -113,7 +119,7 @@ fn records_are_certified_as_a_chain() {
             accepted_at: NOW + 5
         })
     );
-    let root = directory.root();
+    let root = directory.map.root();
     let absent = AccountId([9; 16]);
     let reply = lookup(&directory, vec![account, absent]);
     let witness = Witness::decode(reply.witness.as_slice()).unwrap();
@@ -149,7 +155,7 @@ fn wrong_records_are_refused() {
         Err(DirectoryError::NoSuchAccount)
     );
     submit(&mut directory, &first, NOW).unwrap();
-    let root = directory.root();
+    let root = directory.map.root();
     assert_eq!(
         submit(&mut directory, &stranger, NOW),
         Err(DirectoryError::Rejected)
@@ -164,29 +170,29 @@ fn wrong_records_are_refused() {
         record: vec![1, 2, 3].into(),
     };
     assert_eq!(
-        directory.submit(&encode(&garbage), NOW),
+        directory.map_submit(&encode(&garbage), NOW),
         Err(DirectoryError::Malformed)
     );
     let many = LookupRequest {
         accounts: vec![AccountId([0; 16]); 257],
     };
     assert_eq!(
-        directory.lookup(&encode(&many), Vec::new()).unwrap_err(),
+        directory.map_lookup(&encode(&many), &[]).unwrap_err(),
         DirectoryError::TooLarge
     );
-    assert_eq!(directory.root(), root);
+    assert_eq!(directory.map.root(), root);
 }
 
 /// An upgrade finds everything where it was.
 #[test]
 fn a_directory_outlives_its_code() {
     let memory = VectorMemory::default();
-    let mut directory = Directory::open(memory.clone(), 1).unwrap();
+    let mut directory = Directory::open(memory.clone(), myself(), 1).unwrap();
     submit(&mut directory, &create(1), NOW).unwrap();
-    let root = directory.root();
+    let root = directory.map.root();
     drop(directory);
-    let mut directory = Directory::open(memory, 1).unwrap();
-    assert_eq!(directory.root(), root);
+    let mut directory = Directory::open(memory, myself(), 1).unwrap();
+    assert_eq!(directory.map.root(), root);
     assert_eq!(
         submit(&mut directory, &create(1), NOW + 1)
             .unwrap()
@@ -201,20 +207,24 @@ fn a_directory_outlives_its_code() {
 #[test]
 fn administrators_set_the_shard_map() {
     let memory = VectorMemory::default();
-    let mut directory = Directory::open(memory.clone(), 1).unwrap();
+    let mut directory = Directory::open(memory.clone(), myself(), 1).unwrap();
     let admin = |id| PrincipalId::new(&[9, id]).unwrap();
     let canister = CanisterId::new(&[1]).unwrap();
-    let argument = InitArgument {
+    let common = InitArgument {
         admins: Some(AdminSet {
             admins: (0..3).map(admin).collect(),
             threshold: 2,
         }),
         difficulties: None,
     };
+    let argument = DirectoryArgument {
+        common,
+        release_key: None,
+    };
     directory.install(&argument).unwrap();
-    let none = directory.shards(vec![1]);
+    let none = directory.shards(&[1]).unwrap();
     let witness = Witness::decode(none.witness.as_slice()).unwrap();
-    assert_eq!(witness.root(), directory.root());
+    assert_eq!(witness.root(), directory.map.root());
     assert_eq!(witness.get(&ShardsLeaf::key()), Ok(Found::Absent));
     assert!(none.map.as_slice().is_empty());
 
@@ -239,18 +249,18 @@ fn administrators_set_the_shard_map() {
     assert_eq!(propose(admin(7), &wanted), Err(AdminRefusal::NotAdmin));
     let first = propose(admin(0), &wanted).unwrap();
     assert_eq!((first.approvals, first.executed), (1, 0));
-    assert!(directory.shards(vec![1]).map.as_slice().is_empty());
+    assert!(directory.shards(&[1]).unwrap().map.as_slice().is_empty());
     let approval = encode(&ApproveRequest {
         proposal: first.proposal,
     });
     let second = directory.admin_approve(&approval, &admin(2), NOW).unwrap();
     assert_eq!(second.executed, 1);
 
-    let root = directory.root();
+    let root = directory.map.root();
     drop(directory);
-    let mut directory = Directory::open(memory, 1).unwrap();
-    assert_eq!(directory.root(), root);
-    let reply = directory.shards(vec![1]);
+    let mut directory = Directory::open(memory, myself(), 1).unwrap();
+    assert_eq!(directory.map.root(), root);
+    let reply = directory.shards(&[1]).unwrap();
     let witness = Witness::decode(reply.witness.as_slice()).unwrap();
     assert_eq!(witness.root(), root);
     let Ok(Found::Present(leaf)) = witness.get(&ShardsLeaf::key()) else {
@@ -262,7 +272,7 @@ fn administrators_set_the_shard_map() {
     assert_eq!(leaf.map_hash, blake3(reply.map.as_slice()));
     assert_eq!(decode(reply.map.as_slice()), Ok(map));
     let log = directory
-        .admin_log(&encode(&AdminLogRequest { from: 0 }), vec![1])
+        .admin_log(&encode(&AdminLogRequest { from: 0 }), &[1])
         .unwrap();
     assert_eq!(log.entries.len(), 1);
     assert_eq!(log.entries[0].approvers, [admin(0), admin(2)]);

@@ -2,15 +2,18 @@
 
 use candid::Principal;
 use ed25519_dalek::SigningKey;
+use ic_agent::Agent;
 use paigham_modules::{DIRECTORY, RELAY, module_hash};
 use paigham_subnet::{CanisterStatus, Subnet};
 use paigham_wire::admin::InitArgument;
 use paigham_wire::codec::encode;
+use paigham_wire::directory::DirectoryArgument;
 use paigham_wire::network::{CanisterRole, KeySet, NetworkCanister, NetworkFile, VerifiedNetwork};
 use paigham_wire::ticket::Difficulties;
 use serde_bytes::ByteBuf;
 
 use crate::error::NetworkUpError;
+use crate::log::{DirectoryLog, agent_on};
 
 /// What people read of any network that this crate makes.
 const NAME: &str = "Paigham development network";
@@ -60,11 +63,13 @@ pub(crate) struct Signer {
 }
 
 impl Signer {
-    /// The network gets a random id.
-    pub(crate) fn random_network(key: SigningKey) -> Result<Self, NetworkUpError> {
+    /// The network's id comes from the first release key, which is random: a start that was
+    /// interrupted goes on with the same network.
+    pub(crate) fn of_release_key(key: SigningKey) -> Self {
+        let public = key.verifying_key().to_bytes();
         let mut network = [0; 16];
-        getrandom::fill(&mut network).map_err(|error| NetworkUpError::Random(error.to_string()))?;
-        Ok(Self { key, network })
+        network.copy_from_slice(&blake3::hash(&public).as_bytes()[..16]);
+        Self { key, network }
     }
 
     /// Key and network of a test.
@@ -106,18 +111,40 @@ pub(crate) async fn assemble(
         } else {
             &[]
         };
-        canisters.extend(on_subnet(subnet, before, relays, previous).await?);
+        canisters.extend(on_subnet(subnet, before, relays, previous, signer).await?);
     }
     let now_seconds = first_subnet.status().await?.time_ns / 1_000_000_000;
-    let Some(previous) = previous else {
-        let root_key = first_subnet.root_key_der();
-        let file = first_file(root_key, canisters, urls, signer, now_seconds);
-        return publishable(&file, signer);
+    let previous = match previous {
+        Some(previous) => previous.clone(),
+        None => {
+            let root_key = first_subnet.root_key_der();
+            let (canisters, urls) = (canisters.clone(), urls.clone());
+            let file = first_file(root_key, canisters, urls, signer, now_seconds);
+            begin(&agent_on(first_subnet)?, file, signer).await?
+        }
     };
-    match successor(previous, canisters, urls, now_seconds) {
+    match successor(&previous, canisters, urls, now_seconds) {
         Some(next) => publishable(&next, signer),
-        None => Ok(previous.clone()),
+        None => Ok(previous),
     }
+}
+
+/// Begins the log of a new network's directory with its first file. Where an earlier start was
+/// interrupted after that, it is the file of that start.
+pub(crate) async fn begin(
+    agent: &Agent,
+    mut file: NetworkFile,
+    signer: &Signer,
+) -> Result<VerifiedNetwork, NetworkUpError> {
+    let directory = publishable(&file, signer)?
+        .directory()
+        .map_err(NetworkUpError::File)?;
+    let directory =
+        Principal::try_from_slice(directory.as_slice()).map_err(|_| NetworkUpError::OtherSubnet)?;
+    let log = DirectoryLog::new(agent, directory);
+    file.transparency = Some(log.configuration().await?.into());
+    let file = publishable(&file, signer)?;
+    Ok(log.begin(&file).await?)
 }
 
 /// Brings one subnet up: what stands `before` the relays, then the relays. Their order is the order
@@ -127,6 +154,7 @@ async fn on_subnet(
     before: &[Part],
     relays: Option<u16>,
     previous: Option<&VerifiedNetwork>,
+    signer: &Signer,
 ) -> Result<Vec<NetworkCanister>, NetworkUpError> {
     let installed = subnet.status().await?.canisters;
     let known = match previous {
@@ -150,7 +178,7 @@ async fn on_subnet(
                 return Err(NetworkUpError::OtherSubnet);
             }
             Some((_, found)) => bring_up_to_date(subnet, part, found).await?,
-            None => install(subnet, part).await?,
+            None => install(subnet, part, signer).await?,
         };
         canisters.push(entry(part, id));
     }
@@ -191,12 +219,23 @@ fn named_in<'a>(
     Ok(named)
 }
 
-async fn install(subnet: &Subnet, part: &Part) -> Result<Principal, NetworkUpError> {
-    let argument = InitArgument {
+async fn install(
+    subnet: &Subnet,
+    part: &Part,
+    signer: &Signer,
+) -> Result<Principal, NetworkUpError> {
+    let common = InitArgument {
         admins: None,
         difficulties: Some(Difficulties::all(DEVELOPMENT_BITS)),
     };
-    let argument = candid::encode_one(Some(ByteBuf::from(encode(&argument))))
+    let argument = match part.role {
+        CanisterRole::Directory => encode(&DirectoryArgument {
+            common,
+            release_key: Some(signer.key.verifying_key().to_bytes()),
+        }),
+        CanisterRole::Relay | CanisterRole::Bulletin => encode(&common),
+    };
+    let argument = candid::encode_one(Some(ByteBuf::from(argument)))
         .expect("Candid has every vector of bytes");
     let id = subnet.install(part.module, argument, &[]).await;
     id.map_err(|error| NetworkUpError::Install {
@@ -259,6 +298,8 @@ pub(crate) fn first_file(
         gateways: Vec::new(),
         release: signer.key_set(),
         development: true,
+        transparency: None,
+        auditors: None,
     }
 }
 

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use paigham_subnet::{InstallError, OpenError, Stopped};
 use paigham_wire::network::NetworkError;
 
+use crate::log::LogError;
+
 /// Why a network does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum NetworkUpError {
@@ -57,6 +59,9 @@ pub enum NetworkUpError {
     /// The release key is not 32 bytes.
     #[error("the release key in the data folder is damaged")]
     ReleaseKey,
+    /// The directory's log does not begin.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// There is no randomness.
     #[error("no randomness from the operating system: {0}")]
     Random(String),

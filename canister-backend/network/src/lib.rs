@@ -24,6 +24,7 @@ pub mod deploy;
 mod error;
 mod folder;
 mod layout;
+mod log;
 mod rekey;
 
 use std::io;
@@ -40,6 +41,7 @@ use paigham_wire::network::{NETWORK_PATH, NetworkLink, VerifiedNetwork};
 
 pub use error::NetworkUpError;
 pub use layout::{Layout, NetworkTopology, RELAYS_MAX, SUBNETS_MAX};
+pub use log::LogError;
 pub use rekey::{Rekey, rekey};
 
 use assemble::{Signer, assemble};
@@ -101,8 +103,8 @@ impl Network {
         folder.open_subnets(layout, subnets)?;
         let previous = folder.network_file()?;
         let signer = match previous {
-            Some(_) => Signer::random_network(folder.release_key()?)?,
-            None => Signer::random_network(folder.release_key_or_new()?)?,
+            Some(_) => Signer::of_release_key(folder.release_key()?),
+            None => Signer::of_release_key(folder.release_key_or_new()?),
         };
         let urls = vec![url_of(address)];
         let file = assemble(subnets, layout.relays, urls, &signer, previous.as_ref()).await?;

@@ -61,7 +61,7 @@ fn change_root(
     topology: NetworkTopology,
     previous: &VerifiedNetwork,
 ) -> Result<VerifiedNetwork, NetworkUpError> {
-    let signer = Signer::random_network(folder.release_key()?)?;
+    let signer = Signer::of_release_key(folder.release_key()?);
     let root_key = folder.prepare_root(topology)?;
     let now_seconds = SystemClock.now_ns() / 1_000_000_000;
     let next = under_another_root(previous, root_key, &signer, now_seconds)?;

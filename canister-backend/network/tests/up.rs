@@ -13,7 +13,11 @@ use http_body_util::BodyExt;
 use paigham_modules::{DIRECTORY, RELAY, module_hash};
 use paigham_network::{Network, NetworkUpError};
 use paigham_subnet::{MemoryJournal, Subnet, SystemClock};
+use paigham_wire::admin::InitArgument;
+use paigham_wire::codec::encode;
+use paigham_wire::directory::DirectoryArgument;
 use paigham_wire::network::{NETWORK_PATH, VerifiedNetwork};
+use serde_bytes::ByteBuf;
 use tower::ServiceExt;
 
 fn address(port: u16) -> SocketAddr {
@@ -75,6 +79,7 @@ async fn a_second_start_publishes_the_same_file() {
         365 * 24 * 60 * 60
     );
     assert_eq!(file.file().proof_types, [1]);
+    assert!(file.file().transparency.is_some());
 }
 
 /// The first start dies after it installed no canister, one or both, and before it published:
@@ -85,8 +90,16 @@ async fn a_start_killed_before_publishing_is_taken_up() {
         let data = tempfile::tempdir().unwrap();
         let subnet = Subnet::open(&data.path().join("subnet")).unwrap();
         let mut ids = Vec::new();
-        for module in [DIRECTORY, RELAY].into_iter().take(installed) {
-            ids.push(subnet.install(module, Vec::new(), &[]).await.unwrap());
+        let seed = [5; 32];
+        std::fs::write(data.path().join("release.key"), seed).unwrap();
+        let argument = encode(&DirectoryArgument {
+            common: InitArgument::default(),
+            release_key: Some(SigningKey::from_bytes(&seed).verifying_key().to_bytes()),
+        });
+        let argument = candid::encode_one(Some(ByteBuf::from(argument))).unwrap();
+        let parts = [(DIRECTORY, argument), (RELAY, Vec::new())];
+        for (module, argument) in parts.into_iter().take(installed) {
+            ids.push(subnet.install(module, argument, &[]).await.unwrap());
         }
         subnet.shutdown();
         drop(subnet);
@@ -99,6 +112,21 @@ async fn a_start_killed_before_publishing_is_taken_up() {
             assert_eq!(id.as_slice(), canister.id.as_slice());
         }
     }
+}
+
+/// The first start dies after the log began with its file and before it published that: the next
+/// one publishes the file in the log, or one that follows it.
+#[tokio::test]
+async fn a_start_killed_after_logging_is_taken_up() {
+    let data = tempfile::tempdir().unwrap();
+    let file = data.path().join("network.cbor");
+    let logged = up_once(data.path(), 1).await.0;
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(up_once(data.path(), 1).await.0, logged);
+    std::fs::remove_file(&file).unwrap();
+    let moved = up_once(data.path(), 2).await.0;
+    let logged = pinned(&logged);
+    assert!(logged.successor(&moved, now_seconds(&logged)).is_ok());
 }
 
 /// The network moves to another port: clients that pinned the old file accept the new one, and

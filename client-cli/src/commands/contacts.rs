@@ -1,10 +1,10 @@
 //! `paigham contacts`.
 
-use paigham_client::AccountId;
+use paigham_client::{AccountId, NoSafetyNumber, SafetyNumber};
 
 use crate::args::{Common, ContactsCommand};
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::output::{Output, SafetyLine};
 use crate::session::Session;
 
 /// Lists contacts, or adds one.
@@ -23,7 +23,48 @@ pub async fn contacts(
             out.show(&outcome?);
             Ok(())
         }
+        Some(ContactsCommand::Number { name }) => {
+            let session = Session::open(common, out).await?;
+            let account = session.client.find_account(name)?;
+            let number = session.client.safety_number(account)?;
+            out.show(&SafetyLine { account, number });
+            Ok(())
+        }
+        Some(ContactsCommand::Verify { name, number }) => {
+            let mut session = Session::open(common, out).await?;
+            // The key that counts now is the one that is compared.
+            session.sync().await?;
+            let account = session.client.find_account(name)?;
+            session
+                .client
+                .verify_contact(account, safety_number(number)?)?;
+            show(&session, account)
+        }
+        Some(ContactsCommand::Accept { name }) => {
+            let mut session = Session::open(common, out).await?;
+            let account = session.client.find_account(name)?;
+            session.client.accept_change(account)?;
+            show(&session, account)
+        }
     }
+}
+
+fn show(session: &Session<'_>, account: AccountId) -> Result<(), Failure> {
+    for contact in session.client.contacts()? {
+        if contact.account == account {
+            session.out.show(&contact);
+        }
+    }
+    Ok(())
+}
+
+fn safety_number(words: &[String]) -> Result<SafetyNumber, Failure> {
+    words.concat().parse().map_err(|error: NoSafetyNumber| {
+        Failure::user(
+            error.to_string(),
+            "type the eight groups of five digits that the contact sees",
+        )
+    })
 }
 
 fn list(session: &Session<'_>) -> Result<(), Failure> {

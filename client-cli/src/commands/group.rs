@@ -33,6 +33,13 @@ async fn change(session: &mut Session<'_>, command: &GroupCommand) -> Result<Que
             session.client.remove_members(queue, &members).await?;
             Ok(queue)
         }
+        GroupCommand::Members { group } => {
+            let queue = find(session, group)?;
+            for member in session.client.roster(queue)? {
+                session.out.show(&member);
+            }
+            Ok(queue)
+        }
         GroupCommand::Leave { group } => {
             let queue = find(session, group)?;
             session.client.leave(queue).await?;

@@ -5,6 +5,7 @@ pub mod contacts;
 pub mod group;
 pub mod history;
 pub mod network;
+pub mod problems;
 pub mod register;
 pub mod send;
 pub mod sync;

@@ -5,7 +5,8 @@
 //! an event or another person's message; names stand in isolates.
 
 use paigham_client::{
-    AccountId, Body, ContactView, ConversationView, Me, MessageView, Standing, Verified,
+    AccountId, Answer, Body, ContactView, ConversationView, DeviceId, Me, MemberView, MessageView,
+    ProblemKind, ProblemView, Standing, Trust, Verified,
 };
 
 use super::time;
@@ -84,14 +85,89 @@ pub(super) fn contact(contact: &ContactView, style: Style) -> String {
     let (devices, version) = (count(contact.devices, "device"), contact.record_version);
     let seen = time::utc(contact.seen_at);
     format!(
-        "{}  {}\n{}",
+        "{}  {}  {}\n{}",
         style.bold(&text::isolate(&contact.name)),
         contact.account,
+        trust(contact.trust, style),
         style.dim(&format!(
             "{INDENT}identity key {}\n{INDENT}{devices}, record {version}, certified {seen}",
             hex::encode(contact.identity_key)
         )),
     )
+}
+
+/// The word for an account.
+fn trust(trust: Trust, style: Style) -> String {
+    match trust {
+        Trust::Unknown => style.dim("not looked up"),
+        Trust::Logged => "Logged".to_owned(),
+        Trust::Verified => style.good("Verified"),
+        Trust::Changed => style.bad("Changed"),
+        Trust::Problem => style.bad("Problem"),
+    }
+}
+
+pub(super) fn member(member: &MemberView, style: Style) -> String {
+    let mut facts = vec![trust(member.trust, style), count(member.devices, "device")];
+    if member.admin {
+        facts.push("admin".to_owned());
+    }
+    if member.revoked > 0 {
+        facts.push(style.bad(&format!("{} revoked", member.revoked)));
+    }
+    format!(
+        "{}  {}\n{}",
+        style.bold(&text::isolate(&member.name)),
+        member.account,
+        format_args!("{INDENT}{}", facts.join(" · ")),
+    )
+}
+
+pub(super) fn problem(problem: &ProblemView, style: Style) -> String {
+    let what = match &problem.kind {
+        ProblemKind::UnknownVersion {
+            version,
+            kind,
+            devices,
+            at_ms,
+        } => unknown_version(*version, kind, devices, *at_ms),
+        ProblemKind::Log(verdict) => format!("the log broke a promise: {}", text::clean(verdict)),
+        ProblemKind::OtherRoots => {
+            "another member of a conversation was shown another log than this device".to_owned()
+        }
+        _ => "something else".to_owned(),
+    };
+    let answer = match problem.answer {
+        None => style.bad("not answered: `paigham problems it-was-me` or `not-me`"),
+        Some(Answer::ItWasMe) => "answered: it was me".to_owned(),
+        Some(Answer::NotMe) => "answered: it was not me".to_owned(),
+    };
+    let mut lines = vec![
+        format!("{} {what}", style.bold(&format!("{}.", problem.number))),
+        format!("{INDENT}found {} · {answer}", time::utc(problem.found_at)),
+    ];
+    if let Some(path) = &problem.evidence {
+        let path = text::clean(&path.display().to_string());
+        lines.push(style.dim(&format!("{INDENT}evidence {path}")));
+    }
+    lines.join("\n")
+}
+
+fn unknown_version(version: u32, kind: &str, devices: &[DeviceId], at_ms: u64) -> String {
+    let mut what = format!(
+        "this account has a record that this device did not make: version {version}, {}",
+        text::clean(kind)
+    );
+    for device in devices {
+        what.push_str(&format!(", with the new device {device}"));
+    }
+    if at_ms > 0 {
+        what.push_str(&format!(
+            ", logged {}",
+            time::utc(at_ms.saturating_mul(1_000_000))
+        ));
+    }
+    what
 }
 
 pub(super) fn conversation(

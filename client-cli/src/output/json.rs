@@ -1,6 +1,9 @@
 //! JSON of the client's views.
 
-use paigham_client::{AccountId, Body, ContactView, ConversationView, Me, Standing, Verified};
+use paigham_client::{
+    AccountId, Answer, Body, ContactView, ConversationView, DeviceId, Me, MemberView, ProblemKind,
+    ProblemView, Standing, Trust, Verified,
+};
 use serde_json::{Value, json};
 
 use super::time::milliseconds;
@@ -41,7 +44,63 @@ pub(super) fn contact(contact: &ContactView) -> Value {
         "identity_key": hex::encode(contact.identity_key),
         "devices": contact.devices,
         "seen_at_ms": milliseconds(contact.seen_at),
+        "trust": trust(contact.trust),
     })
+}
+
+pub(super) fn member(member: &MemberView) -> Value {
+    json!({
+        "type": "member",
+        "account": member.account.to_string(),
+        "name": member.name,
+        "admin": member.admin,
+        "trust": trust(member.trust),
+        "devices": member.devices,
+        "revoked": member.revoked,
+        "seen_at_ms": (member.seen_at > 0).then(|| milliseconds(member.seen_at)),
+    })
+}
+
+const fn trust(trust: Trust) -> &'static str {
+    match trust {
+        Trust::Unknown => "unknown",
+        Trust::Logged => "logged",
+        Trust::Verified => "verified",
+        Trust::Changed => "changed",
+        Trust::Problem => "problem",
+    }
+}
+
+pub(super) fn problem(problem: &ProblemView) -> Value {
+    let line = json!({
+        "type": "problem",
+        "number": problem.number,
+        "account": problem.account.as_ref().map(AccountId::to_string),
+        "found_at_ms": milliseconds(problem.found_at),
+        "evidence": problem.evidence.as_ref().map(|path| path.display().to_string()),
+        "answer": problem.answer.map(|answer| match answer {
+            Answer::ItWasMe => "it_was_me",
+            Answer::NotMe => "not_me",
+        }),
+    });
+    let what = match &problem.kind {
+        ProblemKind::UnknownVersion {
+            version,
+            kind,
+            devices,
+            at_ms,
+        } => json!({
+            "kind": "unknown_version",
+            "version": version,
+            "record": kind,
+            "devices": devices.iter().map(DeviceId::to_string).collect::<Vec<_>>(),
+            "at_ms": (*at_ms > 0).then_some(*at_ms),
+        }),
+        ProblemKind::Log(name) => json!({ "kind": "log", "verdict": name }),
+        ProblemKind::OtherRoots => json!({ "kind": "other_roots" }),
+        _ => json!({ "kind": "other" }),
+    };
+    object(line, what)
 }
 
 pub(super) fn conversation(conversation: &ConversationView) -> Value {

@@ -20,7 +20,7 @@ use crate::text;
 
 pub use human::Style;
 pub use json::object;
-pub use shown::{ConversationLine, MessageLine, Names, SyncDone, Warning};
+pub use shown::{ConversationLine, MessageLine, Names, SafetyLine, SyncDone, Warning};
 
 /// Something that can be printed in both ways.
 pub trait Show {

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use paigham_client::{
-    AccountId, Client, ContactView, ConversationView, Me, MessageView, Notice, QueueId, SyncReport,
+    AccountId, Client, ContactView, ConversationView, Me, MemberView, MessageView, Notice,
+    ProblemView, QueueId, SafetyNumber, SyncReport,
 };
 use serde_json::{Value, json};
 
@@ -39,6 +40,49 @@ impl Show for ContactView {
 
     fn text(&self, style: Style) -> String {
         human::contact(self, style)
+    }
+}
+
+impl Show for MemberView {
+    fn json(&self) -> Value {
+        json::member(self)
+    }
+
+    fn text(&self, style: Style) -> String {
+        human::member(self, style)
+    }
+}
+
+impl Show for ProblemView {
+    fn json(&self) -> Value {
+        json::problem(self)
+    }
+
+    fn text(&self, style: Style) -> String {
+        human::problem(self, style)
+    }
+}
+
+/// A safety number, to be compared.
+#[derive(Debug)]
+pub struct SafetyLine {
+    /// With whom.
+    pub account: AccountId,
+    /// The number.
+    pub number: SafetyNumber,
+}
+
+impl Show for SafetyLine {
+    fn json(&self) -> Value {
+        json!({
+            "type": "safety_number",
+            "account": self.account.to_string(),
+            "number": self.number.to_string(),
+        })
+    }
+
+    fn text(&self, style: Style) -> String {
+        style.bold(&self.number.to_string())
     }
 }
 
@@ -195,6 +239,22 @@ impl Warning {
                     text::isolate(&names.0(*account))
                 ),
                 facts: json!({ "account": account.to_string() }),
+            },
+            Notice::NotPublished(version) => Self {
+                kind: "not_published",
+                message: format!(
+                    "version {version} of this account's record was sent minutes ago and is not in \
+                     the log yet; it is kept and goes on"
+                ),
+                facts: json!({ "version": version }),
+            },
+            Notice::Problem(number) => Self {
+                kind: "problem",
+                message: format!(
+                    "PROBLEM {number}: the log shows what must not be; `paigham problems` says what, \
+                     and nothing is sent before it is answered"
+                ),
+                facts: json!({ "number": number }),
             },
         }
     }

@@ -2,7 +2,7 @@
 
 use paigham_client::{
     AccountId, Body, CanisterId, ContactView, ConversationView, Me, MessageView, Notice, QueueId,
-    Standing, SyncReport, Verified,
+    Standing, SyncReport, Trust, Verified,
 };
 use serde_json::json;
 
@@ -232,6 +232,7 @@ fn views_are_shown() {
         identity_key: [3; 32],
         devices: 1,
         seen_at: NOW_NS,
+        trust: Trust::Logged,
     };
     assert!(
         contact

@@ -216,7 +216,8 @@ impl NewAccount {
             Err(OpenError::Exists) => abandoned(home, passphrase)?,
             made => made?,
         };
-        self.create_on(store, environment)
+        let client = self.create_on(store, environment)?;
+        Ok(client.in_folder(home))
     }
 
     /// As [`NewAccount::create`], in an open and empty store.

@@ -1,11 +1,13 @@
 //! One device of one account.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
 use paigham_group::crypto::Crypto;
 use paigham_group::device::DeviceKeys;
-use paigham_group::proof::DirectoryMapJudge;
+use paigham_group::proof::LogJudge;
+use paigham_lookup::LogTrust;
 use paigham_store::{Store, Table, WriteSet};
 use paigham_wire::network::VerifiedNetwork;
 
@@ -32,7 +34,15 @@ pub struct Client {
     pub(crate) account: Account,
     pub(crate) device: DeviceKeys,
     pub(crate) connection: Connection,
-    pub(crate) judge: DirectoryMapJudge,
+    /// Whose log it is.
+    pub(crate) trust: LogTrust,
+    pub(crate) judge: LogJudge,
+    /// The folder of the home, if it is one.
+    pub(crate) home: Option<PathBuf>,
+    /// The network's time when the log was last watched in this run, nanoseconds since 1970.
+    pub(crate) watched_at: Option<u64>,
+    /// Problems that this run has told of.
+    pub(crate) told_problems: BTreeSet<u64>,
     pub(crate) notices: Vec<Notice>,
     clock_named: bool,
 }
@@ -50,7 +60,14 @@ impl Client {
         environment: Environment,
     ) -> Result<Self, ClientError> {
         let store = Store::open(home, passphrase)?;
-        Self::open_on(store, network, environment)
+        let client = Self::open_on(store, network, environment)?;
+        Ok(client.in_folder(home))
+    }
+
+    /// The home is a folder: evidence is written there.
+    pub(crate) fn in_folder(mut self, home: &Path) -> Self {
+        self.home = Some(home.to_owned());
+        self
     }
 
     /// As [`Client::open`], on an open store.
@@ -68,9 +85,9 @@ impl Client {
         let now_seconds = time.now_ns(environment.clock.wall_ns()) / 1_000_000_000;
         let network = trust::pinned(&set, network, now_seconds)?;
         set.commit()?;
-        let judge = DirectoryMapJudge {
-            root_key: network.file().root_key.to_vec(),
-            directory: network.directory()?,
+        let trust = trust::log_of(&network)?;
+        let judge = LogJudge {
+            trust: trust.clone(),
         };
         let connection = Connection::new(network, environment.transport, environment.clock, time)?;
         Ok(Self {
@@ -79,7 +96,11 @@ impl Client {
             device: account.device_keys(),
             account,
             connection,
+            trust,
             judge,
+            home: None,
+            watched_at: None,
+            told_problems: BTreeSet::new(),
             notices: Vec::new(),
             clock_named: false,
         })
@@ -135,6 +156,8 @@ impl Client {
             self.clock_named = true;
             self.notices.push(Notice::ClockWrong(seconds));
         }
+        let untold = self.untold_problems();
+        self.notices.extend(untold);
         std::mem::take(&mut self.notices)
     }
 

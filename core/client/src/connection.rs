@@ -172,18 +172,38 @@ impl Connection {
         T: DeserializeBytes + CertifiedReply,
         E: DeserializeBytes + Into<ClientError>,
     {
+        let reply = self
+            .query::<T, E>(canister, method, &encode(request))
+            .await?;
+        let certified = self.verify(canister, &reply).await?;
+        Ok((reply, certified))
+    }
+
+    /// Calls a query whose reply proves itself, or is a hint: nothing of it is verified here but
+    /// its form.
+    ///
+    /// # Errors
+    /// [`ClientError`], or the canister's own error inside.
+    pub async fn query<T, E>(
+        &self,
+        canister: &CanisterId,
+        method: &'static str,
+        request: &[u8],
+    ) -> Result<T, ClientError>
+    where
+        T: DeserializeBytes,
+        E: DeserializeBytes + Into<ClientError>,
+    {
         if canister != &self.directory {
             self.ensure_code(canister).await?;
         }
         let asked = self
             .agent
             .query(&principal(canister)?, method)
-            .with_arg(argument(&encode(request))?)
+            .with_arg(argument(request)?)
             .call();
         let answer = self.reach(canister, READ_MAX, asked).await?;
-        let reply: T = reply::<T, E>(method, &answer)?;
-        let certified = self.verify(canister, &reply).await?;
-        Ok((reply, certified))
+        reply::<T, E>(method, &answer)
     }
 
     async fn verify(
@@ -210,7 +230,7 @@ impl Connection {
 
     /// Whether a certificate is of now; returns its age in milliseconds. Where this machine's clock
     /// and the certificate disagree, a ping tells which of the two is wrong.
-    async fn check_time(&self, certified_ns: u64) -> Result<u64, ClientError> {
+    pub async fn check_time(&self, certified_ns: u64) -> Result<u64, ClientError> {
         if self.time().is_unproved(self.clock.wall_ns())
             || check_fresh(certified_ns, self.now_ns()).is_err()
         {

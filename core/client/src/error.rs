@@ -2,6 +2,7 @@
 
 use paigham_group::GroupError;
 use paigham_group::proof::ProofError;
+use paigham_lookup::LookupError;
 use paigham_store::{OpenError, StoreError};
 use paigham_wire::certificate::CertificateError;
 use paigham_wire::directory::DirectoryError;
@@ -49,6 +50,9 @@ pub enum ClientError {
     /// What came from a link is not what the link names.
     #[error("the network file is not the one that the link names")]
     OtherNetworkFile,
+    /// The network file names no transparency log.
+    #[error("the network file names no transparency log that can be checked")]
+    NoLog,
     /// The home belongs to another network.
     #[error("this home belongs to another network than the one given")]
     OtherNetwork,
@@ -127,6 +131,34 @@ pub enum ClientError {
     /// The directory refused.
     #[error("the directory refused: {0}")]
     Directory(#[from] DirectoryError),
+    /// Two people see different safety numbers.
+    #[error("that is not the safety number of this device and the account {0}")]
+    OtherSafetyNumber(AccountId),
+    /// Another change of the own account is on its way.
+    #[error("another change of this account is still on its way into the log")]
+    RecordPending,
+    /// A change of the own account cannot come into the log any more.
+    #[error("the change of this account was not taken: another one came first")]
+    RecordLost,
+    /// The own account has changed in the log, and not by this device: nothing is sent until the
+    /// owner has said whether it was them.
+    #[error("this account was changed in the log, and not by this device")]
+    Alarm,
+    /// The log as a whole contradicts itself: nothing is sent until it was seen.
+    #[error("the log of this network has shown two things that cannot both be true")]
+    LogProblem,
+    /// What the log shows of a member cannot be.
+    #[error("what the log shows of the account {0} cannot be: nothing is sent to it")]
+    MemberProblem(AccountId),
+    /// A member with whom safety numbers were compared has another identity key.
+    #[error("the identity key of the account {0} is not the one that was compared")]
+    MemberChanged(AccountId),
+    /// A device in the group was taken out of its account, and this device may not remove it.
+    #[error("a device of the account {0} was revoked; an admin must take it out of the group")]
+    RevokedDevice(AccountId),
+    /// This device was taken out of its account.
+    #[error("this device was taken out of the account")]
+    Revoked,
     /// A state that cannot be.
     #[error("internal error: {0}")]
     Bug(&'static str),
@@ -215,6 +247,12 @@ pub enum NotVerified {
     /// The records of an account do not hold.
     #[error("the records of an account do not hold: {0}")]
     Records(#[from] ProofError),
+    /// What the transparency log answered does not hold.
+    #[error(transparent)]
+    Log(#[from] LookupError),
+    /// Two certified heads of the log for one size.
+    #[error("the log was certified with two roots at one size: a fork")]
+    LogFork,
     /// An account's records are not a continuation of those seen before.
     #[error("the records of {0} do not continue those seen before")]
     RecordsChanged(AccountId),
@@ -249,6 +287,12 @@ impl From<WitnessError> for ClientError {
     }
 }
 
+impl From<LookupError> for ClientError {
+    fn from(error: LookupError) -> Self {
+        Self::NotVerified(error.into())
+    }
+}
+
 impl From<ProofError> for ClientError {
     fn from(error: ProofError) -> Self {
         Self::NotVerified(error.into())
@@ -271,9 +315,13 @@ impl ClientError {
                 | OpenError::Derivation => ErrorKind::Storage,
             },
             Self::Store(_) => ErrorKind::Storage,
-            Self::NetworkFile(_) | Self::OtherNetworkFile | Self::NotVerified(_) => {
-                ErrorKind::NotVerified
-            }
+            Self::NetworkFile(_)
+            | Self::NoLog
+            | Self::OtherNetworkFile
+            | Self::NotVerified(_)
+            | Self::Alarm
+            | Self::LogProblem
+            | Self::MemberProblem(_) => ErrorKind::NotVerified,
             Self::NoNetworkFile { .. }
             | Self::OtherNetwork
             | Self::NoSuchName(_)
@@ -284,6 +332,12 @@ impl ClientError {
             | Self::Oneself
             | Self::NotAMember(_)
             | Self::DirectChat
+            | Self::OtherSafetyNumber(_)
+            | Self::RecordPending
+            | Self::RecordLost
+            | Self::MemberChanged(_)
+            | Self::RevokedDevice(_)
+            | Self::Revoked
             | Self::ClockWrong(_)
             | Self::Ended(_)
             | Self::NotStopped
@@ -363,6 +417,19 @@ impl ClientError {
             Self::NoSuchName(_) => "list them with `contacts` and `history`",
             Self::Away => {
                 "ask a member to take you out and add you again; with one person, begin a new chat"
+            }
+            Self::Alarm => {
+                "see `paigham problems`, and say whether it was you; if not, freeze the account \
+                 and recover it with the kit"
+            }
+            Self::LogProblem | Self::MemberProblem(_) => {
+                "see `paigham problems`: the evidence lies in a file that anybody can check"
+            }
+            Self::OtherSafetyNumber(_) => {
+                "somebody may stand between you: compare again, in person, before you write"
+            }
+            Self::MemberChanged(_) => {
+                "compare safety numbers again, or accept the change with `contacts accept`"
             }
             Self::OtherNetwork => "use the network file that the home was made with",
             _ => "",

@@ -4,8 +4,8 @@ use paigham_group::device::{KEY_PACKAGE_LIFETIME_SECONDS, forget_key_package};
 use paigham_store::{Table, WriteSet};
 use paigham_wire::chain::inbox_start;
 use paigham_wire::codec::{decode, encode};
-use paigham_wire::directory::{DirectoryError, SubmitReply, SubmitRequest};
 use paigham_wire::hash::sha256;
+use paigham_wire::identity::IdentityRecord;
 use paigham_wire::ids::CanisterId;
 use paigham_wire::leaf::InboxLeaf;
 use paigham_wire::relay::{
@@ -18,6 +18,7 @@ use tls_codec::VLBytes;
 use crate::client::Client;
 use crate::conversation::{Joining, LAGGING_TRIES, LAGGING_WAIT};
 use crate::error::{ClientError, NotVerified};
+use crate::log::{is_publishing, keep_record};
 use crate::people::next_number;
 use crate::verify::{follow_inbox, inbox_leaf};
 
@@ -110,23 +111,47 @@ impl Client {
         let directory = self.connection.directory().clone();
         self.connection.ensure_code(&directory).await?;
         if self.account.registered {
-            return Ok(());
+            self.publish_record().await?;
+            return self.watch_if_due().await;
         }
         self.create_inbox().await?;
         self.send_pending().await?;
         self.refill_if_due().await?;
-        let request = SubmitRequest {
-            record: self.account.record.clone().into(),
-        };
-        self.connection
-            .update::<SubmitReply, DirectoryError>(&directory, "submit", &encode(&request))
-            .await?;
-        let mut account = self.account.clone();
-        account.registered = true;
+        self.keep_create()?;
+        self.publish_record().await?;
+        self.watch_if_due().await
+    }
+
+    /// Has the record that makes the account published, if it is not on its way.
+    fn keep_create(&self) -> Result<(), ClientError> {
         let set = self.store.begin();
-        account.save(&set)?;
-        self.commit(set)?;
-        self.account = account;
+        if is_publishing(&set)? {
+            return Ok(());
+        }
+        let record = IdentityRecord::decode(&self.account.record)
+            .map_err(|_| ClientError::Bug("an own record that does not decode"))?;
+        keep_record(&set, &record)?;
+        self.commit(set)
+    }
+
+    /// Watches the own label and the contacts': at the first operation of each start, and then at
+    /// least once in each monitoring window.
+    async fn watch_if_due(&mut self) -> Result<(), ClientError> {
+        let now = self.connection.now_ns();
+        let window_ns = self
+            .trust
+            .config()
+            .reasonable_monitoring_window
+            .saturating_mul(1_000_000);
+        let is_due = |at: u64| at.saturating_add(window_ns / 2) <= now;
+        if !self.watched_at.is_none_or(is_due) {
+            return Ok(());
+        }
+        self.write_evidence()?;
+        self.watch_own().await?;
+        self.watch_contacts().await?;
+        self.refresh_roots().await?;
+        self.watched_at = Some(now);
         Ok(())
     }
 

@@ -22,8 +22,10 @@ mod connection;
 mod conversation;
 mod error;
 mod inbox;
+mod log;
 mod paid;
 mod people;
+mod safety;
 mod shards;
 #[cfg(feature = "testkit")]
 pub mod testkit;
@@ -35,14 +37,16 @@ pub use account::{Environment, NewAccount};
 pub use client::Client;
 pub use clock::{Clock, SystemClock};
 pub use error::{ClientError, ErrorKind, NotVerified};
+pub use log::{Answer, ProblemKind, ProblemView};
 pub use paigham_store::{KdfCost, OpenError, Store, StoreError};
 pub use paigham_wire::hash::Hash;
 pub use paigham_wire::ids::{AccountId, CanisterId, DeviceId, QueueId};
 pub use paigham_wire::network::{NetworkLink, VerifiedNetwork};
 pub use paigham_wire::recovery_kit::RecoveryKit;
+pub use safety::{NoSafetyNumber, SafetyNumber};
 pub use shards::OpenRelays;
 pub use trust::load_network;
 pub use view::{
-    Arrived, Body, ContactView, ConversationView, Me, MessageView, Notice, Standing, SyncReport,
-    Verified,
+    Arrived, Body, ContactView, ConversationView, Me, MemberView, MessageView, Notice, Standing,
+    SyncReport, Trust, Verified,
 };

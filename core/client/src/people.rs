@@ -1,43 +1,22 @@
-//! Who is who: certified look-ups, and what the home remembers of accounts.
+//! Who is who: what the home remembers of accounts, and which of four words stands for each.
 
-use paigham_group::proof::verify_records;
 use paigham_store::{Order, Table, WriteSet};
-use paigham_wire::codec::encode;
-use paigham_wire::directory::{
-    AccountRecords, DirectoryError, LOOKUP_MAX_ACCOUNTS, LookupReply, LookupRequest,
-};
-use paigham_wire::envelope::{DirectoryMapProof, PROOF_DIRECTORY_MAP, Proof};
-use paigham_wire::hash::Hash;
-use paigham_wire::identity::{AccountState, IdentityRecord};
-use paigham_wire::ids::{AccountId, DirectoryKey};
+use paigham_wire::ids::AccountId;
 use serde::{Deserialize, Serialize};
-use tls_codec::VLBytes;
 
 use crate::account::checked_name;
 use crate::client::Client;
-use crate::connection::{Certified, Connection};
-use crate::error::{ClientError, NotVerified};
-use crate::view::{ContactView, Notice};
+use crate::error::ClientError;
+use crate::log::{LookedUp, has_problem};
+use crate::safety::SafetyNumber;
+use crate::view::{ContactView, Notice, Trust};
 
 /// Names of contacts by their order of adding.
 const ALL: &[u8] = b"all";
 
-/// What the directory certifies of an account.
-#[derive(Debug, Clone)]
-pub(crate) struct LookedUp {
-    /// Its records, followed from the first.
-    pub state: AccountState,
-    /// Hash of each record, oldest first.
-    hashes: Vec<Hash>,
-    /// What a commit carries to prove it to others.
-    pub proof: Proof,
-    /// Certified time in nanoseconds since 1970.
-    pub time_ns: u64,
-}
-
 /// An account as last seen.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Known {
+pub(crate) struct Known {
     account: [u8; 16],
     /// What the owner calls it; `None` for one that is only met in a group.
     name: Option<String>,
@@ -46,138 +25,110 @@ struct Known {
     identity_key: [u8; 32],
     devices: usize,
     seen_at: u64,
+    /// The identity key for which safety numbers were compared.
+    #[serde(default)]
+    verified: Option<[u8; 32]>,
+    /// The identity key changed, and the user has not said since that it is well.
+    #[serde(default)]
+    changed: bool,
 }
 
-impl Connection {
-    /// Looks accounts up; all of them exist.
-    ///
-    /// # Errors
-    /// [`ClientError::NoSuchAccount`], or what does not verify.
-    pub async fn look_up(&self, accounts: &[AccountId]) -> Result<Vec<LookedUp>, ClientError> {
-        let mut found = Vec::with_capacity(accounts.len());
-        let mut left: Vec<&[AccountId]> = accounts.chunks(LOOKUP_MAX_ACCOUNTS).rev().collect();
-        while let Some(some) = left.pop() {
-            match self.look_up_some(some, &mut found).await {
-                // Accounts with long histories do not fit one answer.
-                Err(ClientError::Directory(DirectoryError::TooLarge)) if some.len() > 1 => {
-                    let (first, rest) = some.split_at(some.len() / 2);
-                    left.extend([rest, first]);
-                }
-                outcome => outcome?,
-            }
-        }
-        Ok(found)
+impl Known {
+    /// What is kept of an account.
+    pub fn load(set: &WriteSet, account: AccountId) -> Result<Option<Self>, ClientError> {
+        Ok(set.get(Table::Contact, &account.0)?)
     }
 
-    async fn look_up_some(
-        &self,
-        some: &[AccountId],
-        found: &mut Vec<LookedUp>,
-    ) -> Result<(), ClientError> {
-        let request = LookupRequest {
-            accounts: some.to_vec(),
+    fn save(&self, set: &WriteSet) -> Result<(), ClientError> {
+        Ok(set.put(Table::Contact, &self.account, self)?)
+    }
+
+    /// How its keys stand, but for problems.
+    fn word(&self) -> Trust {
+        match self.verified {
+            Some(key) if key == self.identity_key => Trust::Verified,
+            Some(_) => Trust::Changed,
+            None if self.changed => Trust::Changed,
+            None => Trust::Logged,
+        }
+    }
+
+    /// Takes over what a look-up showed; returns whether the identity key is another one.
+    fn take(&mut self, seen: &LookedUp) -> bool {
+        let standing = seen.state.at(seen.now_ns);
+        let is_other = self.identity_key != standing.identity_key;
+        self.version = seen.state.version();
+        self.hash = *seen.state.newest_hash();
+        self.identity_key = standing.identity_key;
+        self.devices = match seen.state.is_deleted(seen.now_ns) {
+            true => 0,
+            false => standing.devices.len(),
         };
-        let (reply, certified) = self
-            .read::<LookupReply, DirectoryError>(self.directory(), "lookup", &request)
-            .await?;
-        let asked = reply.accounts.iter().map(|records| &records.account);
-        if !asked.eq(some) {
-            return Err(NotVerified::Differs("other accounts than asked for").into());
-        }
-        for answered in reply.accounts {
-            found.push(looked_up(answered, &reply.certificate, &certified)?);
-        }
-        Ok(())
+        self.seen_at = seen.now_ns;
+        is_other
     }
 }
 
-/// What a certified answer says of one account.
-fn looked_up(
-    answered: AccountRecords,
-    certificate: &VLBytes,
-    certified: &Certified,
-) -> Result<LookedUp, ClientError> {
-    let AccountRecords { account, records } = answered;
-    let root = certified.witness.root();
-    let state = verify_records(&certified.witness, &root, &account, &records)?
-        .ok_or(ClientError::NoSuchAccount(account))?;
-    let hashes = records
-        .iter()
-        .filter_map(|dated| IdentityRecord::decode(dated.record.as_slice()).ok())
-        .map(|record| record.hash())
-        .collect();
-    let key = DirectoryKey::of_label(&account.directory_label());
-    let proof = DirectoryMapProof {
-        account,
-        records,
-        certificate: certificate.clone(),
-        witness: certified.witness.cut(&[key.0]).encode().into(),
-    };
-    Ok(LookedUp {
-        state,
-        hashes,
-        proof: Proof {
-            proof_type: PROOF_DIRECTORY_MAP,
-            data: encode(&proof).into(),
-        },
-        time_ns: certified.time_ns,
-    })
-}
-
-fn known(set: &WriteSet, account: AccountId) -> Result<Option<Known>, ClientError> {
-    Ok(set.get(Table::Contact, &account.0)?)
-}
-
-/// Keeps what was looked up; refuses what does not continue what was seen before.
-fn remember(
-    set: &WriteSet,
-    seen: &LookedUp,
-    name: Option<String>,
-) -> Result<(Known, Option<Notice>), ClientError> {
+/// Keeps what was looked up, beside what the owner calls the account.
+pub(crate) fn remember(set: &WriteSet, seen: &LookedUp) -> Result<Option<Notice>, ClientError> {
     let account = seen.state.account();
-    let before = known(set, account)?;
-    let mut notice = None;
-    let standing = seen.state.at(seen.time_ns);
-    if let Some(before) = &before {
-        let then = usize::try_from(before.version)
-            .ok()
-            .and_then(|version| seen.hashes.get(version));
-        if then != Some(&before.hash) {
-            return Err(NotVerified::RecordsChanged(account).into());
-        }
-        if before.identity_key != standing.identity_key {
-            notice = Some(Notice::IdentityChanged(account));
-        }
-    }
-    let now = Known {
+    let before = Known::load(set, account)?;
+    let is_new = before.is_none();
+    let mut known = before.unwrap_or(Known {
         account: account.0,
-        name: name.or_else(|| before.and_then(|before| before.name)),
-        version: seen.state.version(),
-        hash: *seen.state.newest_hash(),
-        identity_key: standing.identity_key,
-        devices: standing.devices.len(),
-        seen_at: seen.time_ns,
-    };
-    set.put(Table::Contact, &account.0, &now)?;
-    Ok((now, notice))
+        name: None,
+        version: 0,
+        hash: [0; 32],
+        identity_key: [0; 32],
+        devices: 0,
+        seen_at: 0,
+        verified: None,
+        changed: false,
+    });
+    let is_other = known.take(seen) && !is_new;
+    known.changed |= is_other;
+    known.save(set)?;
+    Ok(is_other.then_some(Notice::IdentityChanged(account)))
 }
 
-fn view(known: &Known) -> Option<ContactView> {
-    Some(ContactView {
-        name: known.name.clone()?,
-        account: AccountId(known.account),
+fn view(set: &WriteSet, known: &Known) -> Result<Option<ContactView>, ClientError> {
+    let Some(name) = known.name.clone() else {
+        return Ok(None);
+    };
+    let account = AccountId(known.account);
+    Ok(Some(ContactView {
+        name,
+        account,
         record_version: known.version,
         identity_key: known.identity_key,
         devices: known.devices,
         seen_at: known.seen_at,
-    })
+        trust: trust(set, account)?,
+    }))
+}
+
+/// Whether safety numbers were compared with an account, for whatever key.
+pub(crate) fn was_verified(set: &WriteSet, account: AccountId) -> Result<bool, ClientError> {
+    let known = Known::load(set, account)?;
+    Ok(known.is_some_and(|known| known.verified.is_some()))
+}
+
+/// The word for an account.
+pub(crate) fn trust(set: &WriteSet, account: AccountId) -> Result<Trust, ClientError> {
+    if has_problem(set, account)? {
+        return Ok(Trust::Problem);
+    }
+    let known = Known::load(set, account)?;
+    Ok(known.map_or(Trust::Unknown, |known| known.word()))
 }
 
 fn contacts(set: &WriteSet) -> Result<Vec<ContactView>, ClientError> {
     let listed: Vec<(u64, [u8; 16])> = set.scan(Table::Contact, ALL, 0, u64::MAX)?;
     let mut found = Vec::with_capacity(listed.len());
     for (_, account) in listed {
-        found.extend(known(set, AccountId(account))?.as_ref().and_then(view));
+        if let Some(known) = Known::load(set, AccountId(account))? {
+            found.extend(view(set, &known)?);
+        }
     }
     Ok(found)
 }
@@ -204,20 +155,18 @@ impl Client {
         if taken {
             return Err(ClientError::Name(name, "another contact has it"));
         }
-        let seen = self.connection.look_up(&[account]).await?;
-        let seen = seen
-            .first()
-            .ok_or(ClientError::Bug("a look-up without answer"))?;
+        self.look_up(&[account]).await?;
         let set = self.store.begin();
-        let is_new = known(&set, account)?.is_none_or(|known| known.name.is_none());
-        let (known, notice) = remember(&set, seen, Some(name))?;
-        if is_new {
+        let mut known = known(&set, account)?;
+        if known.name.is_none() {
             let number = next_number(&set, Table::Contact, ALL)?;
             set.put_at(Table::Contact, ALL, number, &account.0)?;
         }
+        known.name = Some(name);
+        known.save(&set)?;
+        let shown = view(&set, &known)?;
         self.commit(set)?;
-        self.notices.extend(notice);
-        view(&known).ok_or(ClientError::Bug("a contact without a name"))
+        shown.ok_or(ClientError::Bug("a contact without a name"))
     }
 
     /// All contacts, in the order in which they were added.
@@ -249,27 +198,67 @@ impl Client {
         if account == self.account.id() {
             return "you".to_owned();
         }
-        let known = known(&self.store.begin(), account).ok().flatten();
+        let known = Known::load(&self.store.begin(), account).ok().flatten();
         known
             .and_then(|known| known.name)
             .unwrap_or_else(|| account.to_string()[..8].to_owned())
     }
 
-    /// Looks accounts up and keeps what was seen.
-    pub(crate) async fn look_up(
-        &mut self,
-        accounts: &[AccountId],
-    ) -> Result<Vec<LookedUp>, ClientError> {
-        let seen = self.connection.look_up(accounts).await?;
-        let set = self.store.begin();
-        let mut notices = Vec::new();
-        for one in &seen {
-            notices.extend(remember(&set, one, None)?.1);
-        }
-        self.commit(set)?;
-        self.notices.extend(notices);
-        Ok(seen)
+    /// The number that the owner and an account compare, for the keys that count now.
+    ///
+    /// # Errors
+    /// [`ClientError::NoSuchAccount`] for one that was never looked up.
+    pub fn safety_number(&self, account: AccountId) -> Result<SafetyNumber, ClientError> {
+        let known = known(&self.store.begin(), account)?;
+        let own = (self.account.id(), self.account.identity_key());
+        Ok(SafetyNumber::of(own, (account, known.identity_key)))
     }
+
+    /// Keeps that the owner compared safety numbers with an account, if the number is theirs.
+    ///
+    /// # Errors
+    /// [`ClientError::OtherSafetyNumber`]; as [`Client::safety_number`].
+    pub fn verify_contact(
+        &mut self,
+        account: AccountId,
+        compared: SafetyNumber,
+    ) -> Result<(), ClientError> {
+        if self.safety_number(account)? != compared {
+            return Err(ClientError::OtherSafetyNumber(account));
+        }
+        self.change_known(account, |known| {
+            known.verified = Some(known.identity_key);
+            known.changed = false;
+        })
+    }
+
+    /// Keeps that the owner has seen the change of an account's identity key and goes on with it,
+    /// without comparing numbers.
+    ///
+    /// # Errors
+    /// As [`Client::safety_number`].
+    pub fn accept_change(&mut self, account: AccountId) -> Result<(), ClientError> {
+        self.change_known(account, |known| {
+            known.verified = known.verified.filter(|key| *key == known.identity_key);
+            known.changed = false;
+        })
+    }
+
+    fn change_known(
+        &self,
+        account: AccountId,
+        change: impl FnOnce(&mut Known),
+    ) -> Result<(), ClientError> {
+        let set = self.store.begin();
+        let mut known = known(&set, account)?;
+        change(&mut known);
+        known.save(&set)?;
+        self.commit(set)
+    }
+}
+
+fn known(set: &WriteSet, account: AccountId) -> Result<Known, ClientError> {
+    Known::load(set, account)?.ok_or(ClientError::NoSuchAccount(account))
 }
 
 /// The number behind the last one of a list.

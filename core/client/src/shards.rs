@@ -186,6 +186,8 @@ mod tests {
                 threshold: 1,
             },
             development: true,
+            transparency: None,
+            auditors: None,
         };
         VerifiedNetwork::pinned(&file.sign(&[&key]).unwrap()).unwrap()
     }

@@ -66,9 +66,9 @@ impl Client {
             commit_head: one.cursor.commit_head,
             not_after: u32::try_from(not_after).unwrap_or(u32::MAX),
             proofs: prepared
-                .seen
+                .proved
                 .iter()
-                .map(|seen| seen.proof.clone())
+                .map(|one| one.proof.clone())
                 .collect(),
             reset: None,
         };

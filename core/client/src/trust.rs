@@ -1,7 +1,10 @@
 //! The trust root: where a network file comes from, and that a home stays with it
 //! (`spec/network.md`).
 
+use paigham_lookup::LogTrust;
 use paigham_store::{Table, WriteSet};
+use paigham_transparency::codec::Codec;
+use paigham_transparency::structs::Configuration;
 use paigham_wire::network::{NETWORK_MAX_BYTES, NetworkError, NetworkLink, VerifiedNetwork};
 use serde_bytes::ByteBuf;
 
@@ -78,6 +81,18 @@ async fn download(url: &str) -> Result<Vec<u8>, ClientError> {
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
+}
+
+/// The log that a network file names.
+///
+/// # Errors
+/// [`ClientError::NoLog`]; [`ClientError::NotVerified`] for one that cannot be checked here.
+pub(crate) fn log_of(network: &VerifiedNetwork) -> Result<LogTrust, ClientError> {
+    let file = network.file();
+    let config = file.transparency.as_ref().ok_or(ClientError::NoLog)?;
+    let config = Configuration::decode(config).map_err(|_| ClientError::NoLog)?;
+    let root_key = file.root_key.to_vec();
+    Ok(LogTrust::new(root_key, network.directory()?, config)?)
 }
 
 /// Makes a network the one of this home.

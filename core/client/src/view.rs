@@ -40,6 +40,43 @@ pub struct ContactView {
     pub devices: usize,
     /// Certified time of that look, nanoseconds since 1970.
     pub seen_at: u64,
+    /// How far their keys are to be believed.
+    pub trust: Trust,
+}
+
+/// How far the keys of an account are to be believed, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// Nothing was looked up yet.
+    Unknown,
+    /// The keys are in the log, where everybody sees the same.
+    Logged,
+    /// Safety numbers were compared for the key that counts now.
+    Verified,
+    /// The identity key is another one than before. Where numbers had been compared, nothing is
+    /// sent until they are compared again or the change is accepted.
+    Changed,
+    /// The log shows of this account what must not be; nothing is sent until it is answered.
+    Problem,
+}
+
+/// A member of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberView {
+    /// Who.
+    pub account: AccountId,
+    /// What the owner calls them.
+    pub name: String,
+    /// Whether they may change the group.
+    pub admin: bool,
+    /// How far their keys are to be believed.
+    pub trust: Trust,
+    /// Their devices in the group.
+    pub devices: usize,
+    /// Devices in the group that their record does not name any more.
+    pub revoked: usize,
+    /// When their record was last looked up, nanoseconds since 1970; 0 for never.
+    pub seen_at: u64,
 }
 
 /// How a conversation stands.
@@ -216,4 +253,8 @@ pub enum Notice {
     RelayUnreachable(CanisterId),
     /// A contact's identity key changed.
     IdentityChanged(AccountId),
+    /// A change of the own account is not in the log although it was sent minutes ago.
+    NotPublished(u32),
+    /// There is a problem that waits for an answer.
+    Problem(u64),
 }

@@ -6,7 +6,9 @@ use openmls::prelude::{
 use openmls_traits::OpenMlsProvider;
 use openmls_traits::storage::{CURRENT_VERSION, StorageProvider};
 use paigham_wire::codec::{decode, encode};
-use paigham_wire::envelope::{AuthenticatedData, EnvelopePlaintext, VERSION, proofs_hash};
+use paigham_wire::envelope::{
+    AuthenticatedData, EnvelopePlaintext, Extension, Gossip, VERSION, extension, proofs_hash,
+};
 use paigham_wire::frame::{ENVELOPE_MAX_BYTES, HEADER_BYTES, PostHeader, PostKind, encode_post};
 use paigham_wire::ids::QueueId;
 use tls_codec::{DeserializeBytes, TlsDeserializeBytes, TlsSize, VLBytes};
@@ -16,6 +18,32 @@ use crate::device::DeviceKeys;
 use crate::error::{GroupError, mls};
 use crate::group::Group;
 use crate::seal::{OVERHEAD_BYTES, open, seal};
+
+/// A message that is to be sealed.
+#[derive(Debug, Clone)]
+pub struct Saying<'a> {
+    /// The padded content document ([`crate::content`]).
+    pub content: &'a [u8],
+    /// What this device has seen, for the others to compare.
+    pub gossip: Option<Gossip>,
+    /// Newest entry that was verified.
+    pub after_seq: u32,
+    /// Until when the relay may take it, seconds since 1970.
+    pub not_after: u32,
+}
+
+fn gossip_extension(gossip: &Gossip) -> Extension {
+    Extension {
+        extension_type: extension::GOSSIP,
+        data: encode(gossip).into(),
+    }
+}
+
+/// What a message's sender has seen; `None` where it says nothing, or nothing that can be read.
+pub(crate) fn gossip_of(plaintext: &EnvelopePlaintext) -> Option<Gossip> {
+    let data = plaintext.extension(extension::GOSSIP)?;
+    decode::<Gossip>(data).ok().filter(Gossip::is_well_formed)
+}
 
 /// A header for an envelope of a length.
 pub(crate) fn header(
@@ -41,7 +69,7 @@ pub(crate) fn header(
 }
 
 impl Group {
-    /// Seals a content document (padded, [`crate::content`]) into a post of the current epoch.
+    /// Seals a message into a post of the current epoch.
     ///
     /// The ratchet has moved when this returns: the caller persists before it sends.
     ///
@@ -52,19 +80,21 @@ impl Group {
         crypto: &Crypto,
         provider: &Provider<'_, S>,
         device: &DeviceKeys,
-        content: &[u8],
-        after_seq: u32,
-        not_after: u32,
+        saying: &Saying<'_>,
     ) -> Result<Vec<u8>, GroupError> {
         self.check_active()?;
-        self.set_authenticated_data(not_after);
+        let extensions = saying.gossip.as_ref().map(gossip_extension);
+        let extensions: Vec<Extension> = extensions.into_iter().collect();
+        self.set_authenticated_data(saying.not_after, &extensions);
         let message = self
             .mls
-            .create_message(provider, device.signer(), content)
+            .create_message(provider, device.signer(), saying.content)
             .map_err(|error| GroupError::Mls("encrypting a message", format!("{error:?}")))?
             .to_bytes()
             .map_err(mls("encoding a message"))?;
-        self.post(crypto, PostKind::Application, message, after_seq, not_after)
+        let kind = PostKind::Application;
+        let (after_seq, not_after) = (saying.after_seq, saying.not_after);
+        self.post(crypto, kind, message, extensions, (after_seq, not_after))
     }
 
     /// A SelfRemove of the current epoch; the device stays until somebody's commit removes it.
@@ -80,7 +110,7 @@ impl Group {
         not_after: u32,
     ) -> Result<Vec<u8>, GroupError> {
         self.check_active()?;
-        self.set_authenticated_data(not_after);
+        self.set_authenticated_data(not_after, &Vec::new());
         let message = self
             .mls
             .leave_group_via_self_remove(provider, device.signer())
@@ -91,7 +121,8 @@ impl Group {
         self.mls
             .clear_pending_proposals(provider.storage())
             .map_err(|error| GroupError::Storage(error.to_string()))?;
-        self.post(crypto, PostKind::Proposal, message, after_seq, not_after)
+        let kind = PostKind::Proposal;
+        self.post(crypto, kind, message, Vec::new(), (after_seq, not_after))
     }
 
     fn check_active(&self) -> Result<(), GroupError> {
@@ -104,8 +135,8 @@ impl Group {
         Ok(())
     }
 
-    fn set_authenticated_data(&mut self, not_after: u32) {
-        let proofs_hash = proofs_hash(&Vec::new(), &Vec::new());
+    fn set_authenticated_data(&mut self, not_after: u32, extensions: &Vec<Extension>) {
+        let proofs_hash = proofs_hash(&Vec::new(), extensions);
         let data = AuthenticatedData {
             queue: self.queue(),
             not_after,
@@ -119,14 +150,14 @@ impl Group {
         crypto: &Crypto,
         kind: PostKind,
         message: Vec<u8>,
-        after_seq: u32,
-        not_after: u32,
+        extensions: Vec<Extension>,
+        (after_seq, not_after): (u32, u32),
     ) -> Result<Vec<u8>, GroupError> {
         let plaintext = encode(&EnvelopePlaintext {
             version: VERSION,
             mls_message: message.into(),
             proofs: Vec::new(),
-            extensions: Vec::new(),
+            extensions,
         });
         let length = plaintext.len() + OVERHEAD_BYTES;
         let header = header(

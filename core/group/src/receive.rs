@@ -4,7 +4,9 @@ use openmls::group::{ProcessMessageError, StageCommitError};
 use openmls::prelude::{ProcessedMessageContent, ProtocolMessage, Sender};
 use openmls_traits::storage::{CURRENT_VERSION, StorageProvider};
 use paigham_wire::codec::decode;
-use paigham_wire::envelope::{AuthenticatedData, EnvelopePlaintext, SelfRemoves, extension};
+use paigham_wire::envelope::{
+    AuthenticatedData, EnvelopePlaintext, Gossip, SelfRemoves, extension,
+};
 use paigham_wire::frame::{PostHeader, PostKind, post_hash};
 use paigham_wire::hash::Hash;
 use paigham_wire::relay::Entry;
@@ -12,7 +14,7 @@ use paigham_wire::relay::Entry;
 use crate::crypto::{Crypto, Provider};
 use crate::error::GroupError;
 use crate::group::{Group, Member, PendingState};
-use crate::message::{SelfRemove, application_data, protocol_message};
+use crate::message::{SelfRemove, application_data, gossip_of, protocol_message};
 use crate::proof::ProofJudge;
 use crate::re_add::requests_of;
 use crate::verdict::{Judged, NS_PER_SECOND, Violation, judge_proofs};
@@ -26,6 +28,8 @@ pub enum Received {
         from: Member,
         /// The padded content document.
         content: Vec<u8>,
+        /// What its sender had seen, for comparison.
+        gossip: Option<Gossip>,
     },
     /// A member wants to leave; the next commit removes it.
     Leaving(Member),
@@ -184,6 +188,7 @@ impl Group {
                 Ok(Received::Message {
                     from,
                     content: message.into_bytes(),
+                    gossip: gossip_of(plaintext),
                 })
             }
             _ => Ok(Received::Junk),

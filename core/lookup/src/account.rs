@@ -10,7 +10,7 @@ use paigham_wire::log::LabelAnswer;
 use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize, VLBytes};
 
 use crate::error::LookupError;
-use crate::label::{LABEL_MAX_VERSIONS, LabelVersions, TimeRule};
+use crate::label::{LABEL_MAX_VERSIONS, LabelVersion, LabelVersions, TimeRule};
 use crate::reading::{LookedUp, Reading};
 use crate::trust::LogTrust;
 
@@ -203,6 +203,7 @@ fn extend(
     if count + versions.new.len() > LABEL_MAX_VERSIONS {
         return Err(LookupError::TooMany(LABEL_MAX_VERSIONS));
     }
+    check_links(history.as_ref(), &versions.new)?;
     for version in versions.new {
         let logged_at = version.time_ns();
         let kept = Kept {
@@ -216,6 +217,38 @@ fn extend(
         Ok(history)
     } else {
         Err(LookupError::OtherAccount)
+    }
+}
+
+/// The log shows the greatest version and those whose places are proved; a version that one of them
+/// names by its hash is shown by it, and so on back to the first. So what breaks a rule is the log's
+/// own doing, never that of somebody who carried the answer.
+fn check_links(
+    known: Option<&AccountHistory>,
+    versions: &[LabelVersion],
+) -> Result<(), LookupError> {
+    let first = known.map_or(0, AccountHistory::next_version);
+    let mut after: Option<IdentityRecord> = None;
+    let numbered: Vec<_> = (first..).zip(versions).collect();
+    for (version, shown) in numbered.into_iter().rev() {
+        let record = IdentityRecord::decode(&shown.value).ok();
+        let is_named = |next: IdentityRecord| {
+            let hash = record.as_ref().map(IdentityRecord::hash);
+            hash == Some(next.content.previous)
+        };
+        if shown.place.is_none() && after.is_some_and(|next| !is_named(next)) {
+            return Err(LookupError::Unlinked { version });
+        }
+        after = Some(record.ok_or(LookupError::NoRecord { version })?);
+    }
+    let newest_known = known.and_then(|known| known.hashes.last());
+    match (newest_known, after) {
+        (Some(newest), Some(next)) if *newest != next.content.previous => {
+            Err(LookupError::Changed {
+                version: first.saturating_sub(1),
+            })
+        }
+        _ => Ok(()),
     }
 }
 

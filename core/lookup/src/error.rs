@@ -45,6 +45,13 @@ pub enum LookupError {
         /// The version.
         version: u32,
     },
+    /// A version came with the answer, and the log does not show it: the one that follows names
+    /// another. Whoever carried the answer may have changed it.
+    #[error("version {version} is not the one that the next version names")]
+    Unlinked {
+        /// The version.
+        version: u32,
+    },
     /// A version is in the log and is no record.
     #[error("version {version} is no identity record")]
     NoRecord {

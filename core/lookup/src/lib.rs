@@ -20,6 +20,8 @@
 //! | [`reading`] | one reply, answer by answer |
 //! | [`label`] | all versions of a label, with the places of those that count by time |
 //! | [`account`] | an account's history and what follows from it |
+//! | [`finding`] | what is wrong, in words |
+//! | [`mod@evidence`] | files that show it to anybody |
 //!
 //! Nothing here reads a clock or does I/O: the time of a judgement is that of the head or of the
 //! certificate, so that everybody who holds an answer judges it alike. How old a certificate may
@@ -29,6 +31,8 @@
 
 pub mod account;
 pub mod error;
+pub mod evidence;
+pub mod finding;
 pub mod heads;
 pub mod label;
 pub mod reading;
@@ -36,6 +40,8 @@ pub mod trust;
 
 pub use account::{AccountHistory, verify_account};
 pub use error::LookupError;
+pub use evidence::Evidence;
+pub use finding::Finding;
 pub use heads::CanisterHeads;
 pub use label::{LabelVersion, LabelVersions, TimeRule};
 pub use reading::{LookedUp, Reading};

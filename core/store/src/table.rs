@@ -30,6 +30,8 @@ pub enum Table {
     Cursor = 12,
     /// Entries of the device's inbox.
     Inbox = 13,
+    /// What was verified of the transparency log.
+    Log = 14,
     /// State of OpenMLS.
     Mls = 32,
 }

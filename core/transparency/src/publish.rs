@@ -53,7 +53,8 @@ struct Prepared<'a> {
 /// Adds one entry with the next version of each label, in the order given, and returns its
 /// position. An empty list makes a heartbeat.
 ///
-/// The price is one VRF evaluation and one commitment for each version, and the copied paths.
+/// The price is one VRF evaluation, unless the store keeps it, and one commitment for each version,
+/// and the copied paths.
 ///
 /// # Errors
 /// [`PublishError`]; all but [`PublishError::Store`] are found before anything is written.
@@ -116,8 +117,12 @@ fn prepare<'a>(
         .ok_or(PublishError::Full)?;
     let commitment: HashValue =
         commitment(&new.opening, &new.label, version, &new.value).ok_or(PublishError::Full)?;
+    let vrf_output = match store.vrf(&new.label, version) {
+        Some((output, _)) => output,
+        None => vrf.evaluate(&new.label.vrf_input(version))?,
+    };
     let leaf = PrefixLeaf {
-        vrf_output: vrf.evaluate(&new.label.vrf_input(version))?,
+        vrf_output,
         commitment,
     };
     Ok(Prepared { new, leaf })

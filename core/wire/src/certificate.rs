@@ -3,7 +3,7 @@
 //!
 //! Pure: root key and canister are given, time is compared separately ([`check_fresh`]).
 
-use ic_certification::{Certificate, Delegation, LookupResult, SubtreeLookupResult};
+use ic_certification::{Certificate, Delegation, HashTree, LookupResult, SubtreeLookupResult};
 use ic_verify_bls_signature::verify_bls_signature;
 
 use crate::hash::Hash;
@@ -53,17 +53,47 @@ pub enum CertificateError {
     /// It has no time.
     #[error("the certificate has no time")]
     NoTime,
+    /// The tree beside it is not the one that it certifies, or has no map.
+    #[error("the certificate is of another tree")]
+    Tree,
 }
+
+/// A certificate with a tree below the canister's `certified_data`: what a canister signature is,
+/// and what a canister sends in place of a certificate where it certifies other things beside its
+/// map. One encoding only: self-described CBOR, a map of the two fields in this order.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertifiedTree {
+    /// The certificate's own bytes.
+    #[serde(with = "serde_bytes")]
+    pub certificate: Vec<u8>,
+    /// Its root is the certified data.
+    pub tree: HashTree,
+}
+
+impl CertifiedTree {
+    /// Reads both.
+    ///
+    /// # Errors
+    /// [`CertificateError::Malformed`], [`CertificateError::NotCanonical`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, CertificateError> {
+        canonical(bytes)
+    }
+}
+
+/// Where a [`CertifiedTree`] has the root of the canister's map.
+pub const MAP_PATH: &[u8] = b"map";
 
 /// A certificate whose signature holds.
 #[derive(Debug, Clone)]
 pub struct VerifiedCertificate {
     certificate: Certificate,
+    tree: Option<HashTree>,
     time_ns: u64,
 }
 
 impl VerifiedCertificate {
-    /// Checks encoding, signature and delegation.
+    /// Checks encoding, signature and delegation of a certificate or a [`CertifiedTree`].
     ///
     /// # Errors
     /// [`CertificateError`] but for `OtherCanister`.
@@ -76,7 +106,7 @@ impl VerifiedCertificate {
         root_key: &[u8],
         canister: &CanisterId,
     ) -> Result<Self, CertificateError> {
-        let certificate = decode(bytes)?;
+        let (certificate, tree) = certificate_of(bytes)?;
         let time_ns = certified_time_ns(&certificate)?;
         let key = match &certificate.delegation {
             None => bls_key(root_key).ok_or(CertificateError::RootKey)?,
@@ -85,6 +115,7 @@ impl VerifiedCertificate {
         check_signature(&certificate, &key)?;
         Ok(Self {
             certificate,
+            tree,
             time_ns,
         })
     }
@@ -95,15 +126,27 @@ impl VerifiedCertificate {
         self.time_ns
     }
 
-    /// `certified_data` of a canister.
+    /// Root of a canister's certified map: its `certified_data`, or what the tree below that has
+    /// at [`MAP_PATH`].
     ///
     /// # Errors
-    /// [`CertificateError::OtherCanister`].
+    /// [`CertificateError::OtherCanister`]; [`CertificateError::Tree`].
     pub fn certified_data(&self, canister: &CanisterId) -> Result<Hash, CertificateError> {
         let data = self
             .canister_leaf(canister, b"certified_data")
             .ok_or(CertificateError::OtherCanister)?;
-        data.try_into().map_err(|_| CertificateError::OtherCanister)
+        let data: Hash = data
+            .try_into()
+            .map_err(|_| CertificateError::OtherCanister)?;
+        let Some(tree) = &self.tree else {
+            return Ok(data);
+        };
+        match tree.lookup_path([MAP_PATH]) {
+            LookupResult::Found(root) if tree.digest() == data => {
+                root.try_into().map_err(|_| CertificateError::Tree)
+            }
+            _ => Err(CertificateError::Tree),
+        }
     }
 
     /// SHA-256 of a canister's module, where the certificate shows it.
@@ -158,17 +201,31 @@ pub const fn check_fresh(time_ns: u64, now_ns: u64) -> Result<(), FreshnessError
     }
 }
 
-fn decode(bytes: &[u8]) -> Result<Certificate, CertificateError> {
+/// A certificate as it is, or the one in a [`CertifiedTree`] with the tree.
+fn certificate_of(bytes: &[u8]) -> Result<(Certificate, Option<HashTree>), CertificateError> {
+    match canonical(bytes) {
+        Err(CertificateError::Malformed) => {
+            let CertifiedTree { certificate, tree } = CertifiedTree::decode(bytes)?;
+            Ok((canonical(&certificate)?, Some(tree)))
+        }
+        certificate => Ok((certificate?, None)),
+    }
+}
+
+/// Decodes what has one encoding only.
+fn canonical<T: serde::Serialize + serde::de::DeserializeOwned>(
+    bytes: &[u8],
+) -> Result<T, CertificateError> {
     if bytes.len() > CERTIFICATE_MAX_BYTES {
         return Err(CertificateError::Malformed);
     }
-    let certificate: Certificate =
-        serde_cbor::from_slice(bytes).map_err(|_| CertificateError::Malformed)?;
+    let certificate: T = serde_cbor::from_slice(bytes).map_err(|_| CertificateError::Malformed)?;
     let mut serializer = serde_cbor::Serializer::new(Vec::with_capacity(bytes.len()));
     serializer
         .self_describe()
         .map_err(|_| CertificateError::Malformed)?;
-    serde::Serialize::serialize(&certificate, &mut serializer)
+    certificate
+        .serialize(&mut serializer)
         .map_err(|_| CertificateError::Malformed)?;
     if serializer.into_inner() != bytes {
         return Err(CertificateError::NotCanonical);
@@ -224,7 +281,7 @@ fn delegated_key(
     canister: &CanisterId,
     outer_time_ns: u64,
 ) -> Result<[u8; 96], CertificateError> {
-    let root = decode(&delegation.certificate)?;
+    let root: Certificate = canonical(&delegation.certificate)?;
     if root.delegation.is_some() {
         return Err(CertificateError::Delegation);
     }

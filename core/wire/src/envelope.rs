@@ -168,7 +168,7 @@ pub struct WelcomeRef {
     pub welcome_id: WelcomeId,
 }
 
-/// What the sender has seen of the queue.
+/// What the sender has seen of the queue, and of the transparency log.
 #[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
 pub struct Gossip {
     /// Entry.
@@ -177,6 +177,29 @@ pub struct Gossip {
     pub head: Hash,
     /// H("paigham/1 epoch authenticator"; …) of the epoch there.
     pub epoch_authenticator_hash: Hash,
+    /// The newest distinguished entries of the log, ascending, at most [`GOSSIP_MAX_ROOTS`].
+    pub roots: Vec<LogRoot>,
+}
+
+/// Most distinguished entries of one [`Gossip`].
+pub const GOSSIP_MAX_ROOTS: usize = 2;
+
+/// The transparency log as it was at a distinguished entry (`spec/transparency.md`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub struct LogRoot {
+    /// The entry.
+    pub position: u64,
+    /// Root of the log with this entry as its newest.
+    pub root: Hash,
+}
+
+impl Gossip {
+    /// Whether its roots ascend and are not too many.
+    #[must_use]
+    pub fn is_well_formed(&self) -> bool {
+        let ascend = |pair: &[LogRoot]| matches!(pair, [a, b] if a.position < b.position);
+        self.roots.len() <= GOSSIP_MAX_ROOTS && self.roots.windows(2).all(ascend)
+    }
 }
 
 /// SelfRemove messages that a commit refers to, each a `PublicMessage` as posted.

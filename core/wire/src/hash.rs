@@ -54,6 +54,8 @@ pub mod label {
         READ_TOKEN = "paigham/1 read token";
         /// What authenticated_data says of proofs and extensions.
         PROOFS = "paigham/1 proofs";
+        /// What two people compare.
+        SAFETY_NUMBER = "paigham/1 safety number";
         /// What gossip says of an epoch authenticator.
         EPOCH_AUTHENTICATOR = "paigham/1 epoch authenticator";
         /// AAD of a sealed Welcome.
@@ -110,6 +112,10 @@ pub mod label {
         NETWORK_FILE = "paigham/1 network file";
         /// Hash of an identity record.
         RECORD = "paigham/1 record";
+        /// Seed of the directory's VRF key.
+        DIRECTORY_VRF = "paigham/1 directory vrf";
+        /// Key that the openings of the directory's commitments are derived under.
+        DIRECTORY_OPENINGS = "paigham/1 directory openings";
         /// Signature of an identity record.
         RECORD_SIGNATURE = "paigham/1 record signature";
         /// Hash of a recovery key.

@@ -26,8 +26,8 @@
 //! | [`shards`] | the shard map and placement (§7.1) |
 //! | [`codec`] | encoding and decoding whole structures |
 //!
-//! With the feature `client` also `certificate` (what a subnet signed), `network` (the trust root,
-//! `spec/network.md`) and `recovery_kit` (24 words).
+//! With the feature `network` also `network` (the trust root, `spec/network.md`); with `client`
+//! that, `certificate` (what a subnet signed) and `recovery_kit` (24 words).
 
 #![forbid(unsafe_code)]
 
@@ -48,7 +48,7 @@ pub mod keys;
 pub mod leaf;
 pub mod log;
 pub mod map;
-#[cfg(feature = "client")]
+#[cfg(feature = "network")]
 pub mod network;
 #[cfg(feature = "client")]
 pub mod recovery_kit;

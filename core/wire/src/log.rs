@@ -49,6 +49,15 @@ pub struct Submit {
     pub credential: Credential,
 }
 
+/// `status`: how far a version of a label has come. A query, not certified.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub struct Status {
+    /// The label.
+    pub label: VLBytes,
+    /// The version.
+    pub version: u32,
+}
+
 /// How far a submission has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
 #[repr(u8)]

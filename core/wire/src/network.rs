@@ -113,6 +113,13 @@ pub struct NetworkFile {
     /// True of a network on one machine, whose keys lie in its data folder.
     #[n(14)]
     pub development: bool,
+    /// Configuration of the transparency log in the directory, as its draft encodes it
+    /// (`spec/transparency.md`); `None` in a network without one.
+    #[n(15)]
+    pub transparency: Option<ByteVec>,
+    /// Auditors of the log, and how many of them clients require; `None` for none.
+    #[n(16)]
+    pub auditors: Option<KeySet>,
 }
 
 /// What every version of the file begins with.
@@ -203,6 +210,7 @@ impl NetworkFile {
         self.release.is_well_formed()
             && self.release.threshold > 0
             && self.authority.is_well_formed()
+            && self.auditors.as_ref().is_none_or(KeySet::is_well_formed)
             && ids.len() == self.canisters.len()
             && ids
                 .iter()
@@ -468,6 +476,8 @@ mod tests {
             gateways: Vec::new(),
             release,
             development: true,
+            transparency: None,
+            auditors: None,
         }
     }
 

@@ -318,6 +318,8 @@ fn network_file() -> impl Strategy<Value = net::NetworkFile> {
             gateways: lists.2,
             release: key_set(&[1, 2], 1),
             development: rest.3,
+            transparency: Some(vec![3; 40].into()),
+            auditors: Some(key_set(&[8], 1)),
         }
     })
 }

@@ -98,6 +98,8 @@ pub async fn network(ic: &dyn Ic, directory: Principal, relay: Principal) -> Ver
         gateways: Vec::new(),
         release: keys(vec![key.verifying_key().to_bytes().into()]),
         development: true,
+        transparency: None,
+        auditors: None,
     };
     VerifiedNetwork::pinned(&file.sign(&[&key]).unwrap()).unwrap()
 }

@@ -2,18 +2,19 @@
 
 use ic_transport_types::TransportCallResponse;
 use paigham_wire::codec::{decode_result, encode_result};
-use paigham_wire::directory::{DirectoryError, LookupReply};
+use paigham_wire::directory::DirectoryError;
 use paigham_wire::frame::{PostHeader, PostKind};
 use paigham_wire::map::Witness;
 use paigham_wire::relay::{
     Entry, FetchReply, FetchRequest, FetchedItem, InboxReply, PoolReply, RelayError, WelcomeReply,
 };
+use paigham_wire::shards::ShardsReply;
 use tls_codec::{DeserializeBytes, Serialize, VLBytes};
 
 use super::Exchange;
 
 /// Queries whose replies carry certificate and witness.
-pub const CERTIFIED_METHODS: [&str; 5] = ["fetch", "lookup", "pool", "read_inbox", "welcome"];
+pub const CERTIFIED_METHODS: [&str; 5] = ["fetch", "pool", "read_inbox", "shards", "welcome"];
 
 /// One way of lying. Each leaves everything else as the subnet said it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -258,7 +259,7 @@ certified!(
     InboxReply: RelayError,
     PoolReply: RelayError,
     WelcomeReply: RelayError,
-    LookupReply: DirectoryError
+    ShardsReply: DirectoryError
 );
 
 fn proof_of(exchange: &Exchange) -> Option<(VLBytes, VLBytes)> {
@@ -299,9 +300,9 @@ fn edit_proof(
     }
     match exchange.method.as_str() {
         "fetch" => edit::<FetchReply>(&exchange.reply, change),
-        "lookup" => edit::<LookupReply>(&exchange.reply, change),
         "pool" => edit::<PoolReply>(&exchange.reply, change),
         "read_inbox" => edit::<InboxReply>(&exchange.reply, change),
+        "shards" => edit::<ShardsReply>(&exchange.reply, change),
         "welcome" => edit::<WelcomeReply>(&exchange.reply, change),
         _ => None,
     }

@@ -21,7 +21,7 @@ use paigham_subnet::{Clock, SystemClock};
 use paigham_wire::network::{NetworkCanister, NetworkFile, VerifiedNetwork};
 
 use crate::assemble::{
-    DIRECTORY_PART, Part, RELAY_PART, Signer, first_file, next_of, part_of, publishable,
+    DIRECTORY_PART, Part, RELAY_PART, Signer, begin, first_file, next_of, part_of, publishable,
 };
 use crate::error::NetworkUpError;
 use crate::folder::Folder;
@@ -169,13 +169,7 @@ pub async fn deploy(
         }
         canisters.push(entry(part, id, &plan.controllers));
     }
-    // Last, and each once: from here on the deployer may not be among them.
-    for id in &created {
-        if sorted(controllers_of(agent, *id).await?) != sorted(plan.controllers.clone()) {
-            management.set_controllers(*id, &plan.controllers).await?;
-        }
-    }
-    let signer = Signer::random_network(folder.release_key_or_new()?)?;
+    let signer = Signer::of_release_key(folder.release_key_or_new()?);
     let file = NetworkFile {
         name: plan.name.clone(),
         development: plan.development,
@@ -187,7 +181,13 @@ pub async fn deploy(
             now_seconds(),
         )
     };
-    let file = publishable(&file, &signer)?;
+    let file = begin(agent, file, &signer).await?;
+    // Last, and each once: from here on the deployer may not be among them.
+    for id in &created {
+        if sorted(controllers_of(agent, *id).await?) != sorted(plan.controllers.clone()) {
+            management.set_controllers(*id, &plan.controllers).await?;
+        }
+    }
     folder.publish(file.bytes())?;
     Ok(file)
 }
@@ -250,7 +250,7 @@ fn deployed(folder: &Folder) -> Result<(Signer, VerifiedNetwork), NetworkUpError
             "this network's subnets lie in its data folder: `network up` upgrades it",
         ));
     }
-    let signer = Signer::random_network(folder.release_key()?)?;
+    let signer = Signer::of_release_key(folder.release_key()?);
     Ok((signer, previous))
 }
 

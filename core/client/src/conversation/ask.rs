@@ -113,7 +113,7 @@ impl Client {
         let Some(account) = seen.first() else {
             return Ok(None);
         };
-        let devices = account.state.at(account.time_ns).devices;
+        let devices = account.state.at(account.now_ns).devices;
         let is_it = |leaf_key: &[u8; 32]| *leaf_key == member.leaf_key;
         let device = devices
             .iter()

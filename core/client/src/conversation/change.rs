@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use paigham_group::Group;
+use paigham_group::{Group, Member};
 use paigham_wire::ids::{AccountId, QueueId};
 use serde::{Deserialize, Serialize};
 
@@ -234,6 +234,9 @@ impl Client {
                 return self.settle_leave(queue, report).await;
             }
             let texts = self.outgoing(&self.store.begin(), queue)?;
+            if !texts.is_empty() {
+                self.check_may_send(queue).await?;
+            }
             if self.commits_leavers(&conversation, !texts.is_empty())? {
                 self.stage(queue, None).await?;
                 continue;
@@ -241,6 +244,7 @@ impl Client {
             if texts.is_empty() {
                 return held.map_or(Ok(()), Err);
             }
+            self.check_no_revoked(queue)?;
             self.deliver(queue, report).await?;
             let left = self.outgoing(&self.store.begin(), queue)?.len();
             lost = if left < texts.len() { 0 } else { lost + 1 };
@@ -285,14 +289,14 @@ impl Client {
         self.commit(set)
     }
 
-    /// Whether this device commits the leavers of the epoch: before it sends, or when it is the
-    /// first of those who stay.
+    /// Whether this device commits the leavers of the epoch, and the devices that were revoked:
+    /// before it sends, or when it is the first of those who stay.
     fn commits_leavers(
         &self,
         conversation: &Conversation,
         sends: bool,
     ) -> Result<bool, ClientError> {
-        if conversation.group.leaving.is_empty() || conversation.standing != StoredStanding::Open {
+        if conversation.standing != StoredStanding::Open {
             return Ok(false);
         }
         let set = self.store.begin();
@@ -301,10 +305,17 @@ impl Client {
         if leaving.contains(&group.own_leaf()) {
             return Ok(false);
         }
+        let revoked = self.removable(&set, conversation, &group)?;
+        if leaving.is_empty() && revoked.is_empty() {
+            return Ok(false);
+        }
+        let policy = group.policy()?;
+        let may = |member: &Member| revoked.is_empty() || policy.is_admin(&member.account());
         let first = group
             .members()
+            .filter(|member| !leaving.contains(&member.leaf) && !revoked.contains(&member.leaf))
+            .filter(may)
             .map(|member| member.leaf)
-            .filter(|leaf| !leaving.contains(leaf))
             .min();
         Ok(sends || first == Some(group.own_leaf()))
     }

@@ -15,7 +15,7 @@ use super::{Conversation, OwnWelcome, POST_SECONDS};
 use crate::client::Client;
 use crate::error::{ClientError, NotVerified};
 use crate::inbox::OutgoingDeposit;
-use crate::people::LookedUp;
+use crate::log::Proved;
 use crate::view::SyncReport;
 
 /// Largest commit, and largest Welcome with its tree, that the relay takes (`spec/relay.md` §2).
@@ -49,7 +49,8 @@ pub(crate) struct Submission {
 pub(crate) struct Prepared {
     pub change: Change,
     pub joiners: Vec<ClaimedDevice>,
-    pub seen: Vec<LookedUp>,
+    /// What shows the joiners' accounts to the others.
+    pub proved: Vec<Proved>,
 }
 
 impl Client {
@@ -68,9 +69,9 @@ impl Client {
         }
         let now = self.connection.now_seconds();
         let oldest = prepared
-            .seen
+            .proved
             .iter()
-            .map(|seen| seen.time_ns / 1_000_000_000)
+            .map(|proved| proved.certified_ns / 1_000_000_000)
             .min();
         let proofs_end = oldest.map_or(u64::MAX, |seconds| seconds + PROOF_SECONDS);
         let not_after = u32::try_from((now + POST_SECONDS).min(proofs_end)).unwrap_or(u32::MAX);
@@ -92,7 +93,11 @@ impl Client {
             head: conversation.cursor.head,
             commit_head: conversation.cursor.commit_head,
             not_after,
-            proofs: prepared.seen.into_iter().map(|seen| seen.proof).collect(),
+            proofs: prepared
+                .proved
+                .into_iter()
+                .map(|proved| proved.proof)
+                .collect(),
             reset: self.claim_of(&set, &conversation)?,
         };
         let staged = group.commit(
@@ -148,12 +153,19 @@ impl Client {
         queue: QueueId,
         intent: Option<&Intent>,
     ) -> Result<Option<Prepared>, ClientError> {
-        let (epoch, members, leaving, policy) = {
+        let (epoch, members, leaving, policy, revoked) = {
             let set = self.store.begin();
             let conversation = Conversation::load(&set, queue)?;
-            let group = Group::load(&self.crypto.with(set.mls()), conversation.group)?;
+            let group = Group::load(&self.crypto.with(set.mls()), conversation.group.clone())?;
             let members: Vec<_> = group.members().collect();
-            (group.epoch(), members, group.leaving(), group.policy()?)
+            let revoked = self.removable(&set, &conversation, &group)?;
+            (
+                group.epoch(),
+                members,
+                group.leaving(),
+                group.policy()?,
+                revoked,
+            )
         };
         let mut prepared = Prepared::default();
         let own = self.account.id();
@@ -243,7 +255,9 @@ impl Client {
                     return Ok(None);
                 }
             }
-            Some(Intent::Renew) | None => {}
+            Some(Intent::Renew) => {}
+            // Nobody asked for it: it takes out who leaves and what was revoked.
+            None => prepared.change.remove = revoked,
         }
         Ok(Some(prepared))
     }

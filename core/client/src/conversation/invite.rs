@@ -25,7 +25,7 @@ use crate::account::random;
 use crate::client::Client;
 use crate::error::{ClientError, NotVerified};
 use crate::inbox::OutgoingDeposit;
-use crate::people::LookedUp;
+use crate::log::LookedUp;
 use crate::verify::inbox_leaf;
 
 /// What a commit of a reset is made from.
@@ -68,8 +68,8 @@ impl Client {
         let mut claimed = claimed.to_vec();
         for one in seen {
             let account = one.state.account();
-            let devices = one.state.at(one.time_ns).devices;
-            if devices.is_empty() || one.state.is_deleted(one.time_ns) {
+            let devices = one.state.at(one.now_ns).devices;
+            if devices.is_empty() || one.state.is_deleted(one.now_ns) {
                 return Err(ClientError::NoDevice(account));
             }
             let is_in = |device: &DeviceEntry| {
@@ -84,7 +84,12 @@ impl Client {
                 prepared.joiners.push(joiner);
             }
             if prepared.joiners.len() > before {
-                prepared.seen.push(one);
+                let proved = self.prove(account).await?;
+                // Devices that came or went meanwhile: the change is made anew.
+                if proved.history.state() != &one.state {
+                    return Err(ClientError::Unfinished("the records changed meanwhile"));
+                }
+                prepared.proved.push(proved);
             }
         }
         Ok(())
@@ -133,7 +138,12 @@ impl Client {
                 }
             }
             if prepared.joiners.len() > before {
-                prepared.seen.push(one);
+                let proved = self.prove(one.state.account()).await?;
+                // Devices that came or went meanwhile: the change is made anew.
+                if proved.history.state() != &one.state {
+                    return Err(ClientError::Unfinished("the records changed meanwhile"));
+                }
+                prepared.proved.push(proved);
             }
         }
         if missing.len() <= DEVICES_A_COMMIT {
@@ -150,8 +160,8 @@ impl Client {
         claim: &LeafClaim,
         claimed: &mut Vec<ClaimedDevice>,
     ) -> Result<(CheckedKeyPackage, ClaimedDevice), ClientError> {
-        check_device(&account.state, claim, account.time_ns)?;
-        let devices = account.state.at(account.time_ns).devices;
+        check_device(&account.state, claim, account.now_ns)?;
+        let devices = account.state.at(account.now_ns).devices;
         let device = devices.iter().find(|entry| entry.device == claim.device);
         let device = device.ok_or(ClientError::NoDevice(claim.account))?;
         self.package_of(queue, account, device, claimed).await
@@ -201,7 +211,7 @@ impl Client {
         let Some(one) = seen.into_iter().next() else {
             return Ok(false);
         };
-        let devices = one.state.at(one.time_ns).devices;
+        let devices = one.state.at(one.now_ns).devices;
         let Some(device) = devices.iter().find(|entry| entry.device == request.device) else {
             return Ok(false);
         };
@@ -225,7 +235,11 @@ impl Client {
         prepared.change.remove.push(leaf);
         prepared.change.re_adds.push(request.clone());
         prepared.joiners.push(joiner);
-        prepared.seen.push(one);
+        let proved = self.prove(one.state.account()).await?;
+        if proved.history.state() != &one.state {
+            return Err(ClientError::Unfinished("the records changed meanwhile"));
+        }
+        prepared.proved.push(proved);
         Ok(true)
     }
 
@@ -285,7 +299,7 @@ impl Client {
             device: package.credential.device,
             leaf_key: package.leaf_key,
         };
-        check_device(&account.state, &claim, account.time_ns)?;
+        check_device(&account.state, &claim, account.now_ns)?;
         if claim.device != device.device {
             return Err(GroupError::KeyPackage("it is another device's").into());
         }

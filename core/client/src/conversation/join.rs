@@ -348,6 +348,7 @@ impl Client {
             continued_by: None,
             asked: None,
             welcome: None,
+            said_at: 0,
         };
         one.reflect(&joined.group)?;
         let admins: Vec<_> = policy.admins.iter().map(|admin| admin.0).collect();
@@ -446,7 +447,7 @@ impl Client {
             };
             let records = seen.iter().find(|one| one.state.account() == account);
             let logged =
-                records.is_some_and(|one| check_device(&one.state, &claim, one.time_ns).is_ok());
+                records.is_some_and(|one| check_device(&one.state, &claim, one.now_ns).is_ok());
             if !logged {
                 return Err(NotVerified::GhostDevice(account).into());
             }

@@ -8,6 +8,7 @@
 //! | `invite` | devices that come in: key packages and pointers |
 //! | `send` | texts: store, seal, deliver |
 //! | `leave` | going |
+//! | `members` | who is in it, by the log |
 //! | `receive` | entries, fetched and verified from the cursor to the certified head |
 //! | `gap` | across entries that expired: the commits, and what is left |
 //! | `take` | verified entries, one by one |
@@ -29,6 +30,7 @@ mod invite;
 mod join;
 mod joined_at;
 mod leave;
+mod members;
 mod receive;
 mod reset;
 mod send;
@@ -144,6 +146,9 @@ pub(crate) struct Conversation {
     /// The Welcome of the last own commit, until it is certified to be the own one.
     #[serde(default)]
     pub welcome: Option<OwnWelcome>,
+    /// When this device last told the others here what it has seen, nanoseconds since 1970.
+    #[serde(default)]
+    pub said_at: u64,
 }
 
 impl Conversation {
@@ -497,6 +502,7 @@ mod tests {
             continued_by: None,
             asked: None,
             welcome: None,
+            said_at: 11,
         }
     }
 
@@ -516,6 +522,7 @@ mod tests {
         for new in [
             "gap",
             "renew_at",
+            "said_at",
             "stop",
             "continues",
             "continued_by",
@@ -527,7 +534,7 @@ mod tests {
         let seen = fields(&mut older).get_mut(&name("seen")).unwrap();
         assert!(fields(seen).remove(&name("first_seq")).is_some());
         let read: Conversation = serde_cbor::value::from_value(older).unwrap();
-        assert_eq!((read.gap, read.renew_at), (None, 0));
+        assert_eq!((read.gap, read.renew_at, read.said_at), (None, 0, 0));
         assert_eq!(
             read.seen,
             Seen {

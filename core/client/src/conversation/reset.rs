@@ -205,6 +205,7 @@ impl Client {
             joined_by: None,
             gap: None,
             renew_at: 0,
+            said_at: 0,
             stop: None,
             continues: Some(Continues::new(&stopped_group, stopped.offender, rank)),
             continued_by: None,
@@ -289,9 +290,9 @@ impl Client {
         let seen = self.look_up(&accounts).await?;
         for gone in left_out {
             let counts = seen.iter().any(|one| {
-                let standing = one.state.at(one.time_ns);
+                let standing = one.state.at(one.now_ns);
                 one.state.account() == gone.account
-                    && !one.state.is_deleted(one.time_ns)
+                    && !one.state.is_deleted(one.now_ns)
                     && standing
                         .devices
                         .iter()

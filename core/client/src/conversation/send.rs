@@ -3,7 +3,9 @@
 
 use paigham_group::Group;
 use paigham_group::content;
+use paigham_group::message::Saying;
 use paigham_store::{Table, WriteSet};
+use paigham_wire::envelope::Gossip;
 use paigham_wire::frame::PostRef;
 use paigham_wire::ids::QueueId;
 use paigham_wire::relay::{BatchReply, PostOutcome, PostRefusal, RelayError};
@@ -12,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{Conversation, POST_SECONDS};
 use crate::client::Client;
 use crate::error::{ClientError, NotVerified};
+use crate::log::{SAID_EVERY_NS, newest_roots};
 use crate::people::next_number;
 use crate::view::{MessageView, SyncReport};
 
@@ -187,6 +190,7 @@ impl Client {
         let mut group = Group::load(&provider, conversation.group.clone())?;
         let not_after = self.connection.now_seconds() + POST_SECONDS;
         let not_after = u32::try_from(not_after).unwrap_or(u32::MAX);
+        let mut gossip = self.gossip_if_due(&set, &mut conversation, &group)?;
         let mut batch: Vec<SealedPost> = Vec::new();
         let mut bytes = 0;
         for (number, mut outgoing) in self.outgoing(&set, queue)? {
@@ -208,14 +212,20 @@ impl Client {
             }
             let sealed = match kept {
                 Some(kept) => kept,
-                None => SealedPost::new(group.encrypt(
-                    &self.crypto,
-                    &provider,
-                    &self.device,
-                    &outgoing.content,
-                    conversation.cursor.seq,
-                    not_after,
-                )?)?,
+                None => {
+                    let saying = Saying {
+                        content: &outgoing.content,
+                        gossip: gossip.take(),
+                        after_seq: conversation.cursor.seq,
+                        not_after,
+                    };
+                    SealedPost::new(group.encrypt(
+                        &self.crypto,
+                        &provider,
+                        &self.device,
+                        &saying,
+                    )?)?
+                }
             };
             outgoing.sealed = Some(sealed.clone());
             set.put_at(Table::Outbox, &queue.0, number, &outgoing)?;
@@ -225,6 +235,26 @@ impl Client {
         conversation.save(&set)?;
         self.commit(set)?;
         Ok(batch)
+    }
+
+    /// What this device has seen of queue and log, once a day.
+    fn gossip_if_due(
+        &self,
+        set: &WriteSet,
+        conversation: &mut Conversation,
+        group: &Group,
+    ) -> Result<Option<Gossip>, ClientError> {
+        let now = self.connection.now_ns();
+        if conversation.said_at.saturating_add(SAID_EVERY_NS) > now {
+            return Ok(None);
+        }
+        conversation.said_at = now;
+        Ok(Some(Gossip {
+            seq: conversation.cursor.seq,
+            head: conversation.cursor.head,
+            epoch_authenticator_hash: group.authenticator_hash(),
+            roots: newest_roots(set)?,
+        }))
     }
 
     /// Lets texts be sealed anew whose posts can never be stored: refused for good, or still not

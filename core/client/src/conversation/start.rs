@@ -119,6 +119,7 @@ impl Client {
             continued_by: None,
             asked: None,
             welcome: None,
+            said_at: 0,
         };
         conversation.reflect(&group)?;
         conversation.enter(&set)?;

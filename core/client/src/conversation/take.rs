@@ -16,6 +16,7 @@ use super::receive::Stretch;
 use super::{Asked, Conversation, MessageRow, OwnWelcome, Stop, StoredStanding};
 use crate::client::Client;
 use crate::error::{ClientError, NotVerified};
+use crate::log::{hear, keep_shown};
 use crate::verify::{Link, Seen};
 use crate::view::{Arrived, SyncReport, Verified};
 
@@ -256,10 +257,24 @@ impl Client {
             })?;
         match received {
             Received::Junk => Ok(None),
-            Received::Message { from, content } => Ok(text_line(&from, &content)),
+            Received::Message {
+                from,
+                content,
+                gossip,
+            } => {
+                if let Some(gossip) = gossip {
+                    let now = self.connection.now_ns();
+                    hear(set, from.account(), &gossip, now).map_err(Failed::Error)?;
+                }
+                Ok(text_line(&from, &content))
+            }
             Received::Leaving(member) => Ok(Some((Some(member.account), StoredBody::Leaving))),
             Received::OwnCommit => self.take_own_commit(set, one, link).map_err(Failed::Error),
             Received::Committed(committed) => {
+                let now = self.connection.now_ns();
+                for shown in &committed.judged.shown {
+                    keep_shown(set, shown, now).map_err(Failed::Error)?;
+                }
                 let own = self.account.device_id();
                 let replaces = committed.judged.re_added.iter();
                 let is_cloned =

@@ -741,3 +741,49 @@ fn group_a_failing_disk_is_not_a_bad_commit() {
         agree(&[&amina, &bilal]);
     });
 }
+
+/// What a sender has seen of queue and log reaches the others with a message, and is bound to it:
+/// who wraps the message anew with other words of gossip posts junk.
+#[test]
+fn group_hears_what_a_sender_has_seen() {
+    story(|| {
+        let (_, mut amina, mut bilal, mut chand) = three();
+        let root = |position| LogRoot {
+            position,
+            root: [7; 32],
+        };
+        let gossip = Gossip {
+            seq: 3,
+            head: [1; 32],
+            epoch_authenticator_hash: [2; 32],
+            roots: vec![root(3), root(7)],
+        };
+        let entry = |net: &Net, post: &[u8]| {
+            let mut relay = Relay::new(net);
+            let post = PostRef::decode(post).unwrap();
+            relay.store(&post, None);
+            relay.last()
+        };
+        let post = amina.encrypt_with("seen", Some(gossip.clone())).unwrap();
+        let honest = entry(&amina.net, &post);
+        let until = PostRef::decode(&post).unwrap().header.not_after;
+        let message = inside(&amina, &post);
+        let silent = wrap(&amina, PostKind::Application, until, message);
+        let forged = entry(&amina.net, &silent);
+        assert!(matches!(bilal.take(&forged), Ok(Received::Junk)));
+        let heard = |taken| match taken {
+            Ok(Received::Message { gossip, .. }) => gossip,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(heard(bilal.take(&honest)), Some(gossip.clone()));
+        // Roots that do not ascend say nothing, and stop nothing.
+        let backwards = Gossip {
+            roots: vec![root(7), root(3)],
+            ..gossip
+        };
+        let post = amina.encrypt_with("seen", Some(backwards)).unwrap();
+        assert!(chand.take(&honest).is_ok());
+        let odd = entry(&amina.net, &post);
+        assert_eq!(heard(chand.take(&odd)), None);
+    });
+}

@@ -10,11 +10,7 @@ use super::*;
 use crate::proof::{LogJudge, PROOF_MAX_AGE_NS, PROOF_MAX_AHEAD_NS};
 
 #[path = "../../../lookup/tests/common/mod.rs"]
-#[expect(
-    unreachable_pub,
-    clippy::cast_possible_truncation,
-    reason = "shared with the tests of core/lookup"
-)]
+#[expect(unreachable_pub, reason = "shared with the tests of core/lookup")]
 mod log;
 
 /// What the directory says of an account now, as a commit carries it.

@@ -24,8 +24,9 @@ use paigham_store::{Store, StoreError};
 use paigham_wire::chain::{commit_start, queue_start};
 use paigham_wire::codec::encode;
 use paigham_wire::envelope::{
-    AuthenticatedData, Credential, DirectoryMapProof, EnvelopePlaintext, Extension, GroupForm,
-    GroupPolicy, PROOF_DIRECTORY_MAP, Proof, VERSION, WelcomePointer, proofs_hash,
+    AuthenticatedData, Credential, DirectoryMapProof, EnvelopePlaintext, Extension, Gossip,
+    GroupForm, GroupPolicy, LogRoot, PROOF_DIRECTORY_MAP, Proof, VERSION, WelcomePointer,
+    proofs_hash,
 };
 use paigham_wire::frame::{NOT_AFTER_MAX_AHEAD_SECONDS, PostRef, post_hash};
 use paigham_wire::hash::Hash;
@@ -39,6 +40,7 @@ use crate::device::{CheckedKeyPackage, DeviceKeys};
 use crate::error::GroupError;
 use crate::group::{Group, GroupState};
 use crate::join::{join, open_wrapper};
+use crate::message::Saying;
 use crate::proof::{LeafClaim, ProofError, ProofJudge, ShownAccount};
 use crate::receive::{ReceiveError, Received, Stopped};
 use crate::verdict::{NS_PER_SECOND, Violation};
@@ -441,9 +443,19 @@ impl Person {
     }
 
     fn encrypt(&mut self, text: &str) -> Result<Vec<u8>, GroupError> {
-        let (content, until) = (content::text(&self.crypto, text)?, self.net.soon());
+        self.encrypt_with(text, None)
+    }
+
+    fn encrypt_with(&mut self, text: &str, gossip: Option<Gossip>) -> Result<Vec<u8>, GroupError> {
+        let content = content::text(&self.crypto, text)?;
+        let saying = Saying {
+            content: &content,
+            gossip,
+            after_seq: 0,
+            not_after: self.net.soon(),
+        };
         let post = self.step(|group, crypto, storage, device| {
-            group.encrypt(crypto, storage, device, &content, 0, until)
+            group.encrypt(crypto, storage, device, &saying)
         })?;
         self.own_posts.push(PostRef::decode(&post).unwrap().hash());
         Ok(post)

@@ -345,7 +345,13 @@ impl World {
             if let Some(entry) = entry {
                 drop(group.receive(crypto, storage, &entry, &net));
             } else {
-                drop(group.encrypt(crypto, storage, device, b"never sent", 0, net.soon()));
+                let saying = Saying {
+                    content: b"never sent",
+                    gossip: None,
+                    after_seq: 0,
+                    not_after: net.soon(),
+                };
+                drop(group.encrypt(crypto, storage, device, &saying));
             }
             Err("killed")
         });

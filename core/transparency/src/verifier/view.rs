@@ -63,6 +63,29 @@ impl TreeView {
             .zip(self.frontier.iter().copied())
     }
 
+    /// Whether two views can be of one log: the size of the part that both show and show
+    /// differently. Views too far apart show no common part.
+    ///
+    /// # Security
+    /// Compares what the roots of the two views stand for, the full subtrees. So where both roots
+    /// are signed, a difference is the log's own.
+    #[must_use]
+    pub fn contradicts(&self, other: &Self) -> Option<u64> {
+        let own = full_subtrees(self.size)
+            .into_iter()
+            .zip(&self.full_subtrees);
+        let others = full_subtrees(other.size).into_iter();
+        for ((subtree, value), (other, shown)) in own.zip(others.zip(&other.full_subtrees)) {
+            if subtree != other {
+                return None;
+            }
+            if value != shown {
+                return Some(subtree.start + subtree.size);
+            }
+        }
+        None
+    }
+
     pub(crate) fn log_nodes(&self) -> Vec<LogNode> {
         full_subtrees(self.size)
             .iter()

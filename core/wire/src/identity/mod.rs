@@ -9,7 +9,7 @@ mod state;
 
 pub use record::{
     Authorisation, DeviceEntry, IdentityRecord, MAX_DEVICES, RECORD_MAX_BYTES, RecordContent,
-    RecordKind, Role, recovery_key_hash,
+    RecordKind, Role, Signatures, recovery_key_hash,
 };
 pub use state::{AccountState, DELETE_DELAY_NS, FREEZE_NS, RECOVER_DELAY_NS, Rejected, Standing};
 

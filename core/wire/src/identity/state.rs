@@ -1,7 +1,7 @@
 //! What counts of an account's records, and which record may come next.
 
 use super::record::{
-    DeviceEntry, IdentityRecord, MAX_DEVICES, RecordKind, Role, recovery_key_hash,
+    DeviceEntry, IdentityRecord, MAX_DEVICES, RecordKind, Role, Signatures, recovery_key_hash,
 };
 use crate::hash::Hash;
 use crate::ids::{AccountId, DeviceId};
@@ -97,6 +97,21 @@ impl AccountState {
     /// # Errors
     /// [`Rejected`].
     pub fn create(record: &IdentityRecord, accepted_at: u64) -> Result<Self, Rejected> {
+        Self::create_with(record, accepted_at, Signatures::Unverified)
+    }
+
+    /// As [`AccountState::create`], with a say in whether signatures are checked.
+    ///
+    /// # Errors
+    /// [`Rejected`].
+    ///
+    /// # Security
+    /// [`Signatures::Verified`] is for records that this party has verified before.
+    pub fn create_with(
+        record: &IdentityRecord,
+        accepted_at: u64,
+        signatures: Signatures,
+    ) -> Result<Self, Rejected> {
         let content = &record.content;
         check_form(record)?;
         let RecordKind::Create { nonce } = &content.kind else {
@@ -114,8 +129,8 @@ impl AccountState {
         signed_by(
             record,
             &[Role::NewIdentity, Role::Recovery],
-            None,
-            &content.recovery_key_hash,
+            (None, &content.recovery_key_hash),
+            signatures,
         )?;
         let hash = record.hash();
         Ok(Self {
@@ -146,6 +161,22 @@ impl AccountState {
     /// # Errors
     /// [`Rejected`]; the state is as before then.
     pub fn apply(&self, record: &IdentityRecord, accepted_at: u64) -> Result<Self, Rejected> {
+        self.apply_with(record, accepted_at, Signatures::Unverified)
+    }
+
+    /// As [`AccountState::apply`], with a say in whether signatures are checked.
+    ///
+    /// # Errors
+    /// [`Rejected`]; the state is as before then.
+    ///
+    /// # Security
+    /// [`Signatures::Verified`] is for records that this party has verified before.
+    pub fn apply_with(
+        &self,
+        record: &IdentityRecord,
+        accepted_at: u64,
+        signatures: Signatures,
+    ) -> Result<Self, Rejected> {
         check_form(record)?;
         let content = &record.content;
         if accepted_at < self.newest.2 {
@@ -163,7 +194,7 @@ impl AccountState {
             return Err(Rejected::DoesNotFollow);
         }
         state.check_open(&content.kind, accepted_at)?;
-        state.check_change(record)?;
+        state.check_change(record, signatures)?;
         let hash = record.hash();
         let next = standing_of(record, (content.record_version, hash));
         state.deleted_at = None;
@@ -306,7 +337,11 @@ impl AccountState {
     }
 
     /// Whether the record changes what its kind says, signed by whom its kind needs.
-    fn check_change(&self, record: &IdentityRecord) -> Result<(), Rejected> {
+    fn check_change(
+        &self,
+        record: &IdentityRecord,
+        signatures: Signatures,
+    ) -> Result<(), Rejected> {
         let content = &record.content;
         let now = &self.standing;
         let same_identity = content.identity_key == now.identity_key;
@@ -365,8 +400,8 @@ impl AccountState {
         signed_by(
             record,
             roles,
-            Some(&now.identity_key),
-            &now.recovery_key_hash,
+            (Some(&now.identity_key), &now.recovery_key_hash),
+            signatures,
         )
     }
 
@@ -433,14 +468,16 @@ fn check_form(record: &IdentityRecord) -> Result<(), Rejected> {
 fn signed_by(
     record: &IdentityRecord,
     roles: &[Role],
-    identity_key: Option<&Hash>,
-    recovery_hash: &Hash,
+    (identity_key, recovery_hash): (Option<&Hash>, &Hash),
+    signatures: Signatures,
 ) -> Result<(), Rejected> {
     if record.authorisation.len() != roles.len() {
         return Err(Rejected::NotAuthorised);
     }
     for role in roles {
-        let key = record.signer(*role).ok_or(Rejected::NotAuthorised)?;
+        let key = record
+            .signer(*role, signatures)
+            .ok_or(Rejected::NotAuthorised)?;
         let right = match role {
             Role::Identity => Some(key) == identity_key,
             Role::NewIdentity => *key == record.content.identity_key,

@@ -15,8 +15,8 @@ use paigham_wire::directory::{
 };
 use paigham_wire::envelope::{
     AuthenticatedData, Credential as LeafCredential, DirectoryMapProof, EnvelopePlaintext,
-    Extension, Gossip, GroupForm, GroupPolicy, Proof, SealedPointer, SelfRemoves, WelcomePointer,
-    WelcomeRef, WelcomeWrapper, Welcomes,
+    Extension, Gossip, GroupForm, GroupPolicy, LogRoot, Proof, SealedPointer, SelfRemoves,
+    WelcomePointer, WelcomeRef, WelcomeWrapper, Welcomes,
 };
 use paigham_wire::identity::{
     Authorisation, DeviceEntry, IdentityRecord, RecordContent, RecordKind, Role,
@@ -280,7 +280,8 @@ structures! {
     Extension { extension_type, data }
     Welcomes { joiners, wrapper_key }
     WelcomeRef { account, device, welcome_id }
-    Gossip { seq, head, epoch_authenticator_hash }
+    Gossip { seq, head, epoch_authenticator_hash, roots }
+    LogRoot { position, root }
     SelfRemoves { messages }
     AuthenticatedData { queue, not_after, proofs_hash }
     LeafCredential { version, account, device, record_version }

@@ -471,7 +471,9 @@ fn plaintexts_are_as_the_prose_says() {
     assert_eq!(bytes(&plaintext["welcomes"]), welcomes);
     let authenticator = bytes(&plaintext["epoch_authenticator"]);
     let authenticator = h("paigham/1 epoch authenticator", &[&authenticator]);
-    let gossip = [&[0, 0, 0, 9][..], &[5; 32], &authenticator].concat();
+    let root = [&[0, 0, 0, 0, 0, 0, 0, 7][..], &[8; 32]].concat();
+    let roots = [&[40][..], &root].concat();
+    let gossip = [&[0, 0, 0, 9][..], &[5; 32], &authenticator, &roots].concat();
     assert_eq!(bytes(&plaintext["gossip"]), gossip);
     let self_removes = opaque(&[opaque(b"first"), opaque(b"second")].concat());
     assert_eq!(bytes(&plaintext["self_removes"]), self_removes);

@@ -48,9 +48,17 @@ pub fn all() -> Value {
     })
 }
 
-/// Every error there is: their numbers are consecutive.
+/// Every error there is: their numbers are consecutive, those inside one as well.
 fn errors() -> Vec<Value> {
-    let all = (1..=u8::MAX).map_while(|n| decode::<DirectoryError>(&[n]).ok());
+    let all = (1..=u8::MAX)
+        .map(|n| match decode::<DirectoryError>(&[n]) {
+            Ok(error) => vec![error],
+            Err(_) => (1..=u8::MAX)
+                .map_while(|inner| decode(&[n, inner]).ok())
+                .collect(),
+        })
+        .take_while(|errors| !errors.is_empty())
+        .flatten();
     let errors: Vec<_> = all
         .map(|error| {
             let bytes = encode_result::<SubmitReply, _>(&Err(error));
@@ -58,6 +66,6 @@ fn errors() -> Vec<Value> {
             json!({ "meaning": error.to_string(), "reply": hex(bytes) })
         })
         .collect();
-    assert_eq!(errors.len(), DirectoryError::NoCertificate as usize);
+    assert_eq!(errors.len(), 15 + 5);
     errors
 }

@@ -4,7 +4,7 @@ use paigham_wire::codec::encode;
 use paigham_wire::directory::DatedRecord;
 use paigham_wire::envelope::{
     AuthenticatedData, Credential, DirectoryMapProof, EnvelopePlaintext, Extension,
-    GROUP_POLICY_EXTENSION, Gossip, GroupForm, GroupPolicy, PROOF_DIRECTORY_MAP, Proof,
+    GROUP_POLICY_EXTENSION, Gossip, GroupForm, GroupPolicy, LogRoot, PROOF_DIRECTORY_MAP, Proof,
     SealedPointer, SelfRemoves, WelcomePointer, WelcomeRef, WelcomeWrapper, Welcomes,
     epoch_authenticator_hash, exporter, extension, pointer_info, welcome_aad,
 };
@@ -57,6 +57,10 @@ fn plaintext() -> Value {
         seq: 9,
         head: [5; 32],
         epoch_authenticator_hash: epoch_authenticator_hash(&[6; 32]),
+        roots: vec![LogRoot {
+            position: 7,
+            root: [8; 32],
+        }],
     };
     let self_removes = SelfRemoves {
         messages: vec![b"first".to_vec().into(), b"second".to_vec().into()],

@@ -57,6 +57,8 @@ fn first() -> NetworkFile {
         gateways: Vec::new(),
         release: keys(&[1], 1),
         development: true,
+        transparency: None,
+        auditors: None,
     }
 }
 

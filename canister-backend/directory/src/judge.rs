@@ -1,0 +1,111 @@
+//! Whether what was submitted may be the next version of its label.
+//!
+//! Asked twice: when it comes, by the canister's clock, and when it is published, by the time of
+//! the entry, which is what everybody who reads it goes by.
+
+use ic_stable_structures::Memory;
+use paigham_transparency::hash::Label;
+use paigham_transparency::store::Store;
+use paigham_wire::directory::DirectoryError;
+use paigham_wire::identity::{AccountState, IdentityRecord, RecordKind, Signatures};
+use paigham_wire::ids::AccountId;
+use paigham_wire::log::{ACCOUNT_PREFIX, Submission};
+
+use crate::MAX_RECORDS;
+use crate::directory::Directory;
+use crate::pending::Class;
+
+/// Nanoseconds in a millisecond: entries have milliseconds, records are judged by nanoseconds.
+pub(crate) const NS_PER_MS: u64 = 1_000_000;
+
+/// What a submission is the next version of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub label: Label,
+    pub version: u32,
+    pub class: Class,
+}
+
+/// The value that the log keeps of a submission.
+pub(crate) fn value_of(submission: &Submission) -> &[u8] {
+    match submission {
+        Submission::Identity(bytes) | Submission::Handle(bytes) | Submission::Network(bytes) => {
+            bytes.as_slice()
+        }
+    }
+}
+
+/// The label of an account.
+pub(crate) fn account_label(account: &AccountId) -> Result<Label, DirectoryError> {
+    Label::new([&ACCOUNT_PREFIX[..], &account.0].concat()).map_err(|_| DirectoryError::Malformed)
+}
+
+/// Label, version and class of a record, whether or not it may come next.
+pub(crate) fn name_record(record: &IdentityRecord) -> Result<Named, DirectoryError> {
+    let class = match record.content.kind {
+        RecordKind::Freeze
+        | RecordKind::DeviceRemove
+        | RecordKind::Recover
+        | RecordKind::RecoveryChange => Class::Urgent,
+        RecordKind::Create { .. }
+        | RecordKind::DeviceAdd
+        | RecordKind::DeviceRekey
+        | RecordKind::Rotate
+        | RecordKind::Delete => Class::Usual,
+    };
+    Ok(Named {
+        label: account_label(&record.content.account)?,
+        version: record.content.record_version,
+        class,
+    })
+}
+
+impl<M: Memory> Directory<M> {
+    /// Whether a record follows those in the log at a time.
+    ///
+    /// # Errors
+    /// [`DirectoryError`]: why not.
+    pub(crate) fn judge_record(
+        &self,
+        named: &Named,
+        record: &IdentityRecord,
+        now_ns: u64,
+        signatures: Signatures,
+    ) -> Result<(), DirectoryError> {
+        let rejected = |_| DirectoryError::Rejected;
+        let Some(state) = self.account_state(&named.label)? else {
+            if !matches!(record.content.kind, RecordKind::Create { .. }) {
+                return Err(DirectoryError::NoSuchAccount);
+            }
+            AccountState::create_with(record, now_ns, signatures).map_err(rejected)?;
+            return Ok(());
+        };
+        if state.version() >= MAX_RECORDS - 1 {
+            return Err(DirectoryError::Full);
+        }
+        state
+            .apply_with(record, now_ns, signatures)
+            .map_err(rejected)?;
+        Ok(())
+    }
+
+    /// What the logged records of an account make; `None` if there are none. Their signatures were
+    /// checked when they came.
+    fn account_state(&self, label: &Label) -> Result<Option<AccountState>, DirectoryError> {
+        let mut state: Option<AccountState> = None;
+        for version in 0..self.log.version_count(label) {
+            let stored = self.log.version(label, version);
+            let stored = stored.ok_or(DirectoryError::Damaged)?;
+            let entry = self.log.entry(stored.place.position);
+            let at = entry.ok_or(DirectoryError::Damaged)?.timestamp * NS_PER_MS;
+            let record =
+                IdentityRecord::decode(&stored.value).map_err(|_| DirectoryError::Damaged)?;
+            let next = match &state {
+                None => AccountState::create_with(&record, at, Signatures::Verified),
+                Some(state) => state.apply_with(&record, at, Signatures::Verified),
+            };
+            state = Some(next.map_err(|_| DirectoryError::Damaged)?);
+        }
+        Ok(state)
+    }
+}

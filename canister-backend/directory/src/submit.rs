@@ -1,0 +1,132 @@
+//! `submit` and `status`: what is to be logged, and how far it is.
+
+use ic_stable_structures::Memory;
+use paigham_transparency::hash::Label;
+use paigham_transparency::store::Store;
+use paigham_wire::codec::decode;
+use paigham_wire::directory::DirectoryError;
+use paigham_wire::identity::{IdentityRecord, Signatures};
+use paigham_wire::ids::CanisterId;
+use paigham_wire::log::{Status, Submission, Submit, SubmitState, Submitted};
+use paigham_wire::network::VerifiedNetwork;
+
+use crate::directory::Directory;
+use crate::judge::{NS_PER_MS, Named, name_record, value_of};
+use crate::networks::{Caller, name_network};
+use crate::pending::Waiting;
+
+/// In whose name and when a call is made.
+#[derive(Debug, Clone)]
+pub struct Call<'a> {
+    /// This canister.
+    pub canister: &'a CanisterId,
+    /// Who calls.
+    pub caller: Caller,
+    /// Canister time in nanoseconds since 1970.
+    pub now_ns: u64,
+}
+
+impl<M: Memory> Directory<M> {
+    /// Takes in the next version of a label. The same bytes again get the reply that they have now.
+    ///
+    /// # Errors
+    /// [`DirectoryError`]; nothing is changed.
+    pub fn submit(
+        &mut self,
+        request: &[u8],
+        call: &Call<'_>,
+    ) -> Result<SubmitState, DirectoryError> {
+        let Submit { submission, .. } = decode(request).map_err(|_| DirectoryError::Malformed)?;
+        match &submission {
+            Submission::Identity(bytes) => {
+                let record = IdentityRecord::decode(bytes.as_slice())
+                    .map_err(|_| DirectoryError::Malformed)?;
+                let named = name_record(&record)?;
+                self.take_in(named, &submission, |directory, named| {
+                    directory.is_begun()?;
+                    let now_ns = directory.entry_time_ms(call.now_ns) * NS_PER_MS;
+                    let now_ns = now_ns.max(call.now_ns);
+                    directory.judge_record(named, &record, now_ns, Signatures::Unverified)
+                })
+            }
+            Submission::Network(bytes) => {
+                let network = VerifiedNetwork::first(bytes.as_slice(), call.now_ns / 1_000_000_000)
+                    .map_err(|_| DirectoryError::NotAllowed)?;
+                let named = name_network(&network, 0)?;
+                self.take_in(named, &submission, |directory, _| {
+                    directory.judge_first_network(&network, call.canister, call.caller)
+                })
+            }
+            Submission::Handle(_) => Err(DirectoryError::NotAllowed),
+        }
+    }
+
+    /// Queues a submission that is new, stands alone in its label and passes the judge.
+    fn take_in(
+        &mut self,
+        named: Named,
+        submission: &Submission,
+        judge: impl FnOnce(&Self, &Named) -> Result<(), DirectoryError>,
+    ) -> Result<SubmitState, DirectoryError> {
+        if self.log.value(&named.label, named.version).as_deref() == Some(value_of(submission)) {
+            return self.state_of(&named.label, named.version);
+        }
+        match self.pending.of(&named.label) {
+            Some(waiting) if waiting.submission == *submission => {
+                return self.state_of(&named.label, named.version);
+            }
+            Some(_) => return Err(DirectoryError::Pending),
+            None => {}
+        }
+        judge(self, &named)?;
+        if self.pending.is_full() {
+            return Err(DirectoryError::Busy);
+        }
+        let waiting = Waiting {
+            label: named.label.as_bytes().to_vec().into(),
+            version: named.version,
+            submission: submission.clone(),
+        };
+        self.pending.add(named.class, &waiting);
+        Ok(SubmitState {
+            version: named.version,
+            state: Submitted::Queued,
+        })
+    }
+
+    /// How far a version is. Not certified: what counts is what a look-up proves.
+    ///
+    /// # Errors
+    /// [`DirectoryError::NotWaiting`]: it never came, or did not follow any more when its turn came.
+    pub fn status(&self, request: &[u8]) -> Result<SubmitState, DirectoryError> {
+        let request: Status = decode(request).map_err(|_| DirectoryError::Malformed)?;
+        let label = Label::new(request.label.as_slice()).map_err(|_| DirectoryError::Malformed)?;
+        self.state_of(&label, request.version)
+    }
+
+    fn state_of(&self, label: &Label, version: u32) -> Result<SubmitState, DirectoryError> {
+        if let Some(place) = self.log.version_place(label, version) {
+            let entry = self.log.entry(place.position);
+            let state = Submitted::Published {
+                position: place.position,
+                timestamp: entry.ok_or(DirectoryError::Damaged)?.timestamp,
+            };
+            return Ok(SubmitState { version, state });
+        }
+        match self.pending.of(label) {
+            Some(waiting) if waiting.version == version => Ok(SubmitState {
+                version,
+                state: Submitted::Queued,
+            }),
+            _ => Err(DirectoryError::NotWaiting),
+        }
+    }
+
+    /// The log begins with a network file; before, it takes nothing else.
+    fn is_begun(&self) -> Result<(), DirectoryError> {
+        if self.log.tree_size() == 0 {
+            return Err(DirectoryError::NotReady);
+        }
+        Ok(())
+    }
+}

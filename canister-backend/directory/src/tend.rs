@@ -1,0 +1,91 @@
+//! What the directory does by itself: it draws its keys, publishes, and makes VRF proofs.
+//!
+//! One-shot timers, each set by what needs it. An upgrade takes all timers away, so [`begin`] looks
+//! again at what is due; and so does a round every minute, in case that a round ended in a trap.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use candid::Principal;
+use ic_cdk::api;
+use ic_cdk::call::Call;
+use paigham_transparency::publish::PublishError;
+
+use crate::api::{certify, with};
+
+/// How often it is looked whether something is due that no timer stands for.
+const INTERVAL: Duration = Duration::from_secs(60);
+/// VRF proofs of one round: about 6 million instructions each.
+const PROOFS_PER_ROUND: usize = 16;
+
+thread_local! {
+    /// When the timer that publishes next goes off.
+    static PUBLISHES_AT: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// Sets the timers; after an install and after an upgrade.
+pub(crate) fn begin() {
+    ic_cdk_timers::set_timer(Duration::ZERO, tend());
+    ic_cdk_timers::set_timer_interval_serial(INTERVAL, tend);
+}
+
+async fn tend() {
+    if with(|directory| directory.needs_keys()) {
+        draw_keys().await;
+    }
+    PUBLISHES_AT.set(None);
+    arm();
+    ic_cdk_timers::set_timer(Duration::ZERO, async { prove() });
+}
+
+/// Where no randomness comes, the next minute tries again.
+async fn draw_keys() {
+    let drawn = Call::unbounded_wait(Principal::management_canister(), "raw_rand").await;
+    let draw = drawn
+        .ok()
+        .and_then(|reply| reply.candid::<Vec<u8>>().ok())
+        .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    if let Some(draw) = draw {
+        with(|directory| {
+            directory.draw_keys(&draw);
+            certify(directory);
+        });
+    }
+}
+
+/// Sets a timer for the next entry, unless one goes off before.
+pub(crate) fn arm() {
+    let Some(due) = with(|directory| directory.next_entry_ns()) else {
+        return;
+    };
+    if PUBLISHES_AT.get().is_some_and(|at| at <= due) {
+        return;
+    }
+    PUBLISHES_AT.set(Some(due));
+    let wait = Duration::from_nanos(due.saturating_sub(api::time()));
+    ic_cdk_timers::set_timer(wait, async { publish() });
+}
+
+fn publish() {
+    PUBLISHES_AT.set(None);
+    let published = with(|directory| {
+        let published = directory.publish_due(api::time());
+        if matches!(published, Err(PublishError::Store)) {
+            // Half of an entry may be there; the trap undoes it.
+            ic_cdk::trap("the log's store is damaged");
+        }
+        certify(directory);
+        published
+    });
+    arm();
+    if matches!(published, Ok(Some(_))) {
+        ic_cdk_timers::set_timer(Duration::ZERO, async { prove() });
+    }
+}
+
+fn prove() {
+    let more = with(|directory| directory.prove_some(PROOFS_PER_ROUND));
+    if more == Ok(true) {
+        ic_cdk_timers::set_timer(Duration::ZERO, async { prove() });
+    }
+}

@@ -1,0 +1,181 @@
+//! The first network file in the directory's log. It names the log's configuration, and the log
+//! begins with it.
+
+use std::time::Duration;
+
+use candid::Principal;
+use ic_agent::{Agent, AgentError};
+use paigham_subnet::Subnet;
+use paigham_transparency::hash::Label;
+use paigham_transparency::structs::{SearchRequest, SearchResponse};
+use paigham_wire::codec::{decode_result, encode};
+use paigham_wire::directory::DirectoryError;
+use paigham_wire::log::{
+    ConfigReply, LabelAnswer, Lookup, LookupAnswers, NETWORK_PREFIX, Status, Submission, Submit,
+    SubmitState, Submitted, Wanted,
+};
+use paigham_wire::network::{NetworkError, VerifiedNetwork};
+use paigham_wire::relay::Credential;
+use serde_bytes::{ByteBuf, Bytes};
+use tls_codec::DeserializeBytes;
+
+/// Between two questions whether something is ready.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How often it is asked: the directory needs a round or two for each step, and a subnet elsewhere
+/// a few seconds for a round.
+const QUESTIONS: u32 = 3_000;
+
+/// Why the directory's log does not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The directory cannot be asked.
+    #[error("the directory: {0}")]
+    Agent(#[source] Box<AgentError>),
+    /// It refuses.
+    #[error("the directory refuses: {0}")]
+    Refused(#[source] DirectoryError),
+    /// It answers something else than it should.
+    #[error("the directory answers something else than it should")]
+    Reply,
+    /// It does not come to it in a minute.
+    #[error("the directory's log does not begin")]
+    Late,
+    /// The file that the log began with earlier is none.
+    #[error("the network file in the log: {0}")]
+    File(#[source] NetworkError),
+}
+
+/// The directory, as whoever sets it up asks it.
+pub(crate) struct DirectoryLog<'a> {
+    agent: &'a Agent,
+    directory: Principal,
+}
+
+/// An agent on a subnet in this process.
+pub(crate) fn agent_on(subnet: &Subnet) -> Result<Agent, LogError> {
+    let agent = Agent::builder()
+        .with_url(crate::NOWHERE)
+        .with_arc_http_middleware(subnet.in_process())
+        .build()
+        .map_err(|error| LogError::Agent(Box::new(error)))?;
+    agent.set_root_key(subnet.root_key_der());
+    Ok(agent)
+}
+
+impl<'a> DirectoryLog<'a> {
+    pub(crate) const fn new(agent: &'a Agent, directory: Principal) -> Self {
+        Self { agent, directory }
+    }
+
+    /// The log's configuration, once the directory has drawn its keys.
+    pub(crate) async fn configuration(&self) -> Result<Vec<u8>, LogError> {
+        for _ in 0..QUESTIONS {
+            match self.query::<ConfigReply>("config", Vec::new()).await {
+                Err(LogError::Refused(DirectoryError::NotReady)) => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                reply => return Ok(reply?.config.as_slice().to_vec()),
+            }
+        }
+        Err(LogError::Late)
+    }
+
+    /// Begins the log with a network file, and returns the file that it began with: another one of
+    /// the same network, where an earlier start was interrupted after this.
+    pub(crate) async fn begin(&self, file: &VerifiedNetwork) -> Result<VerifiedNetwork, LogError> {
+        let label = [&NETWORK_PREFIX[..], &file.file().network[..]].concat();
+        let submit = Submit {
+            submission: Submission::Network(file.bytes().to_vec().into()),
+            credential: Credential::none(),
+        };
+        match self.update::<SubmitState>("submit", encode(&submit)).await {
+            Ok(_) | Err(LogError::Refused(DirectoryError::Pending)) => {}
+            Err(LogError::Refused(DirectoryError::NotAllowed)) => return self.first(label).await,
+            Err(error) => return Err(error),
+        }
+        let status = Status {
+            label: label.clone().into(),
+            version: 0,
+        };
+        for _ in 0..QUESTIONS {
+            let state = self.query::<SubmitState>("status", encode(&status)).await?;
+            if let Submitted::Published { .. } = state.state {
+                return self.first(label).await;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Err(LogError::Late)
+    }
+
+    /// The file in the log. Its proof is for clients: whoever asks here has installed the canister.
+    async fn first(&self, label: Vec<u8>) -> Result<VerifiedNetwork, LogError> {
+        let lookup = Lookup {
+            last: None,
+            wanted: vec![Wanted {
+                label: label.clone().into(),
+                from: 0,
+                credential: Credential::none(),
+            }],
+        };
+        let not_allowed = || LogError::Refused(DirectoryError::NotAllowed);
+        let reply: LookupAnswers = match self.query("lookup", encode(&lookup)).await {
+            // It has not begun with another file, so it refused this one.
+            Err(LogError::Refused(DirectoryError::NotReady)) => return Err(not_allowed()),
+            reply => reply?,
+        };
+        let Some(LabelAnswer::Found(found)) = reply.answers.first() else {
+            return Err(not_allowed());
+        };
+        let request = SearchRequest {
+            last: None,
+            label: Label::new(label).map_err(|_| LogError::Reply)?,
+            version: None,
+        };
+        let search = SearchResponse::decode_for(&request, found.search.as_slice());
+        let newest = search.map_err(|_| LogError::Reply)?.value;
+        let first = found
+            .earlier
+            .first()
+            .map_or(&newest[..], |first| first.as_slice());
+        VerifiedNetwork::pinned(first).map_err(LogError::File)
+    }
+
+    async fn query<T: DeserializeBytes>(
+        &self,
+        method: &str,
+        request: Vec<u8>,
+    ) -> Result<T, LogError> {
+        let answer = self
+            .agent
+            .query(&self.directory, method)
+            .with_arg(argument(&request)?)
+            .call()
+            .await;
+        reply(&answer.map_err(|error| LogError::Agent(Box::new(error)))?)
+    }
+
+    async fn update<T: DeserializeBytes>(
+        &self,
+        method: &str,
+        request: Vec<u8>,
+    ) -> Result<T, LogError> {
+        let answer = self
+            .agent
+            .update(&self.directory, method)
+            .with_arg(argument(&request)?)
+            .call_and_wait()
+            .await;
+        reply(&answer.map_err(|error| LogError::Agent(Box::new(error)))?)
+    }
+}
+
+fn argument(request: &[u8]) -> Result<Vec<u8>, LogError> {
+    candid::encode_one(Bytes::new(request)).map_err(|_| LogError::Reply)
+}
+
+fn reply<T: DeserializeBytes>(answer: &[u8]) -> Result<T, LogError> {
+    let blob: ByteBuf = candid::decode_one(answer).map_err(|_| LogError::Reply)?;
+    decode_result::<T, DirectoryError>(&blob)
+        .map_err(|_| LogError::Reply)?
+        .map_err(LogError::Refused)
+}

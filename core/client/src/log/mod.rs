@@ -1,0 +1,29 @@
+//! The transparency log as this device sees it: every key that is used comes from a verified
+//! search, and what was shown once is held against the log again and again (`spec/client.md` §9).
+//!
+//! | file | what |
+//! |---|---|
+//! | `kept` | what the home keeps: one view of the tree, and of each label what was verified |
+//! | `ask` | questions to the directory, paid for |
+//! | `look` | looking accounts up, and proofs that a commit carries |
+//! | `publish` | the own records on their way into the log |
+//! | `own` | the own label: versions that this device did not make |
+//! | `watch` | what contacts were shown to be, held against the log |
+//! | `gossip` | the log as other members see it |
+//! | `problem` | what must not be, kept until it is answered, with evidence |
+
+mod ask;
+mod gossip;
+mod kept;
+mod look;
+mod own;
+mod problem;
+mod publish;
+mod watch;
+
+pub(crate) use gossip::{SAID_EVERY_NS, hear, newest_roots};
+pub(crate) use kept::KeptLabel;
+pub(crate) use look::{LookedUp, Proved, keep_shown};
+pub use problem::{Answer, ProblemKind, ProblemView};
+pub(crate) use problem::{has_problem, stops_sending};
+pub(crate) use publish::{is_publishing, keep_record};

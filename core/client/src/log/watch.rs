@@ -1,0 +1,88 @@
+//! What contacts were shown to be, held against the log once in each monitoring window, until the
+//! owner of each label has had to see it (`spec/client.md` §9.4).
+
+use paigham_lookup::Reading;
+use paigham_lookup::account::account_label;
+use paigham_transparency::verifier::{TreeView, VerifyError};
+use paigham_wire::ids::AccountId;
+use paigham_wire::log::{MONITOR_MAX_REQUESTS, Monitor};
+
+use super::KeptLabel;
+use super::ask::bytes_of;
+use super::kept::{all_labels, keep_view, kept_view};
+use crate::client::Client;
+use crate::error::ClientError;
+
+const NS_PER_MS: u64 = 1_000_000;
+
+impl Client {
+    /// Holds everything under watch that is due against the log, many labels under one head.
+    ///
+    /// # Errors
+    /// What does not verify; the labels of the batches before are kept.
+    pub(crate) async fn watch_contacts(&mut self) -> Result<(), ClientError> {
+        let due = self.due_labels()?;
+        for some in due.chunks(MONITOR_MAX_REQUESTS) {
+            self.watch_some(some).await?;
+        }
+        Ok(())
+    }
+
+    /// Labels under watch that were not looked at for half a window, so that none waits for longer
+    /// than a whole one.
+    fn due_labels(&self) -> Result<Vec<(AccountId, KeptLabel)>, ClientError> {
+        let now_ms = self.connection.now_ns() / NS_PER_MS;
+        let wait_ms = self.trust.config().reasonable_monitoring_window / 2;
+        let set = self.store.begin();
+        let mut due = Vec::new();
+        for account in all_labels(&set)? {
+            if let Some(kept) = KeptLabel::load(&set, account)?
+                && !kept.watch.is_empty()
+                && kept.watched_at.saturating_add(wait_ms) <= now_ms
+            {
+                due.push((account, kept));
+            }
+        }
+        Ok(due)
+    }
+
+    async fn watch_some(&mut self, some: &[(AccountId, KeptLabel)]) -> Result<(), ClientError> {
+        let view = kept_view(&self.store.begin())?;
+        let view = view.ok_or(ClientError::Bug("labels without a view"))?;
+        let asked = some
+            .iter()
+            .map(|(account, kept)| {
+                let request = kept.watch.request(account_label(*account)?, &view);
+                Ok(Monitor::Contact(bytes_of(&request)?))
+            })
+            .collect::<Result<Vec<_>, ClientError>>()?;
+        let connection = &self.connection;
+        let reply = connection
+            .in_step(async || connection.ask_monitor(asked.clone()).await)
+            .await?;
+        let mut reading = Reading::open(&self.trust, Some(&view), reply.head.as_slice())?;
+        let mut left = Vec::with_capacity(some.len());
+        for ((account, kept), answer) in some.iter().zip(&reply.answers) {
+            let (label, answer) = (account_label(*account)?, answer.as_slice());
+            let watch = reading.check(answer, |verifier, known: Option<&TreeView>, now| {
+                let known = known.ok_or(VerifyError::State)?;
+                let request = kept.watch.request(label, known);
+                verifier.contact_monitor(known, &kept.watch, &request, answer, now)
+            })?;
+            left.push(watch);
+        }
+        let whole = reading.finish((), None)?;
+        connection.check_time(whole.certificate_time_ns).await?;
+        let set = self.store.begin();
+        keep_view(&set, &whole.view)?;
+        for ((account, kept), watch) in some.iter().zip(left) {
+            let kept = KeptLabel {
+                watch,
+                watched_at: connection.now_ns() / NS_PER_MS,
+                ..kept.clone()
+            };
+            kept.save(&set, *account)?;
+        }
+        self.commit(set)
+    }
+}
