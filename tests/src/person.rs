@@ -18,7 +18,7 @@ use crate::flaky::FlakyTransport;
 use crate::world::World;
 
 /// Key of the stores in memory, which no passphrase wraps.
-const STORE_KEY: [u8; 32] = [0x42; 32];
+pub const STORE_KEY: [u8; 32] = [0x42; 32];
 /// Syncs after which people who only listen have nothing more to hear.
 const ROUNDS: usize = 4;
 

@@ -28,7 +28,7 @@ struct Stage {
 impl Stage {
     async fn set() -> Self {
         // Long stories end before this machine's present.
-        let world = World::long_ago(72 * HOUR).await;
+        let world = World::with_manual_clock().await;
         let mut alice = Person::registered(&world, "Alice").await;
         let mut bob = Person::registered(&world, "Bob").await;
         let mut carol = Person::registered(&world, "Carol").await;
@@ -313,7 +313,7 @@ enum Dies {
 #[test]
 fn a_death_while_a_group_is_made_anew() {
     story(async || {
-        let mut world = World::long_ago(72 * HOUR).await;
+        let mut world = World::with_manual_clock().await;
         let mut alice = Person::registered(&world, "Alice").await;
         let mut bob = Person::registered(&world, "Bob").await;
         let mut mallory = Person::registered(&world, "Mallory").await;

@@ -387,6 +387,15 @@ impl ClientError {
                     | NotVerified::WitnessRoot
                     | NotVerified::Older { .. }
                     | NotVerified::Code(_)
+                    // What a node makes up does not verify; what the log itself holds stays.
+                    | NotVerified::Log(
+                        LookupError::Form(_)
+                            | LookupError::Head(_)
+                            | LookupError::OtherHead
+                            | LookupError::Log(_)
+                            | LookupError::Places { .. }
+                            | LookupError::Unlinked { .. }
+                    )
             ),
             _ => false,
         }

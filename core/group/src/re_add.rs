@@ -1,5 +1,5 @@
 //! Re-add: a device that cannot follow has its leaf replaced, in one commit that carries its
-//! request (`spec/groups.md` §9, GRP-010).
+//! request (`spec/groups.md` §10, GRP-010).
 
 use std::ops::RangeInclusive;
 

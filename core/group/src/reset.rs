@@ -1,4 +1,4 @@
-//! Reset: what a new group must be to continue one that stopped (`spec/groups.md` §8).
+//! Reset: what a new group must be to continue one that stopped (`spec/groups.md` §9).
 //!
 //! Everybody who stands at the last good epoch comes to the same answer: who is taken over, under
 //! which policy, and of several resets which counts.

@@ -1,5 +1,5 @@
 //! A device that cannot follow asks, through their inboxes, a sibling and then one member after the
-//! other to have its leaf replaced (`spec/groups.md` §9).
+//! other to have its leaf replaced (`spec/groups.md` §10).
 
 use paigham_group::Group;
 use paigham_group::Member;

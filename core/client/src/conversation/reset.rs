@@ -1,4 +1,4 @@
-//! A group that stopped goes on in a new queue (`spec/groups.md` §8, `spec/client.md` §8).
+//! A group that stopped goes on in a new queue (`spec/groups.md` §9, `spec/client.md` §10).
 //!
 //! ```text
 //! old   … good commits ─●  ✗ a commit that breaks a rule

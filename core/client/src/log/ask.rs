@@ -1,6 +1,6 @@
 //! Questions to the log, and reading what is answered.
 
-use paigham_lookup::Reading;
+use paigham_lookup::{LookedUp, Reading};
 use paigham_transparency::codec::Codec;
 use paigham_transparency::verifier::{TreeView, Verified, Verifier, VerifyError};
 use paigham_wire::codec::encode;
@@ -91,7 +91,7 @@ impl Client {
         view: &TreeView,
         asked: Monitor,
         check: impl FnOnce(&Verifier<'_>, &TreeView, u64, &[u8]) -> Result<Verified<T>, VerifyError>,
-    ) -> Result<(T, TreeView), ClientError> {
+    ) -> Result<LookedUp<T>, ClientError> {
         let connection = &self.connection;
         let reply = connection
             .in_step(async || connection.ask_monitor(vec![asked.clone()]).await)
@@ -104,6 +104,6 @@ impl Client {
         })?;
         let whole = reading.finish(outcome, None)?;
         connection.check_time(whole.certificate_time_ns).await?;
-        Ok((whole.outcome, whole.view))
+        Ok(whole)
     }
 }

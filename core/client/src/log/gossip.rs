@@ -8,6 +8,7 @@ use paigham_wire::envelope::{GOSSIP_MAX_ROOTS, Gossip, LogRoot};
 use paigham_wire::ids::AccountId;
 use serde::{Deserialize, Serialize};
 
+use super::kept::shown_head;
 use super::problem::{Problem, ProblemKind};
 use crate::client::Client;
 use crate::error::ClientError;
@@ -82,15 +83,18 @@ fn compare(set: &WriteSet, heard: Vec<Root>, now_ns: u64) -> Result<(), ClientEr
 
 /// Two roots for one size of the log: one of the two devices is shown another log than everybody.
 fn conflict(set: &WriteSet, own: &Root, said: &Root, now_ns: u64) -> Result<(), ClientError> {
+    // The own head is signed; what the member saw is its word until it shows its own file.
+    let head = shown_head(set)?.map(|head| encode(&head));
     let roots = [own, said].map(|one| LogRoot {
         position: one.position,
         root: one.root,
     });
+    let evidence = [encode(&roots.to_vec()), head.unwrap_or_default()].concat();
     let problem = Problem {
         kind: ProblemKind::OtherRoots,
         account: None,
         found_at: now_ns,
-        evidence: encode(&roots.to_vec()),
+        evidence,
         answer: None,
         written: false,
     };

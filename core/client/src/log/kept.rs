@@ -3,6 +3,7 @@
 //! View and labels change in one write-set: an answer continues from the view that its question
 //! named, so that a view without its labels, or labels without their view, would be another log's.
 
+use paigham_lookup::evidence::ShownHead;
 use paigham_lookup::{AccountHistory, LookupError};
 use paigham_store::{Table, WriteSet};
 use paigham_transparency::codec::Codec;
@@ -15,6 +16,7 @@ use crate::error::ClientError;
 use crate::people::next_number;
 
 const VIEW: &[u8] = b"view";
+const SIGNATURE: &[u8] = b"view signature";
 const ALL: &[u8] = b"all";
 
 /// What was verified of an account's label.
@@ -106,9 +108,24 @@ pub(crate) fn kept_view(set: &WriteSet) -> Result<Option<TreeView>, ClientError>
         .transpose()
 }
 
-/// Keeps a head in place of the one before.
-pub(crate) fn keep_view(set: &WriteSet, view: &TreeView) -> Result<(), ClientError> {
+/// Keeps a head, with the signature over it, in place of the one before.
+pub(crate) fn keep_view(
+    set: &WriteSet,
+    view: &TreeView,
+    signature: &[u8],
+) -> Result<(), ClientError> {
+    set.put(Table::Log, SIGNATURE, &ByteBuf::from(signature))?;
     Ok(set.put(Table::Log, VIEW, &ByteBuf::from(encoded(view)?))?)
+}
+
+/// The newest head as it can be shown to others; `None` before the first answer.
+pub(crate) fn shown_head(set: &WriteSet) -> Result<Option<ShownHead>, ClientError> {
+    let view: Option<ByteBuf> = set.get(Table::Log, VIEW)?;
+    let signature: Option<ByteBuf> = set.get(Table::Log, SIGNATURE)?;
+    Ok(view.zip(signature).map(|(view, signature)| ShownHead {
+        view: view.into_vec().into(),
+        signature: signature.into_vec().into(),
+    }))
 }
 
 /// Bytes of a value that was verified, so that it has an encoding.

@@ -82,7 +82,13 @@ impl Client {
         let reply = connection
             .in_step(async || connection.ask_labels(last, &wanted).await)
             .await?;
-        self.take_labels(view.as_ref(), some, known, &reply).await
+        match self.take_labels(view.as_ref(), some, known, &reply).await {
+            Err(error @ ClientError::NotVerified(NotVerified::Log(_) | NotVerified::LogFork)) => {
+                self.look_for_proof(some).await?;
+                Err(error)
+            }
+            outcome => outcome,
+        }
     }
 
     /// Verifies a whole reply, and keeps all of it or nothing.
@@ -106,7 +112,7 @@ impl Client {
             .check_time(whole.certificate_time_ns)
             .await?;
         let set = self.store.begin();
-        keep_view(&set, &whole.view)?;
+        keep_view(&set, &whole.view, &whole.head)?;
         let mut found = Vec::with_capacity(read.len());
         let mut notices = Vec::new();
         for (known, history, watch) in read {

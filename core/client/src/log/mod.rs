@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `kept` | what the home keeps: one view of the tree, and of each label what was verified |
 //! | `ask` | questions to the directory, paid for |
+//! | `blame` | what a reply that does not verify proves |
 //! | `look` | looking accounts up, and proofs that a commit carries |
 //! | `publish` | the own records on their way into the log |
 //! | `own` | the own label: versions that this device did not make |
@@ -13,6 +14,7 @@
 //! | `problem` | what must not be, kept until it is answered, with evidence |
 
 mod ask;
+mod blame;
 mod gossip;
 mod kept;
 mod look;

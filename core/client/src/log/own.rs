@@ -1,8 +1,9 @@
 //! The own label: whoever puts a version there that this device did not make is found out, at every
 //! start and at least once in each monitoring window (`spec/client.md` §9.4).
 
-use paigham_lookup::Reading;
 use paigham_lookup::account::account_label;
+use paigham_lookup::finding::Finding;
+use paigham_lookup::{LookedUp, Reading};
 use paigham_store::{Table, WriteSet};
 use paigham_transparency::Recent;
 use paigham_transparency::codec::Codec;
@@ -34,8 +35,8 @@ fn load(set: &WriteSet) -> Result<Option<OwnerState>, ClientError> {
         .transpose()
 }
 
-fn keep(set: &WriteSet, view: &TreeView, state: &OwnerState) -> Result<(), ClientError> {
-    keep_view(set, view)?;
+fn keep<T>(set: &WriteSet, whole: &LookedUp<T>, state: &OwnerState) -> Result<(), ClientError> {
+    keep_view(set, &whole.view, &whole.head)?;
     Ok(set.put(Table::Log, OWNER, &ByteBuf::from(encoded(state)?))?)
 }
 
@@ -73,7 +74,7 @@ impl Client {
             label,
             start,
         };
-        let (state, view) = self
+        let whole = self
             .ask_one(
                 &view,
                 Monitor::OwnerInit(bytes_of(&request)?),
@@ -81,7 +82,7 @@ impl Client {
             )
             .await?;
         let set = self.store.begin();
-        keep(&set, &view, &state)?;
+        keep(&set, &whole, &whole.outcome)?;
         self.commit(set)
     }
 
@@ -111,7 +112,7 @@ impl Client {
             .check_time(whole.certificate_time_ns)
             .await?;
         let set = self.store.begin();
-        keep(&set, &whole.view, &whole.outcome.state)?;
+        keep(&set, &whole, &whole.outcome.state)?;
         self.commit(set)?;
         Ok(true)
     }
@@ -122,15 +123,15 @@ impl Client {
         let (view, state) = self.watched()?;
         let request = state.monitor_request(label, &view);
         let asked = Monitor::Owner(bytes_of(&request)?);
-        let ((state, progress), view) = self
+        let whole = self
             .ask_one(&view, asked, |verifier, view, now, bytes| {
                 verifier.owner_monitor(view, &state, &request, bytes, now)
             })
             .await?;
         let set = self.store.begin();
-        keep(&set, &view, &state)?;
+        keep(&set, &whole, &whole.outcome.0)?;
         self.commit(set)?;
-        Ok(progress)
+        Ok(whole.outcome.1)
     }
 
     fn watched(&self) -> Result<(TreeView, OwnerState), ClientError> {
@@ -152,15 +153,15 @@ impl Client {
             stop: None,
         };
         let asked = Monitor::Distinguished(bytes_of(&request)?);
-        let (entries, view) = self
+        let whole = self
             .ask_one(&view, asked, |verifier, view, now, bytes| {
                 verifier.distinguished(Some(view), &request, RECENT, bytes, now)
             })
             .await?;
         let set = self.store.begin();
-        keep_view(&set, &view)?;
+        keep_view(&set, &whole.view, &whole.head)?;
         self.commit(set)?;
-        Ok(entries)
+        Ok(whole.outcome)
     }
 
     /// Compares the own label with what this device made.
@@ -198,8 +199,10 @@ impl Client {
     /// What shows the own label to anybody.
     async fn own_evidence(&mut self) -> Result<Vec<u8>, ClientError> {
         let own = self.account.id();
-        let proved = self.prove(own).await?;
-        Ok(proved.proof.data.into())
+        let shown = self.ask_alone(own).await?;
+        Ok(self
+            .evidence(Finding::UnknownVersion, vec![shown])
+            .to_bytes())
     }
 
     /// The versions of the own label that this device did not make.

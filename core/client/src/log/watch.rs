@@ -74,7 +74,7 @@ impl Client {
         let whole = reading.finish((), None)?;
         connection.check_time(whole.certificate_time_ns).await?;
         let set = self.store.begin();
-        keep_view(&set, &whole.view)?;
+        keep_view(&set, &whole.view, &whole.head)?;
         for ((account, kept), watch) in some.iter().zip(left) {
             let kept = KeptLabel {
                 watch,
