@@ -83,7 +83,7 @@ fn post_upgrade() {
 fn inspect_message() {
     let limit = match api::msg_method_name().as_str() {
         "submit" => SUBMIT_MAX_BYTES,
-        "map_submit" | "ping" | "admin_approve" => UPDATE_MAX_BYTES,
+        "cosign" | "ping" | "admin_approve" => UPDATE_MAX_BYTES,
         "admin_propose" => PROPOSAL_MAX_BYTES,
         _ => return,
     };
@@ -156,17 +156,15 @@ fn audit(request: ByteBuf) -> ByteBuf {
 }
 
 #[ic_cdk::update]
-fn map_submit(request: ByteBuf) -> ByteBuf {
-    with(|directory| {
-        let reply = encode_result(&directory.map_submit(&request, api::time()));
-        certify(directory);
-        ByteBuf::from(reply)
-    })
+fn cosign(request: ByteBuf) -> ByteBuf {
+    let reply = with(|directory| directory.cosign(&request));
+    ByteBuf::from(encode_result(&reply))
 }
 
 #[ic_cdk::query]
-fn map_lookup(request: ByteBuf) -> ByteBuf {
-    certified(|directory, certificate| directory.map_lookup(&request, certificate))
+fn cosignatures(_request: ByteBuf) -> ByteBuf {
+    let reply = Ok::<_, DirectoryError>(with(|directory| directory.cosignatures()));
+    ByteBuf::from(encode_result(&reply))
 }
 
 #[ic_cdk::update]

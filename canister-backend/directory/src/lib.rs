@@ -7,8 +7,8 @@
 //!
 //! ```text
 //! memory id  structure             key → value
-//! 0          certified map, pages  directory key of a label → its leaf
-//! 1          records               account ‖ version → accepted_at, record
+//! 0          certified map, pages  the shard map's leaf
+//! 1          retired: records of accounts before there was a log
 //! 2          certified map, nodes  hashes above the pages (see paigham_wire::map)
 //! 3          layout version        u32
 //! 4          certified map, overflow pages
@@ -29,6 +29,7 @@
 //! 19         queue: number         u64
 //! 20         proofs made           number of the first version that may lack some
 //! 21         release key           of the network, from the install; 32 bytes or none
+//! 22         cosignatures          key of an auditor → its newest statement
 //! ```
 //! This is layout 3; layouts 1 and 2 had no log, and id 2 meant something else in layout 1. An
 //! upgrade reads counts and no records.
@@ -38,6 +39,7 @@
 
 mod answers;
 mod api;
+mod cosign;
 mod directory;
 mod heads;
 mod judge;

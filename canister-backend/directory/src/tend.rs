@@ -9,6 +9,7 @@ use std::time::Duration;
 use candid::Principal;
 use ic_cdk::api;
 use ic_cdk::call::Call;
+use ic_cdk_timers::TimerId;
 use paigham_transparency::publish::PublishError;
 
 use crate::api::{certify, with};
@@ -19,8 +20,8 @@ const INTERVAL: Duration = Duration::from_secs(60);
 const PROOFS_PER_ROUND: usize = 16;
 
 thread_local! {
-    /// When the timer that publishes next goes off.
-    static PUBLISHES_AT: Cell<Option<u64>> = const { Cell::new(None) };
+    /// The one timer that publishes, and when it goes off.
+    static PUBLISHES: Cell<Option<(u64, TimerId)>> = const { Cell::new(None) };
 }
 
 /// Sets the timers; after an install and after an upgrade.
@@ -33,7 +34,6 @@ async fn tend() {
     if with(|directory| directory.needs_keys()) {
         draw_keys().await;
     }
-    PUBLISHES_AT.set(None);
     arm();
     ic_cdk_timers::set_timer(Duration::ZERO, async { prove() });
 }
@@ -53,21 +53,27 @@ async fn draw_keys() {
     }
 }
 
-/// Sets a timer for the next entry, unless one goes off before.
+/// Sets the timer for the next entry, unless it goes off before. One whose time is over ended in a
+/// trap.
 pub(crate) fn arm() {
     let Some(due) = with(|directory| directory.next_entry_ns()) else {
         return;
     };
-    if PUBLISHES_AT.get().is_some_and(|at| at <= due) {
-        return;
+    let now = api::time();
+    if let Some((at, timer)) = PUBLISHES.get() {
+        if (now..=due.max(now)).contains(&at) {
+            return;
+        }
+        ic_cdk_timers::clear_timer(timer);
     }
-    PUBLISHES_AT.set(Some(due));
-    let wait = Duration::from_nanos(due.saturating_sub(api::time()));
-    ic_cdk_timers::set_timer(wait, async { publish() });
+    let at = due.max(now);
+    let wait = Duration::from_nanos(at - now);
+    let timer = ic_cdk_timers::set_timer(wait, async { publish() });
+    PUBLISHES.set(Some((at, timer)));
 }
 
 fn publish() {
-    PUBLISHES_AT.set(None);
+    PUBLISHES.set(None);
     let published = with(|directory| {
         let published = directory.publish_due(api::time());
         if matches!(published, Err(PublishError::Store)) {

@@ -5,16 +5,13 @@ use ic_stable_structures::VectorMemory;
 use paigham_wire::admin::{
     Action, AdminLogRequest, AdminRefusal, AdminSet, ApproveRequest, InitArgument, Proposal, Quotas,
 };
-use paigham_wire::chain::{record_next, record_start};
 use paigham_wire::codec::{decode, encode};
-use paigham_wire::directory::{
-    DirectoryArgument, DirectoryError, LookupReply, LookupRequest, SubmitReply, SubmitRequest,
-};
+use paigham_wire::directory::{DirectoryArgument, DirectoryError};
 use paigham_wire::hash::blake3;
 use paigham_wire::identity::{
     AccountState, DeviceEntry, IdentityRecord, RecordContent, RecordKind, Role, recovery_key_hash,
 };
-use paigham_wire::ids::{AccountId, CanisterId, DeviceId, DirectoryKey, InboxId, PrincipalId};
+use paigham_wire::ids::{AccountId, CanisterId, DeviceId, InboxId, PrincipalId};
 use paigham_wire::leaf::{Leaf, ShardsLeaf};
 use paigham_wire::map::{Found, Witness};
 use paigham_wire::shards::{Shard, ShardMap, ShardState};
@@ -78,127 +75,6 @@ fn freeze(create: &IdentityRecord, signer: &SigningKey) -> IdentityRecord {
         ..create.content.clone()
     };
     IdentityRecord::sign(content, &[(Role::Identity, signer)])
-}
-
-fn submit(
-    directory: &mut Directory<VectorMemory>,
-    record: &IdentityRecord,
-    now: u64,
-) -> Result<SubmitReply, DirectoryError> {
-    directory.map_submit(
-        &encode(&SubmitRequest {
-            record: encode(record).into(),
-        }),
-        now,
-    )
-}
-
-fn lookup(directory: &Directory<VectorMemory>, accounts: Vec<AccountId>) -> LookupReply {
-    directory
-        .map_lookup(&encode(&LookupRequest { accounts }), &[1])
-        .unwrap()
-}
-
-/// An account is registered once; its records and their times are certified as a chain.
-#[test]
-fn records_are_certified_as_a_chain() {
-    let mut directory = directory();
-    let first = create(1);
-    let account = first.content.account;
-    let accepted = SubmitReply {
-        version: 0,
-        accepted_at: NOW,
-    };
-    assert_eq!(submit(&mut directory, &first, NOW), Ok(accepted));
-    assert_eq!(submit(&mut directory, &first, NOW + 9), Ok(accepted));
-    let second = freeze(&first, &key(1));
-    assert_eq!(
-        submit(&mut directory, &second, NOW + 5),
-        Ok(SubmitReply {
-            version: 1,
-            accepted_at: NOW + 5
-        })
-    );
-    let root = directory.map.root();
-    let absent = AccountId([9; 16]);
-    let reply = lookup(&directory, vec![account, absent]);
-    let witness = Witness::decode(reply.witness.as_slice()).unwrap();
-    assert_eq!(witness.root(), root);
-    let key = DirectoryKey::of_label(&account.directory_label());
-    let Ok(Found::Present(leaf)) = witness.get(&key.0) else {
-        panic!("absent")
-    };
-    let Leaf::Records(leaf) = decode(leaf).unwrap() else {
-        panic!("another leaf")
-    };
-    let head = record_start(&account.directory_label());
-    let head = record_next(&head, 0, NOW, &first.hash());
-    assert_eq!(
-        (leaf.count, leaf.head),
-        (2, record_next(&head, 1, NOW + 5, &second.hash()))
-    );
-    assert_eq!(reply.accounts[0].records.len(), 2);
-    let key = DirectoryKey::of_label(&absent.directory_label());
-    assert_eq!(witness.get(&key.0), Ok(Found::Absent));
-    assert!(reply.accounts[1].records.is_empty());
-}
-
-/// Records that do not follow, by a stranger, for an account that is not there, or that are no
-/// records at all, change nothing.
-#[test]
-fn wrong_records_are_refused() {
-    let mut directory = directory();
-    let first = create(1);
-    let stranger = freeze(&first, &key(7));
-    assert_eq!(
-        submit(&mut directory, &stranger, NOW),
-        Err(DirectoryError::NoSuchAccount)
-    );
-    submit(&mut directory, &first, NOW).unwrap();
-    let root = directory.map.root();
-    assert_eq!(
-        submit(&mut directory, &stranger, NOW),
-        Err(DirectoryError::Rejected)
-    );
-    let mut altered = first.clone();
-    altered.content.devices[0].leaf_key = [9; 32];
-    assert_eq!(
-        submit(&mut directory, &altered, NOW),
-        Err(DirectoryError::Rejected)
-    );
-    let garbage = SubmitRequest {
-        record: vec![1, 2, 3].into(),
-    };
-    assert_eq!(
-        directory.map_submit(&encode(&garbage), NOW),
-        Err(DirectoryError::Malformed)
-    );
-    let many = LookupRequest {
-        accounts: vec![AccountId([0; 16]); 257],
-    };
-    assert_eq!(
-        directory.map_lookup(&encode(&many), &[]).unwrap_err(),
-        DirectoryError::TooLarge
-    );
-    assert_eq!(directory.map.root(), root);
-}
-
-/// An upgrade finds everything where it was.
-#[test]
-fn a_directory_outlives_its_code() {
-    let memory = VectorMemory::default();
-    let mut directory = Directory::open(memory.clone(), myself(), 1).unwrap();
-    submit(&mut directory, &create(1), NOW).unwrap();
-    let root = directory.map.root();
-    drop(directory);
-    let mut directory = Directory::open(memory, myself(), 1).unwrap();
-    assert_eq!(directory.map.root(), root);
-    assert_eq!(
-        submit(&mut directory, &create(1), NOW + 1)
-            .unwrap()
-            .accepted_at,
-        NOW
-    );
 }
 
 /// Two of three administrators set the shard map: readers get it under the directory's root, and

@@ -105,6 +105,11 @@ impl<M: Memory> LogStore<M> {
         self.value_of(&self.find(label, version)?.1)
     }
 
+    /// The label that was the first to be logged.
+    pub(crate) fn first_label(&self) -> Option<Label> {
+        self.label_of(&self.record(0)?)
+    }
+
     fn record(&self, index: u64) -> Option<VersionRecord> {
         self.versions
             .get(index)

@@ -1,16 +1,21 @@
 //! Stories of the log: what is submitted, published and proved.
 
+use ed25519_dalek::Signer;
 use ic_certification::{HashTree, LookupResult};
+use paigham_transparency::auditor::AuditorState;
 use paigham_transparency::codec::Codec;
 use paigham_transparency::hash::Label;
 use paigham_transparency::publish::PublishError;
 use paigham_transparency::store::Store;
-use paigham_transparency::structs::{AuditorUpdate, Configuration, SearchRequest, SearchResponse};
+use paigham_transparency::structs::{
+    AuditorTreeHead, AuditorTreeHeadTbs, AuditorUpdate, Configuration, SearchRequest,
+    SearchResponse,
+};
 use paigham_transparency::verifier::{TreeView, Verifier, VerifyHead};
 use paigham_wire::hash::{Hash, sha256};
 use paigham_wire::log::{
-    AuditReply, AuditRequest, LabelAnswer, Lookup, LookupAnswers, Status, Submission, Submit,
-    SubmitState, Submitted, Wanted,
+    AuditReply, AuditRequest, Cosign, LabelAnswer, Lookup, LookupAnswers, Status, Submission,
+    Submit, SubmitState, Submitted, Wanted,
 };
 use paigham_wire::network::{CanisterRole, KeySet, NetworkCanister, NetworkFile};
 use paigham_wire::relay::Credential;
@@ -62,10 +67,17 @@ impl Log {
         }
     }
 
-    /// A log that has begun with a network file.
+    /// A log that has begun with a network file, which names an auditor.
     fn begun() -> Self {
         let mut log = Self::new();
-        let file = log.network_file(1).sign(&[&key(50)]).unwrap();
+        let file = NetworkFile {
+            auditors: Some(KeySet {
+                keys: vec![key(60).verifying_key().to_bytes().into()],
+                threshold: 1,
+            }),
+            ..log.network_file(1)
+        };
+        let file = file.sign(&[&key(50)]).unwrap();
         log.network(&file, Caller::Operator).unwrap();
         assert_eq!(log.publish(), Some(0));
         log
@@ -558,7 +570,7 @@ fn auditors_follow_every_entry() {
     };
     let reply = audit(0, 100).unwrap();
     assert_eq!((reply.size, reply.updates.len()), (4, 4));
-    let mut auditor = paigham_transparency::auditor::AuditorState::default();
+    let mut auditor = AuditorState::default();
     for update in &reply.updates {
         let update = AuditorUpdate::decode(update.as_slice()).unwrap();
         auditor = auditor.apply(&update).unwrap();
@@ -586,4 +598,60 @@ fn a_full_queue_says_so() {
     assert_eq!(log.record(&create(1)), Err(DirectoryError::Busy));
     log.publish_next();
     log.record(&create(1)).unwrap();
+}
+
+/// The auditor whom the network names signs what it has followed; the directory keeps the newest
+/// statement. It keeps none of a stranger, over another root, or older than the last.
+#[test]
+fn statements_of_auditors_are_kept() {
+    let mut log = Log::begun();
+    log.record(&create(1)).unwrap();
+    log.publish_next();
+    let audit = AuditRequest { from: 0, limit: 9 };
+    let reply = log.directory.audit(&encode(&audit), CERTIFICATE).unwrap();
+    let config = log.directory.configuration().unwrap();
+    let mut auditor = AuditorState::default();
+    let mut signed = Vec::new();
+    for update in &reply.updates {
+        let update = AuditorUpdate::decode(update.as_slice()).unwrap();
+        auditor = auditor.apply(&update).unwrap();
+        signed.push(auditor.to_be_signed(&config).unwrap());
+    }
+    let cosign = |seed, said: &AuditorTreeHeadTbs| {
+        let signature = key(seed).sign(&said.encode().unwrap()).to_bytes();
+        let head = AuditorTreeHead {
+            timestamp: said.timestamp,
+            tree_size: said.tree_size,
+            signature: signature.to_vec(),
+        };
+        Cosign {
+            key: key(seed).verifying_key().to_bytes(),
+            head: head.encode().unwrap().into(),
+        }
+    };
+    let mut say = |statement: &Cosign| log.directory.cosign(&encode(statement));
+    assert_eq!(
+        say(&cosign(61, &signed[1])),
+        Err(DirectoryError::NotAllowed)
+    );
+    let lie = AuditorTreeHeadTbs {
+        root: [9; 32],
+        ..signed[1].clone()
+    };
+    assert_eq!(say(&cosign(60, &lie)), Err(DirectoryError::NotAllowed));
+    let future = AuditorTreeHeadTbs {
+        tree_size: 3,
+        ..signed[1].clone()
+    };
+    assert_eq!(say(&cosign(60, &future)), Err(DirectoryError::DoesNotFit));
+    say(&cosign(60, &signed[0])).unwrap();
+    say(&cosign(60, &signed[1])).unwrap();
+    assert_eq!(
+        say(&cosign(60, &signed[0])),
+        Err(DirectoryError::DoesNotFit)
+    );
+    assert_eq!(
+        log.directory.cosignatures().statements,
+        [cosign(60, &signed[1])]
+    );
 }
