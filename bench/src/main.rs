@@ -18,6 +18,7 @@ mod report;
 mod sample;
 mod skeleton;
 mod ticket;
+mod transparency;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,6 +48,11 @@ enum Area {
     Skeleton(Options),
     /// The relay with up to a million queues; `--quick` leaves out the million.
     Relay(Options),
+    /// The transparency log with up to a million labels, beside akd; `--quick` leaves out the
+    /// million.
+    Transparency(Options),
+    /// An embedded subnet: updates a second, and where their processor time goes.
+    Subnet(Options),
 }
 
 /// How it is measured.
@@ -99,6 +105,13 @@ fn measure(area: &Area) -> Result<(), Failure> {
         Area::Relay(options) => {
             let report = Report::start("relay", options.json);
             runtime.block_on(relay::measure(options, &report))
+        }
+        Area::Transparency(options) => {
+            transparency::measure(options, &Report::start("transparency", options.json))
+        }
+        Area::Subnet(options) => {
+            let report = Report::start("subnet", options.json);
+            runtime.block_on(relay::measure_subnet(options, &report))
         }
     }
 }

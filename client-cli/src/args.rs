@@ -58,11 +58,22 @@ pub enum Command {
     },
     /// Show this device's account.
     Whoami,
+    /// Look at your account, protect it, get it back, or end it.
+    #[command(subcommand)]
+    Account(AccountCommand),
     /// List contacts, or add one.
     Contacts {
         #[command(subcommand)]
         command: Option<ContactsCommand>,
     },
+    /// List invitations of people who are no contacts, accept or decline one.
+    Requests {
+        #[command(subcommand)]
+        command: Option<RequestsCommand>,
+    },
+    /// Take a handle that others find this account by, give it up, or see who holds one.
+    #[command(subcommand)]
+    Handle(HandleCommand),
     /// List what the log showed that must not be, or say whether it was you.
     Problems {
         #[command(subcommand)]
@@ -96,6 +107,57 @@ pub enum Command {
         /// Newest messages to show.
         #[arg(long, default_value_t = 100)]
         limit: usize,
+    },
+    /// Audit the network's transparency log; needs no home.
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Look an account or a handle up in the log, as somebody who knows nothing; needs no home.
+    Lookup {
+        /// An account's id, or a handle.
+        who: String,
+        /// New file for the raw answer and all that is needed to check it again.
+        #[arg(long, value_name = "FILE")]
+        proof: Option<PathBuf>,
+    },
+    /// Check a saved look-up or an audit file from its raw bytes, without a network.
+    Verify {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Fetch and check every entry of the log into a new file.
+    Fetch {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Check a file and fetch what the log has gained since.
+    Resume {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Check a file; with --network also the signatures in it.
+    Verify {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Check a file and tell of every entry in it.
+    Explain {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Check a file and sign its newest head as an auditor.
+    Cosign {
+        /// The file.
+        file: PathBuf,
+        /// File of the auditor's key; what it signs is kept beside it, in KEY.signed.
+        #[arg(long, value_name = "KEY")]
+        key: PathBuf,
+        /// Make the key first.
+        #[arg(long)]
+        new_key: bool,
     },
 }
 
@@ -232,12 +294,29 @@ impl UpOptions {
 }
 
 #[derive(Debug, Subcommand)]
+pub enum HandleCommand {
+    /// Take a handle for this account; also takes back one that is being given up.
+    Claim {
+        /// 3 to 32 letters of one script, Latin or Arabic, digits and underscores.
+        handle: String,
+    },
+    /// Give this account's handle up: that counts after 72 hours, then nobody else can take it for
+    /// 180 days.
+    Release,
+    /// Show this account's handle, or who holds one.
+    Show {
+        /// As it is typed, with or without an @ [default: this account's].
+        handle: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub enum ContactsCommand {
     /// Look an account up, verify its records and keep it under a name.
     Add {
         /// What you call them.
         name: String,
-        /// Their account id, as their `whoami` shows it.
+        /// Their account id, as their `whoami` shows it, or their handle with an @ before it.
         account: String,
     },
     /// List contacts.
@@ -274,6 +353,75 @@ pub enum ProblemsCommand {
     /// It was somebody else; of a problem of the log: you have seen it.
     NotMe {
         /// The problem's number.
+        number: u64,
+    },
+}
+
+/// Whatever ends an account or turns devices out asks for the passphrase again.
+#[derive(Debug, Subcommand)]
+pub enum AccountCommand {
+    /// Show devices and keys as the directory certifies them, and what waits.
+    Show,
+    /// Stop everything but the recovery kit for seven days.
+    Freeze {
+        /// Freeze by the recovery kit, not by this device's key.
+        #[arg(long)]
+        kit: bool,
+        #[command(flatten)]
+        words: KitWords,
+    },
+    /// Take a fresh identity key; copies of the one before are worth nothing from then on.
+    Rotate,
+    /// Take other devices out, with a fresh identity key.
+    RemoveDevice {
+        /// Ids, as `account show` lists them.
+        #[arg(required = true)]
+        devices: Vec<String>,
+    },
+    /// Make another recovery kit count, by this device and the kit before; shows it once.
+    ChangeKit {
+        #[command(flatten)]
+        words: KitWords,
+    },
+    /// Get an account back in a new home by its kit; it takes 72 hours.
+    Recover {
+        /// The account's id.
+        account: String,
+        /// Your name on this device; it is not sent to anybody.
+        #[arg(long)]
+        name: Option<String>,
+        /// Devices that you still have and that remain; repeat it for several [default: none].
+        #[arg(long = "keep", value_name = "DEVICE")]
+        keep: Vec<String>,
+        #[command(flatten)]
+        words: KitWords,
+    },
+    /// End the account for good, in 72 hours.
+    Delete,
+    /// Call the end of the account off, with a fresh identity key.
+    UndoDelete,
+}
+
+/// Where the words of a recovery kit come from.
+#[derive(Debug, Args)]
+pub struct KitWords {
+    /// File with the 24 words [default: asked for].
+    #[arg(long, value_name = "FILE")]
+    pub kit_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RequestsCommand {
+    /// List them.
+    List,
+    /// Join, and follow later invitations of the same account without asking.
+    Accept {
+        /// The request's number in the list.
+        number: u64,
+    },
+    /// Say no; who invited is not told.
+    Decline {
+        /// The request's number in the list.
         number: u64,
     },
 }
@@ -381,12 +529,45 @@ mod tests {
                 "Register { name: Some(\"A\") }",
             ),
             ("paigham whoami --home h", "Whoami"),
+            ("paigham account show", "Account(Show)"),
+            (
+                "paigham account freeze --kit --kit-file f",
+                "Account(Freeze { kit: true, words: KitWords { kit_file: Some(\"f\") } })",
+            ),
+            ("paigham account rotate", "Account(Rotate)"),
+            (
+                "paigham account remove-device d e",
+                "Account(RemoveDevice { devices: [\"d\", \"e\"] })",
+            ),
+            (
+                "paigham account change-kit",
+                "Account(ChangeKit { words: KitWords { kit_file: None } })",
+            ),
+            (
+                "paigham account recover a --keep d",
+                "Account(Recover { account: \"a\", name: None, keep: [\"d\"], words: KitWords { \
+                 kit_file: None } })",
+            ),
+            ("paigham account delete", "Account(Delete)"),
+            ("paigham account undo-delete", "Account(UndoDelete)"),
             ("paigham --home h contacts", "Contacts { command: None }"),
             (
                 "paigham contacts add A 00",
                 "Contacts { command: Some(Add { name: \"A\", account: \"00\" }) }",
             ),
+            ("paigham handle claim h", "Handle(Claim { handle: \"h\" })"),
+            ("paigham handle release", "Handle(Release)"),
+            ("paigham handle show", "Handle(Show { handle: None })"),
             ("paigham contacts list", "Contacts { command: Some(List) }"),
+            ("paigham requests", "Requests { command: None }"),
+            (
+                "paigham requests accept 3",
+                "Requests { command: Some(Accept { number: 3 }) }",
+            ),
+            (
+                "paigham requests decline 0",
+                "Requests { command: Some(Decline { number: 0 }) }",
+            ),
             (
                 "paigham contacts verify A 00000 11111",
                 "Contacts { command: Some(Verify { name: \"A\", number: [\"00000\", \"11111\"] }) }",
@@ -423,6 +604,25 @@ mod tests {
                 "History { conversation: None, limit: 100 }",
             ),
             (
+                "paigham audit fetch f --network n",
+                "Audit(Fetch { file: \"f\" })",
+            ),
+            ("paigham audit resume f", "Audit(Resume { file: \"f\" })"),
+            ("paigham audit verify f", "Audit(Verify { file: \"f\" })"),
+            (
+                "paigham audit explain f --json",
+                "Audit(Explain { file: \"f\" })",
+            ),
+            (
+                "paigham audit cosign f --key k --new-key",
+                "Audit(Cosign { file: \"f\", key: \"k\", new_key: true })",
+            ),
+            (
+                "paigham lookup alice --proof f",
+                "Lookup { who: \"alice\", proof: Some(\"f\") }",
+            ),
+            ("paigham verify f", "Verify { file: \"f\" }"),
+            (
                 "paigham history G --limit 5",
                 "History { conversation: Some(\"G\"), limit: 5 }",
             ),
@@ -447,7 +647,12 @@ mod tests {
             "paigham network deploy --data d --url u",
             "paigham network upgrade --data d --url u --identity i --root-key 0 --development",
             "paigham group add G",
+            "paigham account remove-device",
+            "paigham account recover",
             "paigham history --limit x",
+            "paigham audit cosign f",
+            "paigham requests accept",
+            "paigham requests decline Mallory",
             "paigham whoami --passphrase-file f --passphrase-fd 3",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use paigham_client::review::ReviewError;
 use paigham_client::{ClientError, ErrorKind};
 use paigham_network::NetworkUpError;
 use paigham_subnet::OpenError;
@@ -123,6 +124,16 @@ impl From<ClientError> for Failure {
     }
 }
 
+impl From<ReviewError> for Failure {
+    fn from(error: ReviewError) -> Self {
+        let hint = match &error {
+            ReviewError::Network(error) => error.hint(),
+            other => other.hint(),
+        };
+        Self::new(error.kind().into(), error.to_string(), hint)
+    }
+}
+
 impl From<NetworkUpError> for Failure {
     fn from(error: NetworkUpError) -> Self {
         let (kind, hint) = match &error {
@@ -158,6 +169,7 @@ impl From<NetworkUpError> for Failure {
             | NetworkUpError::Stopped(_)
             | NetworkUpError::Install { .. }
             | NetworkUpError::Log(_)
+            | NetworkUpError::Logged(_)
             | NetworkUpError::Random(_) => (Kind::Internal, ""),
         };
         Self::new(kind, error.to_string(), hint)

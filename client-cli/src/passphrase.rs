@@ -38,6 +38,15 @@ pub fn read(common: &Common, purpose: Purpose) -> Result<Zeroizing<String>, Fail
     Ok(passphrase)
 }
 
+/// Asks for the passphrase again: at the prompt where it was typed; what a file or a descriptor gave
+/// was given for this command alone, and counts for both questions.
+pub fn read_again(common: &Common, first: &str) -> Result<Zeroizing<String>, Failure> {
+    match (&common.passphrase_file, common.passphrase_fd) {
+        (None, None) => ask("Passphrase again, to confirm: "),
+        _ => Ok(Zeroizing::new(first.to_owned())),
+    }
+}
+
 fn from_file(path: &Path) -> Result<Zeroizing<String>, Failure> {
     let unreadable = |error: io::Error| {
         Failure::user(
@@ -64,14 +73,15 @@ fn from_prompt(purpose: Purpose) -> Result<Zeroizing<String>, Failure> {
             "use --passphrase-file FILE or --passphrase-fd N",
         ));
     }
-    let ask = |prompt: &str| {
-        rpassword::prompt_password(prompt)
-            .map(Zeroizing::new)
-            .map_err(|error| Failure::user(format!("cannot ask for the passphrase: {error}"), ""))
-    };
     let passphrase = ask("Passphrase: ")?;
     if purpose == Purpose::Choose && ask("Again: ")? != passphrase {
         return Err(Failure::user("the two passphrases differ", "try again"));
     }
     Ok(passphrase)
+}
+
+fn ask(prompt: &str) -> Result<Zeroizing<String>, Failure> {
+    rpassword::prompt_password(prompt)
+        .map(Zeroizing::new)
+        .map_err(|error| Failure::user(format!("cannot ask for the passphrase: {error}"), ""))
 }

@@ -8,7 +8,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command, NetworkCommand};
 use crate::commands::{
-    chat, contacts, group, history, network, problems, register, send, sync, whoami,
+    account, audit, chat, contacts, group, handle, history, lookup, network, problems, register,
+    requests, send, sync, verify, whoami,
 };
 use crate::demo;
 use crate::failure::{Failure, Kind};
@@ -49,7 +50,10 @@ async fn dispatch(cli: &Cli, out: &Output) -> Result<(), Failure> {
         Command::Network(NetworkCommand::Status) => network::status(common, out).await,
         Command::Register { name } => register::register(common, name.as_deref(), out).await,
         Command::Whoami => whoami::whoami(common, out).await,
+        Command::Account(command) => account::account(common, command, out).await,
         Command::Contacts { command } => contacts::contacts(common, command.as_ref(), out).await,
+        Command::Requests { command } => requests::requests(common, command.as_ref(), out).await,
+        Command::Handle(command) => handle::handle(common, command, out).await,
         Command::Problems { command } => problems::problems(common, command.as_ref(), out).await,
         Command::Chat { name } => chat::chat(common, name, out).await,
         Command::Send { to, text } => send::send(common, to, text.as_deref(), out).await,
@@ -59,6 +63,9 @@ async fn dispatch(cli: &Cli, out: &Output) -> Result<(), Failure> {
             conversation,
             limit,
         } => history::history(common, conversation.as_deref(), *limit, out).await,
+        Command::Audit(command) => audit::audit(common, command, out).await,
+        Command::Lookup { who, proof } => lookup::lookup(common, who, proof.as_deref(), out).await,
+        Command::Verify { file } => verify::verify(common, file, out).await,
     }
 }
 

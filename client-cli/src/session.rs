@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use paigham_client::{
-    AccountId, Client, ClientError, Environment, MessageView, QueueId, SyncReport, SystemClock,
-    VerifiedNetwork, load_network,
+    AccountId, Client, ClientError, Environment, MessageView, QueueId, Reauthenticated, SyncReport,
+    SystemClock, VerifiedNetwork, load_network,
 };
+use zeroize::Zeroizing;
 
 use crate::args::Common;
 use crate::failure::{Failure, Kind};
@@ -27,13 +28,31 @@ pub struct Session<'a> {
 impl<'a> Session<'a> {
     /// Opens the home.
     pub async fn open(common: &Common, out: &'a Output) -> Result<Self, Failure> {
+        Ok(Self::open_asked(common, out).await?.0)
+    }
+
+    /// As [`Session::open`], with the token of an owner who was asked for the passphrase again.
+    pub async fn open_by_owner(
+        common: &Common,
+        out: &'a Output,
+    ) -> Result<(Self, Reauthenticated), Failure> {
+        let (session, passphrase) = Self::open_asked(common, out).await?;
+        let again = passphrase::read_again(common, &passphrase)?;
+        let owner = session.client.reauthenticate(&again)?;
+        Ok((session, owner))
+    }
+
+    async fn open_asked(
+        common: &Common,
+        out: &'a Output,
+    ) -> Result<(Self, Zeroizing<String>), Failure> {
         let home = home(common)?;
         let network = network_of_home(common, out).await?;
         let passphrase = passphrase::read(common, Purpose::Open)?;
         let client = Client::open(&home, &passphrase, network, Environment::default())?;
         let mut session = Self { client, out };
         session.pass_on_notices();
-        Ok(session)
+        Ok((session, passphrase))
     }
 
     /// Fetches, verifies and shows everything new, and finishes what was interrupted.

@@ -312,6 +312,86 @@ fn two_people_talk() {
     network.stop();
 }
 
+/// Amina looks after her account: a fresh key, a freeze that refuses everything but the kit, another
+/// kit that ends it, an end that is called off. Then she has lost the phone, and begins to get the
+/// account back with the words that count. Each command says when it counts, and what undoes it.
+#[test]
+fn an_owner_looks_after_the_account() {
+    let data = tempfile::tempdir().unwrap();
+    let network = Network::up(data.path(), "127.0.0.1:0");
+    let amina = Person::new(&network);
+    let registered = amina.json(&["register", "--name", "Amina"]).ok();
+    let words = |ran: &Ran| {
+        let kit = ran.object("recovery_kit");
+        kit["words"].as_str().unwrap().to_owned()
+    };
+    let kit_file = |name: &str, words: &str| {
+        let file = data.path().join(name);
+        fs::write(&file, words).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let old = kit_file("old kit", &words(&registered));
+    let status = |ran: Ran| ran.ok().object("account_status");
+    let first = status(amina.json(&["account", "show"]));
+    assert_eq!(first["devices"].as_array().unwrap().len(), 1);
+    assert_eq!(first["record_version"], 0);
+
+    let rotated = status(amina.json(&["account", "rotate"]));
+    assert_ne!(rotated["identity_key"], first["identity_key"]);
+    assert_eq!(rotated["holds_identity"], true);
+    let shown = amina.run(&["account", "freeze"]).ok().stdout;
+    assert!(shown.contains("frozen for seven days"), "{shown}");
+    assert!(shown.contains("  frozen until "), "{shown}");
+    let refused = amina.run(&["account", "delete"]);
+    assert_eq!(refused.code, Some(USER), "{refused:?}");
+    assert!(
+        refused.stderr.contains("only the recovery kit"),
+        "{refused:?}"
+    );
+
+    let mistyped = kit_file("mistyped", "abandon abandon");
+    let no_kit = amina.run(&["account", "change-kit", "--kit-file", &mistyped]);
+    assert_eq!(no_kit.code, Some(USER), "{no_kit:?}");
+    let no_kit = amina.run(&["account", "change-kit"]);
+    assert_eq!(no_kit.code, Some(USER), "nobody to ask: {no_kit:?}");
+    let changed = amina
+        .json(&["account", "change-kit", "--kit-file", &old])
+        .ok();
+    let new = kit_file("new kit", &words(&changed));
+    assert!(status(changed)["frozen_until_ms"].is_null());
+
+    let ending = status(amina.json(&["account", "delete"]));
+    assert!(
+        ending["deleted_at_ms"].as_u64().unwrap() > ending["certified_at_ms"].as_u64().unwrap()
+    );
+    let called_off = status(amina.json(&["account", "undo-delete"]));
+    assert!(called_off["deleted_at_ms"].is_null());
+    let nothing = amina.run(&["account", "undo-delete"]);
+    assert_eq!(nothing.code, Some(USER), "{nothing:?}");
+
+    let again = Person::new(&network);
+    let account = amina.account();
+    let by_old = again.run(&["account", "recover", &account, "--kit-file", &old]);
+    assert_eq!(by_old.code, Some(USER), "{by_old:?}");
+    assert!(by_old.stderr.contains("not the recovery kit"), "{by_old:?}");
+    let recover = ["account", "recover", &account, "--kit-file", &new];
+    let began = status(again.json(&recover));
+    assert_eq!(began["recover"]["own"], true);
+    assert_eq!(began["holds_identity"], false);
+    let waits = again.run(&["sync"]).ok();
+    assert!(
+        waits.stderr.contains("the account comes back at"),
+        "{waits:?}"
+    );
+    let too_early = again.run(&["contacts", "add", "x", &account]);
+    assert_eq!(too_early.code, Some(USER), "{too_early:?}");
+    let seen = status(amina.json(&["account", "show"]));
+    assert_eq!(seen["recover"]["own"], false);
+    let frozen = status(amina.json(&["account", "freeze", "--kit-file", &new]));
+    assert!(frozen["frozen_until_ms"].is_u64());
+    network.stop();
+}
+
 /// What the user did wrong is said in words, with a hint and exit code 3; nothing is changed.
 #[test]
 fn mistakes_are_explained() {
@@ -436,6 +516,7 @@ fn nothing_is_lost_while_the_network_is_down() {
         Person::registered(&network, "Bilal"),
     );
     amina.knows("Bilal", &bilal);
+    bilal.knows("Amina", &amina);
     amina.json(&["send", "Bilal", "ایک"]).ok();
     bilal.json(&["sync"]).ok();
     let address = network.address().to_owned();
@@ -462,6 +543,35 @@ fn nothing_is_lost_while_the_network_is_down() {
     let synced = amina.json(&["sync"]).ok();
     assert_eq!(synced.object("sync")["waiting"], 0);
     assert_eq!(bilal.json(&["sync"]).ok().texts(), ["دو"]);
+    network.stop();
+}
+
+/// Bilal does not know Amina. Her chat is a request: he is warned of it, sees who asks, and reads
+/// what she wrote when he has accepted; declining what is not there is a mistake of his.
+#[test]
+fn a_request_is_accepted() {
+    let data = tempfile::tempdir().unwrap();
+    let network = Network::up(data.path(), "127.0.0.1:0");
+    let (amina, bilal) = (
+        Person::registered(&network, "Amina"),
+        Person::registered(&network, "Bilal"),
+    );
+    amina.knows("Bilal", &bilal);
+    amina.json(&["send", "Bilal", "ایک"]).ok();
+    let told = bilal.json(&["sync"]).ok();
+    assert!(told.stderr.contains("\"requested\""), "{told:?}");
+    assert!(told.texts().is_empty());
+    let asked = bilal.json(&["requests"]).ok();
+    let request = asked.object("request");
+    assert_eq!(request["from"], amina.account());
+    let number = request["number"].to_string();
+    let shown = bilal.run(&["requests", "list"]).ok();
+    assert!(shown.stdout.contains(&amina.account()), "{shown:?}");
+    let declined = bilal.run(&["requests", "decline", "77"]);
+    assert_eq!(declined.code, Some(USER), "{declined:?}");
+    let accepted = bilal.json(&["requests", "accept", &number]).ok();
+    assert_eq!(accepted.texts(), ["ایک"]);
+    assert!(bilal.json(&["requests"]).ok().stdout.is_empty());
     network.stop();
 }
 

@@ -17,6 +17,7 @@ pub mod bare;
 pub mod flaky;
 pub mod ic;
 pub mod kill;
+pub mod logged;
 pub mod model;
 pub mod node;
 pub mod person;

@@ -4,14 +4,25 @@ use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::sync::Arc;
 
+use ed25519_dalek::SigningKey;
 use ic_agent::agent::HttpService;
 use paigham_client::{
-    AccountId, Body, Client, ClientError, Environment, KdfCost, MessageView, NewAccount,
-    OpenRelays, QueueId, RecoveryKit, Store, SyncReport,
+    AccountId, Answer, Body, Client, ClientError, DeviceId, Environment, KdfCost, MessageView,
+    NewAccount, OpenRelays, ProblemKind, QueueId, Reauthenticated, RecoverTarget, Recovery,
+    RecoveryKit, Store, SyncReport,
 };
+use paigham_group::crypto::Crypto;
+use paigham_group::pointer::InboxKeyPair;
+use paigham_store::Table;
 use paigham_store::testkit::FaultBackend;
 use paigham_subnet::{Clock, ManualClock};
+use paigham_wire::codec::{decode, encode};
+use paigham_wire::hash::sha256;
+use paigham_wire::identity::{DeviceEntry, IdentityRecord};
+use paigham_wire::ids::InboxId;
 use paigham_wire::network::VerifiedNetwork;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 use tempfile::TempDir;
 
 use crate::flaky::FlakyTransport;
@@ -61,6 +72,122 @@ impl Person {
         person
     }
 
+    /// As [`Person::registered`], with the recovery kit that was shown.
+    pub async fn with_kit(world: &World, name: &str) -> (Self, RecoveryKit) {
+        let way = Way::InProcess(FlakyTransport::new(world.in_process()));
+        let disk = Disk::Memory(FaultBackend::default());
+        let (mut person, kit) = Self::made(world, name, disk, way);
+        person.hears().await;
+        assert!(person.me().registered, "{name} is not registered");
+        (person, kit)
+    }
+
+    /// Who has lost every device gets the account back by its kit, in a new home in memory that has
+    /// published nothing yet.
+    ///
+    /// # Errors
+    /// As [`Recovery::prepare`].
+    pub async fn recovers(
+        world: &World,
+        name: &str,
+        target: &RecoverTarget<'_>,
+    ) -> Result<Self, ClientError> {
+        let way = Way::InProcess(FlakyTransport::new(world.in_process()));
+        let backend = FaultBackend::default();
+        let clock = PersonsClock::of(world);
+        let environment = environment(&way, &clock);
+        let recovery = Recovery::prepare(world.file(), target, &environment).await?;
+        let client = recovery.create_on(store_on(&backend), environment)?;
+        Ok(Self {
+            name: name.to_owned(),
+            account: target.account,
+            disk: Disk::Memory(backend),
+            way,
+            clock,
+            client: Some(client),
+        })
+    }
+
+    /// A second device of this person's account: what linking will make. Its home holds the identity
+    /// key that this device's disk holds, and keys of its own; with its first sync it adds itself.
+    ///
+    /// Whoever holds the open phone in hand can do the same.
+    ///
+    /// # Panics
+    /// If this home has no account.
+    #[must_use]
+    pub fn second_device(&self, world: &World, name: &str) -> Self {
+        let mut account: HomeAccount = store_on(self.disk())
+            .begin()
+            .get(Table::Account, b"self")
+            .unwrap()
+            .unwrap();
+        let network: ByteBuf = store_on(self.disk())
+            .begin()
+            .get(Table::Network, b"pinned")
+            .unwrap()
+            .unwrap();
+        let made: Vec<[u8; 32]> = store_on(self.disk())
+            .begin()
+            .get(Table::Log, b"made")
+            .unwrap()
+            .unwrap();
+        account.becomes_another_device();
+        let backend = FaultBackend::default();
+        let set = store_on(&backend).begin();
+        set.put(Table::Account, b"self", &account).unwrap();
+        set.put(Table::Network, b"pinned", &network).unwrap();
+        set.put(Table::Log, b"made", &made).unwrap();
+        set.commit().unwrap();
+        let mut person = Self {
+            name: name.to_owned(),
+            account: self.account,
+            disk: Disk::Memory(backend),
+            way: Way::InProcess(FlakyTransport::new(world.in_process())),
+            clock: self.clock.clone(),
+            client: None,
+        };
+        person.reopens(&world.file());
+        person
+    }
+
+    /// Listens, is alarmed over what this device did not do with the own account, and says that it
+    /// was the owner, on another device. Returns how many alarms there were.
+    ///
+    /// # Panics
+    /// If anything else is wrong.
+    pub async fn owns_up(&mut self, world: &World) -> usize {
+        // The own label is watched at each start.
+        self.reopens(&world.file());
+        let name = self.name.clone();
+        let report = self.sync().await;
+        report.unwrap_or_else(|error| panic!("{name} cannot sync: {error}"));
+        let open = self.problems().unwrap().into_iter();
+        let open: Vec<_> = open.filter(|problem| problem.answer.is_none()).collect();
+        for problem in &open {
+            assert!(
+                matches!(problem.kind, ProblemKind::UnknownVersion { .. }),
+                "{name}: {problem:?}"
+            );
+            self.answer_problem(problem.number, Answer::ItWasMe)
+                .unwrap();
+        }
+        self.take_notices();
+        open.len()
+    }
+
+    /// The owner is asked again, and is there.
+    ///
+    /// # Panics
+    /// If the home does not know its owner.
+    #[must_use]
+    pub fn confirms(&self) -> Reauthenticated {
+        match &self.disk {
+            Disk::Memory(_) => self.reauthenticate_by_key(&STORE_KEY).unwrap(),
+            Disk::Folder(_, passphrase) => self.reauthenticate(passphrase).unwrap(),
+        }
+    }
+
     /// With a home in a real folder, over HTTP, registered.
     pub async fn at_home(world: &World, name: &str, passphrase: &str) -> (Self, RecoveryKit) {
         let disk = Disk::Folder(tempfile::tempdir().unwrap(), passphrase.to_owned());
@@ -106,10 +233,7 @@ impl Person {
     }
 
     fn made(world: &World, name: &str, disk: Disk, way: Way) -> (Self, RecoveryKit) {
-        let clock = match world.manual_clock() {
-            Some(clock) => PersonsClock::Manual(clock.clone()),
-            None => PersonsClock::System,
-        };
+        let clock = PersonsClock::of(world);
         Self::made_by(world, name, disk, way, clock)
     }
 
@@ -361,6 +485,86 @@ enum PersonsClock {
     Manual(ManualClock),
     /// This machine, so many seconds ahead.
     Wrong(i64),
+}
+
+impl PersonsClock {
+    fn of(world: &World) -> Self {
+        match world.manual_clock() {
+            Some(clock) => Self::Manual(clock.clone()),
+            None => Self::System,
+        }
+    }
+}
+
+/// The account as a home keeps it (`core/client`), read by whoever can open the home.
+#[derive(Debug, Serialize, Deserialize)]
+struct HomeAccount {
+    account: [u8; 16],
+    device: [u8; 16],
+    name: String,
+    identity: [u8; 32],
+    leaf: [u8; 32],
+    inbox: [u8; 32],
+    xwing: [u8; 32],
+    #[serde(with = "serde_bytes")]
+    record: Vec<u8>,
+    registered: bool,
+    #[serde(with = "serde_bytes")]
+    entry: Vec<u8>,
+    recovered: Option<HomeRecovered>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct HomeRecovered {
+    version: u32,
+    hash: [u8; 32],
+}
+
+impl HomeAccount {
+    /// Everything but account and identity key becomes fresh. The home has yet to add its device, as
+    /// one that recovered the account has.
+    fn becomes_another_device(&mut self) {
+        let before: DeviceEntry = match self.entry.as_slice() {
+            [] => IdentityRecord::decode(&self.record)
+                .unwrap()
+                .content
+                .devices
+                .remove(0),
+            entry => decode(entry).unwrap(),
+        };
+        // Any record will do to say that this home is where its account is.
+        let known = match &self.recovered {
+            Some(known) => (known.version, known.hash),
+            None => (0, IdentityRecord::decode(&self.record).unwrap().hash()),
+        };
+        for key in [&mut self.leaf, &mut self.inbox, &mut self.xwing] {
+            *key = random();
+        }
+        self.device = random();
+        let public = |seed: &[u8; 32]| SigningKey::from_bytes(seed).verifying_key().to_bytes();
+        let xwing = InboxKeyPair::derive(&Crypto::new().unwrap(), &self.xwing).unwrap();
+        let entry = DeviceEntry {
+            device: DeviceId(self.device),
+            leaf_key: public(&self.leaf),
+            shard: before.shard,
+            inbox: InboxId::derive(&public(&self.inbox)),
+            xwing_key_hash: sha256(&xwing.public),
+            added_at: before.added_at,
+        };
+        self.record.clear();
+        self.entry = encode(&entry);
+        self.registered = false;
+        self.recovered = Some(HomeRecovered {
+            version: known.0,
+            hash: known.1,
+        });
+    }
+}
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).unwrap();
+    bytes
 }
 
 fn environment(way: &Way, clock: &PersonsClock) -> Environment {

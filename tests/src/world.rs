@@ -17,6 +17,7 @@ use tempfile::TempDir;
 
 use crate::bare::BareAgent;
 use crate::node::MaliciousNode;
+use crate::story::number;
 
 /// Keys of a network in memory, the same at every run.
 const SEED: [u8; 32] = [0x5A; 32];
@@ -24,6 +25,8 @@ const SEED: [u8; 32] = [0x5A; 32];
 const ROOT_SEED: [u8; 32] = [0x5B; 32];
 /// Subnets of a network of several shards, and relays on each.
 const SHARDED: (u8, u16) = (2, 2);
+/// Set to 1, every world in memory is one of several shards: the same stories, told over them.
+const SHARDS_VARIABLE: &str = "PAIGHAM_SHARDS";
 
 /// A running network. Clients reach it through [`World::node`] only, over loopback or in process,
 /// and go on doing so after the network died and came back.
@@ -52,18 +55,23 @@ enum Ground {
 }
 
 impl World {
-    /// A network in memory, under this machine's clock.
+    /// A network in memory, under this machine's clock: of one subnet, or of several if the
+    /// environment has `PAIGHAM_SHARDS` at 1.
     pub async fn in_memory() -> Self {
-        Self::made(Ground::Memory(FaultJournal::default()), None).await
+        Self::made(None).await
     }
 
     /// Two subnets in memory to which a root key delegates, with two relays on each; the directory
     /// is on the first.
     pub async fn of_shards() -> Self {
+        Self::sharded(None).await
+    }
+
+    async fn sharded(clock: Option<ManualClock>) -> Self {
         let (subnets, relays) = SHARDED;
         let ground = Ground::Memory(FaultJournal::default());
         let others = (1..subnets).map(|_| FaultJournal::default()).collect();
-        Self::laid_out(ground, None, others, Some(relays)).await
+        Self::laid_out(ground, clock, others, Some(relays)).await
     }
 
     /// A network in memory, under a clock that [`World::pass`] moves.
@@ -76,7 +84,7 @@ impl World {
     pub async fn long_ago(ago: Duration) -> Self {
         let ago = u64::try_from(ago.as_nanos()).unwrap();
         let clock = ManualClock::at(SystemClock.now_ns() - ago);
-        Self::made(Ground::Memory(FaultJournal::default()), Some(clock)).await
+        Self::made(Some(clock)).await
     }
 
     /// A clock that stands would hold up whatever the canisters do after a while, such as the entries
@@ -94,10 +102,15 @@ impl World {
 
     /// A network in a folder, as `paigham network up` makes it.
     pub async fn in_folder() -> Self {
-        Self::made(Ground::Folder(tempfile::tempdir().unwrap()), None).await
+        let ground = Ground::Folder(tempfile::tempdir().unwrap());
+        Self::laid_out(ground, None, Vec::new(), None).await
     }
 
-    async fn made(ground: Ground, clock: Option<ManualClock>) -> Self {
+    async fn made(clock: Option<ManualClock>) -> Self {
+        if number(SHARDS_VARIABLE, 0) == 1 {
+            return Self::sharded(clock).await;
+        }
+        let ground = Ground::Memory(FaultJournal::default());
         Self::laid_out(ground, clock, Vec::new(), None).await
     }
 
@@ -325,13 +338,17 @@ impl World {
         self.clock.as_ref()
     }
 
-    /// Lets time pass, and the subnet certify that it did.
+    /// Lets time pass, and every subnet certify that it did.
     ///
     /// # Panics
     /// Under this machine's clock.
     pub async fn pass(&self, time: Duration) {
         self.clock.as_ref().unwrap().advance(time);
         BareAgent::in_process(self).ping().await;
+        for subnet in self.network().subnets() {
+            // Who is asked looks at the clock first, and does what is due.
+            subnet.status().await.unwrap();
+        }
     }
 }
 

@@ -87,9 +87,6 @@ impl Circle {
         for _ in 0..12 {
             self.world.pass(DAY / 24).await;
         }
-        paigham_tests::bare::BareAgent::in_process(&self.world)
-            .make_queue()
-            .await; // TEMP
     }
 }
 

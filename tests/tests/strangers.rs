@@ -1,7 +1,7 @@
 //! What strangers, invitees and wrong clocks do to an honest device: nothing that lasts.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use paigham_client::{Notice, Standing};
+use paigham_client::{ClientError, Notice, Standing};
 use paigham_group::crypto::Crypto;
 use paigham_group::pointer::seal_pointer;
 use paigham_tests::bare::BareAgent;
@@ -9,7 +9,7 @@ use paigham_tests::person::{Person, all_hear, assert_agree, meet};
 use paigham_tests::story::story;
 use paigham_tests::world::World;
 use paigham_wire::codec::{decode_result, encode};
-use paigham_wire::envelope::WelcomePointer;
+use paigham_wire::envelope::{PointerContent, WelcomePointer};
 use paigham_wire::ids::{CanisterId, WelcomeId};
 use paigham_wire::keys::WrapperKey;
 use paigham_wire::relay::{Credential, Deposit, PoolReply, PoolRequest, Position, RelayError};
@@ -29,7 +29,11 @@ async fn deposit(world: &World, victim: &Person, pointer: &WelcomePointer) {
     let pool = decode_result::<PoolReply, RelayError>(&pool).unwrap();
     let crypto = Crypto::new().unwrap();
     let key = pool.unwrap().xwing_key;
-    let sealed = seal_pointer(&crypto, &device.inbox, key.as_slice(), pointer).unwrap();
+    let content = PointerContent {
+        pointer: pointer.clone(),
+        capability: None,
+    };
+    let sealed = seal_pointer(&crypto, &device.inbox, key.as_slice(), &content).unwrap();
     let request = Deposit {
         inbox: device.inbox,
         credential: Credential::none(),
@@ -171,5 +175,112 @@ fn a_clock_that_is_forty_days_wrong_stops_no_conversation() {
         bob.reopens(&world.file());
         all_hear(&mut [&mut alice, &mut bob, &mut carol]).await;
         assert_agree(group, &[&alice, &bob, &carol]);
+    });
+}
+
+/// Mallory, whom Bob does not know, opens a chat with him and writes. Bob is told once who asks;
+/// he is in no chat, and nobody there hears of him. He accepts, reads what was written, and from
+/// then on Mallory may bring him into a group without asking.
+#[test]
+fn a_strangers_invitation_waits_until_it_is_accepted() {
+    story(async || {
+        let world = World::in_memory().await;
+        let mut mallory = Person::registered(&world, "Mallory").await;
+        let mut bob = Person::registered(&world, "Bob").await;
+        let chat = mallory.start_chat(bob.account()).await.unwrap();
+        mallory.says(chat, "do you know me?").await;
+
+        let report = bob.sync().await.unwrap();
+        assert_eq!(report.notices, [Notice::Requested(mallory.account())]);
+        assert_eq!(report.joined, []);
+        bob.hears().await;
+        assert!(bob.conversations().unwrap().is_empty());
+        let requests = bob.requests().unwrap();
+        let [request] = &requests[..] else {
+            panic!("{requests:?}");
+        };
+        assert_eq!(request.from, mallory.account());
+        assert_eq!((&request.group, request.members), (&None, 2));
+        bob.reopens(&world.file());
+        assert_eq!(bob.requests().unwrap(), requests);
+
+        let report = bob.accept_request(request.number).await.unwrap();
+        assert_eq!(report.joined, [chat]);
+        assert_eq!(bob.texts(chat), ["do you know me?"]);
+        assert!(bob.requests().unwrap().is_empty());
+        bob.says(chat, "not yet").await;
+        mallory.hears().await;
+        let bobs = [bob.account()];
+        let group = mallory.create_group("tea", &bobs).await.unwrap();
+        assert_eq!(bob.hears().await.joined, [group]);
+        assert_agree(group, &[&mallory, &bob]);
+    });
+}
+
+/// Bob declines. The invitation does not come up again, however often he looks; another one of the
+/// same stranger does, with the name of the group. A request that is answered or was never there
+/// cannot be answered.
+#[test]
+fn a_declined_invitation_does_not_come_up_again() {
+    story(async || {
+        let world = World::in_memory().await;
+        let mut mallory = Person::registered(&world, "Mallory").await;
+        let mut bob = Person::registered(&world, "Bob").await;
+        mallory.start_chat(bob.account()).await.unwrap();
+        bob.sync().await.unwrap();
+        let number = bob.requests().unwrap()[0].number;
+        bob.decline_request(number).unwrap();
+        for refused in [
+            bob.decline_request(number),
+            bob.decline_request(number + 7),
+            bob.accept_request(number).await.map(drop),
+        ] {
+            assert!(
+                matches!(refused, Err(ClientError::NoSuchName(_))),
+                "{refused:?}"
+            );
+        }
+        bob.reopens(&world.file());
+        bob.hears().await;
+        assert!(bob.requests().unwrap().is_empty());
+        assert!(bob.conversations().unwrap().is_empty());
+
+        let bobs = [bob.account()];
+        mallory.create_group("come in", &bobs).await.unwrap();
+        let report = bob.sync().await.unwrap();
+        assert_eq!(report.notices, [Notice::Requested(mallory.account())]);
+        let requests = bob.requests().unwrap();
+        assert_eq!(requests.len(), 1);
+        assert_eq!(requests[0].group.as_deref(), Some("come in"));
+    });
+}
+
+/// Bob and Carol have not met; both are in a group of Alice. As long as Bob has said nothing there,
+/// Carol's invitation is a stranger's. What he says brings her his inbox's capability: from then on
+/// she brings him in without asking, and her device does no work for it.
+#[test]
+fn who_shares_a_group_brings_in_without_asking() {
+    story(async || {
+        let world = World::in_memory().await;
+        let mut alice = Person::registered(&world, "Alice").await;
+        let mut bob = Person::registered(&world, "Bob").await;
+        let mut carol = Person::registered(&world, "Carol").await;
+        meet(&mut [&mut alice, &mut bob]).await;
+        meet(&mut [&mut alice, &mut carol]).await;
+        let others = [bob.account(), carol.account()];
+        let tea = alice.create_group("tea", &others).await.unwrap();
+        all_hear(&mut [&mut alice, &mut bob, &mut carol]).await;
+
+        let bobs = [bob.account()];
+        carol.create_group("too early", &bobs).await.unwrap();
+        let report = bob.sync().await.unwrap();
+        assert_eq!(report.notices, [Notice::Requested(carol.account())]);
+
+        bob.says(tea, "hello").await;
+        carol.hears().await;
+        let group = carol.create_group("coffee", &bobs).await.unwrap();
+        assert_eq!(bob.hears().await.joined, [group]);
+        assert_eq!(bob.requests().unwrap().len(), 1);
+        assert_agree(group, &[&carol, &bob]);
     });
 }

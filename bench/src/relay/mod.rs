@@ -36,8 +36,7 @@ const MANY: usize = 64;
 
 /// Measures and prints everything.
 pub(crate) async fn measure(options: &Options, report: &Report) -> Result<(), Failure> {
-    let given = options.relay.as_ref().map(std::fs::read).transpose()?;
-    let module = given.as_deref().unwrap_or(RELAY);
+    let module = module(options)?;
     report.section(
         "Relay, by its number of queues (n)",
         "the relay's .wasm on a seeded memory; instructions as a subnet counts them, with system \
@@ -49,12 +48,23 @@ pub(crate) async fn measure(options: &Options, report: &Report) -> Result<(), Fa
         Rows {
             n: *n,
             report,
-            shard: Shard::load(*n, module)?,
+            shard: Shard::load(*n, &module)?,
         }
         .measure()?;
     }
-    let mut shard = Shard::load(SIZES[0], module)?;
+    measure_subnet(options, report).await
+}
+
+/// Measures and prints what an embedded subnet takes.
+pub(crate) async fn measure_subnet(options: &Options, report: &Report) -> Result<(), Failure> {
+    let mut shard = Shard::load(SIZES[0], &module(options)?)?;
     subnet::measure(&mut shard, options, report).await
+}
+
+/// The module that is measured.
+fn module(options: &Options) -> Result<Vec<u8>, Failure> {
+    let given = options.relay.as_ref().map(std::fs::read).transpose()?;
+    Ok(given.unwrap_or_else(|| RELAY.to_vec()))
 }
 
 /// The figures of one size.

@@ -1,15 +1,18 @@
 //! One embedded subnet on this machine: how many updates it takes, and where their time goes.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use candid::Principal;
 use futures::stream::{self, TryStreamExt};
 use http::Request;
+use ic_agent::Identity;
 use ic_agent::agent::HttpService;
+use ic_agent::identity::BasicIdentity;
 use ic_transport_types::{Envelope, EnvelopeContent};
 use paigham_network::Network;
 use paigham_subnet::InProcess;
+use paigham_subnet::testkit::{Part, spent};
 
 use super::member::draw;
 use super::shard::Shard;
@@ -36,17 +39,21 @@ pub(super) async fn measure(
 ) -> Result<(), Failure> {
     report.section(
         "Embedded subnet",
-        "posts of 1 KiB, one a call, made in advance, without HTTP and disk",
+        "posts of 1 KiB, one a signed call, made in advance, without HTTP and disk",
     );
     let network = network_in_memory().await?;
     let calls = calls(&network, options).await?;
     let n = calls.len();
     let count = f64::from(u32::try_from(n)?);
-    let (started, cpu) = (Instant::now(), process_cpu_us()?);
+    let (started, cpu, before) = (Instant::now(), process_cpu_us()?, Profile::now());
     send(&network, calls).await?;
     let (wall, cpu) = (started.elapsed(), (process_cpu_us()? - cpu) / count);
+    let parts = Profile::now().since(&before);
     network.shutdown();
     let alone = alone(shard, options)?;
+    let part = |part| parts.us(part) / count;
+    let beyond = cpu - part(Part::Wasm) - part(Part::Signatures);
+    let rest = cpu - parts.all_us() / count;
     let rows = [
         (
             "subnet.rate",
@@ -59,13 +66,67 @@ pub(super) async fn measure(
             "subnet.execution",
             alone,
             "µs",
-            "of it: the canister, run without a subnet",
+            "the canister, run without a subnet",
+        ),
+        (
+            "subnet.wasm",
+            part(Part::Wasm),
+            "µs",
+            "of it: inside the wasm, inspect_message too",
+        ),
+        (
+            "subnet.signatures",
+            part(Part::Signatures),
+            "µs",
+            "of it: the caller's checked, the subnet's made once a round",
         ),
         (
             "subnet.host",
-            cpu - alone,
+            beyond,
             "µs",
-            "of it: decoding, journal, state tree, certificates",
+            "of it: all the rest, to reach 150:",
+        ),
+        (
+            "subnet.envelopes",
+            part(Part::Envelopes),
+            "µs",
+            "  decoding requests, their ids",
+        ),
+        (
+            "subnet.journal",
+            part(Part::Journal),
+            "µs",
+            "  encoding rounds (memory in place of a disk)",
+        ),
+        (
+            "subnet.memory",
+            part(Part::Memory),
+            "µs",
+            "  heap and pages kept or put back",
+        ),
+        (
+            "subnet.round",
+            part(Part::Round),
+            "µs",
+            "  admission, statuses, queues",
+        ),
+        (
+            "subnet.tree",
+            part(Part::Tree),
+            "µs",
+            "  hashing the state tree",
+        ),
+        (
+            "subnet.answers",
+            part(Part::Answers),
+            "µs",
+            "  witnesses and certificates",
+        ),
+        (
+            "subnet.transport",
+            rest,
+            "µs",
+            "  router, threads, and who sends here",
         ),
     ];
     for (metric, value, unit, meaning) in rows {
@@ -78,6 +139,31 @@ pub(super) async fn measure(
         });
     }
     Ok(())
+}
+
+/// Processor time that subnets of this process have spent, by part.
+struct Profile([Duration; Part::ALL.len()]);
+
+impl Profile {
+    fn now() -> Self {
+        Self(Part::ALL.map(spent))
+    }
+
+    fn since(&self, before: &Self) -> Self {
+        let mut since = self.0;
+        for (now, before) in since.iter_mut().zip(before.0) {
+            *now = now.saturating_sub(before);
+        }
+        Self(since)
+    }
+
+    fn us(&self, part: Part) -> f64 {
+        self.0[part as usize].as_secs_f64() * 1e6
+    }
+
+    fn all_us(&self) -> f64 {
+        self.0.iter().sum::<Duration>().as_secs_f64() * 1e6
+    }
 }
 
 /// The bodies of calls with a post each, to queues that are there.
@@ -105,22 +191,24 @@ async fn calls(network: &Network, options: &Options) -> Result<Vec<Vec<u8>>, Fai
     Ok(posts)
 }
 
-/// A call of somebody without an identity.
+/// A signed call: its signature is one that the subnet checks.
 fn body(network: &Network, method: &str, request: &[u8]) -> Result<Vec<u8>, Failure> {
+    let caller = BasicIdentity::from_raw_key(&[7; 32]);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
     let content = EnvelopeContent::Call {
         nonce: None,
         ingress_expiry: u64::try_from(now.as_nanos() + EXPIRY_NS)?,
-        sender: Principal::anonymous(),
+        sender: caller.sender()?,
         canister_id: Principal::try_from_slice(network.relay().as_slice())?,
         method_name: method.to_owned(),
         arg: candid::encode_one(serde_bytes::Bytes::new(request))?,
         sender_info: None,
     };
+    let signature = caller.sign(&content)?;
     let envelope = Envelope {
         content: std::borrow::Cow::Owned(content),
-        sender_pubkey: None,
-        sender_sig: None,
+        sender_pubkey: signature.public_key,
+        sender_sig: signature.signature,
         sender_delegation: None,
     };
     Ok(envelope.encode_bytes())
@@ -181,5 +269,5 @@ fn process_cpu_us() -> Result<f64, Failure> {
 fn cpu_us(path: &str) -> Result<f64, Failure> {
     let text = std::fs::read_to_string(path)?;
     let ns: u64 = text.split(' ').next().unwrap_or_default().parse()?;
-    Ok(std::time::Duration::from_nanos(ns).as_secs_f64() * 1e6)
+    Ok(Duration::from_nanos(ns).as_secs_f64() * 1e6)
 }

@@ -68,6 +68,7 @@ impl Pair {
         sender.sync().await?;
         reader.sync().await?;
         sender.add_contact("bilal", reader.me().account).await?;
+        reader.add_contact("amina", sender.me().account).await?;
         let queue = sender.start_chat(reader.me().account).await?;
         let joined = reader.sync().await?.joined;
         if joined != [queue] {

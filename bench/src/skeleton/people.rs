@@ -12,12 +12,11 @@ use paigham_group::proof::{LeafClaim, ProofError, ProofJudge, ShownAccount};
 use paigham_group::receive::Received;
 use paigham_wire::chain::{commit_start, queue_start};
 use paigham_wire::codec::encode;
-use paigham_wire::envelope::{
-    Credential, DirectoryMapProof, GroupForm, GroupPolicy, PROOF_DIRECTORY_MAP, Proof,
-};
+use paigham_wire::envelope::{Credential, GroupForm, GroupPolicy, LogProof, PROOF_LOG, Proof};
 use paigham_wire::frame::PostRef;
 use paigham_wire::ids::{AccountId, CanisterId, DeviceId, QueueId};
 use paigham_wire::keys::ReadToken;
+use paigham_wire::log::FoundLabel;
 use paigham_wire::relay::{CreateQueue, Entry, Position, SubmitCommit};
 
 use crate::Failure;
@@ -53,14 +52,16 @@ impl<'a> Person<'a> {
 }
 
 fn proof_of(account: AccountId) -> Proof {
-    let proof = DirectoryMapProof {
+    let proof = LogProof {
         account,
-        records: Vec::new(),
-        certificate: vec![0; PROOF_BYTES].into(),
-        witness: Vec::new().into(),
+        answer: FoundLabel {
+            search: vec![0; PROOF_BYTES].into(),
+            earlier: Vec::new(),
+            times: Vec::new(),
+        },
     };
     Proof {
-        proof_type: PROOF_DIRECTORY_MAP,
+        proof_type: PROOF_LOG,
         data: encode(&proof).into(),
     }
 }
@@ -182,6 +183,7 @@ impl<'a> Founded<'a> {
         let saying = Saying {
             content: &content,
             gossip: None,
+            capability: None,
             after_seq: self.seq,
             not_after: not_after()?,
         };

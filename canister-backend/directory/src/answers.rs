@@ -15,9 +15,9 @@ use paigham_wire::codec::decode;
 use paigham_wire::directory::DirectoryError;
 use paigham_wire::identity::IdentityRecord;
 use paigham_wire::log::{
-    ACCOUNT_PREFIX, AuditReply, AuditRequest, ConfigReply, FoundLabel, LOOKUP_MAX_LABELS,
-    LabelAnswer, Lookup, LookupAnswers, MONITOR_MAX_REQUESTS, Monitor, MonitorAnswers,
-    MonitorRequest, REPLY_MAX_BYTES, TimedVersion, Wanted,
+    ACCOUNT_PREFIX, AuditReply, AuditRequest, ConfigReply, FoundLabel, HANDLE_PREFIX,
+    LOOKUP_MAX_LABELS, LabelAnswer, Lookup, LookupAnswers, MONITOR_MAX_REQUESTS, Monitor,
+    MonitorAnswers, MonitorRequest, REPLY_MAX_BYTES, TimedVersion, Wanted,
 };
 use tls_codec::VLBytes;
 
@@ -166,6 +166,10 @@ impl<M: Memory> Directory<M> {
     }
 
     fn counts_by_time(&self, label: &Label, version: u32) -> bool {
+        // Of a handle every record's time is shown (`spec/handles.md` §5).
+        if label.as_bytes().starts_with(HANDLE_PREFIX) {
+            return true;
+        }
         label.as_bytes().starts_with(ACCOUNT_PREFIX)
             && self
                 .log

@@ -17,7 +17,7 @@ use crate::submit::Call;
 use crate::tend;
 
 /// 8 MiB: with 32,768 buckets a canister's stable memory fits.
-const BUCKET_PAGES: u16 = 128;
+pub const BUCKET_PAGES: u16 = 128;
 /// Largest argument of an update in bytes, Candid included.
 const UPDATE_MAX_BYTES: usize = 4 * 1024;
 /// Of a submission: a network file is the largest.
@@ -25,14 +25,15 @@ const SUBMIT_MAX_BYTES: usize = 68 * 1024;
 /// Of a proposal: a thousand shards take 64 bytes each.
 const PROPOSAL_MAX_BYTES: usize = 96 * 1024;
 
-type StableDirectory = Directory<DefaultMemoryImpl>;
+/// The directory in the canister's own memory.
+pub type StableDirectory = Directory<DefaultMemoryImpl>;
 
 thread_local! {
     static DIRECTORY: RefCell<Option<StableDirectory>> = const { RefCell::new(None) };
 }
 
 /// Runs on the directory, opening it at the first use after an install or upgrade.
-pub(crate) fn with<T>(action: impl FnOnce(&mut StableDirectory) -> T) -> T {
+pub fn with<T>(action: impl FnOnce(&mut StableDirectory) -> T) -> T {
     DIRECTORY.with_borrow_mut(|slot| {
         let directory = slot.get_or_insert_with(|| {
             match Directory::open(DefaultMemoryImpl::default(), myself(), BUCKET_PAGES) {
@@ -51,7 +52,7 @@ fn myself() -> CanisterId {
 }
 
 /// Certifies what there is now; every update that may change it ends with it.
-pub(crate) fn certify(directory: &mut StableDirectory) {
+pub fn certify(directory: &mut StableDirectory) {
     api::certified_data_set(directory.certify());
 }
 

@@ -7,6 +7,7 @@ use paigham_wire::hash::Hash;
 use paigham_wire::ids::CanisterId;
 use paigham_wire::map::{MapError, MerkleMap, StableMemory};
 
+use crate::handles::Holders;
 use crate::heads::Branches;
 use crate::keys::KeyStore;
 use crate::pending::Pending;
@@ -51,6 +52,7 @@ pub struct Directory<M: Memory> {
     release_key: StableCell<Vec<u8>, VirtualMemory<M>>,
     /// Key of an auditor → its newest statement.
     pub(crate) cosignatures: Table<32, M>,
+    pub(crate) holders: Holders<VirtualMemory<M>>,
     pub(crate) branches: Branches,
 }
 
@@ -101,6 +103,7 @@ impl<M: Memory> Directory<M> {
             proved: StableCell::init(at(20), 0),
             release_key: StableCell::init(at(21), Vec::new()),
             cosignatures: StableBTreeMap::init(at(22)),
+            holders: Holders::open(at(23)),
             branches: Branches::default(),
         };
         directory.certify();

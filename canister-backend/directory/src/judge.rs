@@ -91,7 +91,10 @@ impl<M: Memory> Directory<M> {
 
     /// What the logged records of an account make; `None` if there are none. Their signatures were
     /// checked when they came.
-    fn account_state(&self, label: &Label) -> Result<Option<AccountState>, DirectoryError> {
+    pub(crate) fn account_state(
+        &self,
+        label: &Label,
+    ) -> Result<Option<AccountState>, DirectoryError> {
         let mut state: Option<AccountState> = None;
         for version in 0..self.log.version_count(label) {
             let stored = self.log.version(label, version);

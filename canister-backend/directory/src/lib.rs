@@ -30,6 +30,7 @@
 //! 20         proofs made           number of the first version that may lack some
 //! 21         release key           of the network, from the install; 32 bytes or none
 //! 22         cosignatures          key of an auditor → its newest statement
+//! 23         handles               account → label of the handle that it claimed last
 //! ```
 //! This is layout 3; layouts 1 and 2 had no log, and id 2 meant something else in layout 1. An
 //! upgrade reads counts and no records.
@@ -41,6 +42,7 @@ mod answers;
 mod api;
 mod cosign;
 mod directory;
+mod handles;
 mod heads;
 mod judge;
 mod keys;
@@ -51,6 +53,8 @@ mod shards;
 mod store;
 mod submit;
 mod tend;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 
 pub use api::candid_interface;
 pub use directory::{Directory, MAX_RECORDS, OpenError};

@@ -5,15 +5,20 @@ use paigham_transparency::hash::Label;
 use paigham_transparency::store::Store;
 use paigham_wire::codec::decode;
 use paigham_wire::directory::DirectoryError;
+use paigham_wire::identity::handle::HandleRecord;
 use paigham_wire::identity::{IdentityRecord, Signatures};
 use paigham_wire::ids::CanisterId;
 use paigham_wire::log::{Status, Submission, Submit, SubmitState, Submitted};
 use paigham_wire::network::VerifiedNetwork;
 
 use crate::directory::Directory;
+use crate::handles::name_handle;
 use crate::judge::{NS_PER_MS, Named, name_record, value_of};
 use crate::networks::{Caller, name_network};
 use crate::pending::Waiting;
+
+/// Nanoseconds in a second: network files count in these.
+const NS_PER_SECOND: u64 = 1_000_000_000;
 
 /// In whose name and when a call is made.
 #[derive(Debug, Clone)]
@@ -50,14 +55,28 @@ impl<M: Memory> Directory<M> {
                 })
             }
             Submission::Network(bytes) => {
-                let network = VerifiedNetwork::first(bytes.as_slice(), call.now_ns / 1_000_000_000)
+                let network = VerifiedNetwork::first(bytes.as_slice(), call.now_ns / NS_PER_SECOND)
                     .map_err(|_| DirectoryError::NotAllowed)?;
-                let named = name_network(&network, 0)?;
-                self.take_in(named, &submission, |directory, _| {
-                    directory.judge_first_network(&network, call.canister, call.caller)
+                let named = name_network(&network, self.network_version(&network)?)?;
+                self.take_in(named, &submission, |directory, named| match named.version {
+                    0 => directory.judge_first_network(&network, call.canister, call.caller),
+                    _ => directory.judge_next_network(network.bytes(), call.now_ns / NS_PER_SECOND),
                 })
             }
-            Submission::Handle(_) => Err(DirectoryError::NotAllowed),
+            Submission::Handle(bytes) => {
+                let record = HandleRecord::decode(bytes.as_slice())
+                    .map_err(|_| DirectoryError::Malformed)?;
+                let named = name_handle(&record)?;
+                self.take_in(named, &submission, |directory, named| {
+                    directory.is_begun()?;
+                    if directory.account_waits(&record) {
+                        return Err(DirectoryError::Pending);
+                    }
+                    let now_ns = directory.entry_time_ms(call.now_ns) * NS_PER_MS;
+                    let now_ns = now_ns.max(call.now_ns);
+                    directory.judge_handle(named, &record, now_ns)
+                })
+            }
         }
     }
 

@@ -18,6 +18,7 @@ use paigham_wire::shards::{Shard, ShardMap, ShardState};
 
 use crate::Directory;
 
+mod handles;
 mod log;
 
 const NOW: u64 = 1_700_000_000_000_000_000;

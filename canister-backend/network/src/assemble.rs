@@ -2,18 +2,17 @@
 
 use candid::Principal;
 use ed25519_dalek::SigningKey;
-use ic_agent::Agent;
 use paigham_modules::{DIRECTORY, RELAY, module_hash};
 use paigham_subnet::{CanisterStatus, Subnet};
 use paigham_wire::admin::InitArgument;
 use paigham_wire::codec::encode;
-use paigham_wire::directory::DirectoryArgument;
+use paigham_wire::directory::{DirectoryArgument, DirectoryError};
 use paigham_wire::network::{CanisterRole, KeySet, NetworkCanister, NetworkFile, VerifiedNetwork};
 use paigham_wire::ticket::Difficulties;
 use serde_bytes::ByteBuf;
 
 use crate::error::NetworkUpError;
-use crate::log::{DirectoryLog, agent_on};
+use crate::log::{Asker, DirectoryLog, LogError};
 
 /// What people read of any network that this crate makes.
 const NAME: &str = "Paigham development network";
@@ -113,35 +112,80 @@ pub(crate) async fn assemble(
         };
         canisters.extend(on_subnet(subnet, before, relays, previous, signer).await?);
     }
-    let now_seconds = first_subnet.status().await?.time_ns / 1_000_000_000;
+    let now_ns = first_subnet.status().await?.time_ns;
+    let now_seconds = now_ns / 1_000_000_000;
+    let asker = Asker::on(first_subnet, now_ns)?;
     let previous = match previous {
-        Some(previous) => previous.clone(),
+        Some(previous) => settled(&asker, previous, now_seconds).await?,
         None => {
             let root_key = first_subnet.root_key_der();
             let (canisters, urls) = (canisters.clone(), urls.clone());
             let file = first_file(root_key, canisters, urls, signer, now_seconds);
-            begin(&agent_on(first_subnet)?, file, signer).await?
+            begin(&asker, file, signer).await?
         }
     };
     match successor(&previous, canisters, urls, now_seconds) {
-        Some(next) => publishable(&next, signer),
+        Some(next) => logged(&asker, publishable(&next, signer)?).await,
         None => Ok(previous),
     }
+}
+
+/// The file that the next one follows: the newest that either this machine or the log has. What was
+/// signed here and is not in the log yet is handed to it; what an interrupted start has logged
+/// counts.
+pub(crate) async fn settled(
+    asker: &Asker,
+    previous: &VerifiedNetwork,
+    now_seconds: u64,
+) -> Result<VerifiedNetwork, NetworkUpError> {
+    if previous.file().transparency.is_none() {
+        return Ok(previous.clone());
+    }
+    let newest = log_of(asker, previous)?.newest(previous).await?;
+    if newest.file().sequence <= previous.file().sequence {
+        if newest.file().sequence < previous.file().sequence {
+            return logged(asker, previous.clone()).await;
+        }
+        return Ok(previous.clone());
+    }
+    let next = previous.logged_successor(newest.bytes(), now_seconds);
+    next.map_err(NetworkUpError::Logged)
+}
+
+/// Hands a file to the log of its network.
+pub(crate) async fn logged(
+    asker: &Asker,
+    file: VerifiedNetwork,
+) -> Result<VerifiedNetwork, NetworkUpError> {
+    match log_of(asker, &file)?.follow(&file).await {
+        // Numbers are not skipped in the log: one that was signed and never logged leaves a gap, and
+        // only links lead beyond it. The network runs all the same.
+        Err(LogError::Refused(DirectoryError::NotAllowed)) => {
+            tracing::warn!("the log does not take the network file: an earlier one is missing");
+        }
+        outcome => outcome?,
+    }
+    Ok(file)
+}
+
+fn log_of<'a>(
+    asker: &'a Asker,
+    file: &VerifiedNetwork,
+) -> Result<DirectoryLog<'a>, NetworkUpError> {
+    let directory = file.directory().map_err(NetworkUpError::File)?;
+    let directory =
+        Principal::try_from_slice(directory.as_slice()).map_err(|_| NetworkUpError::OtherSubnet)?;
+    Ok(DirectoryLog::new(asker, directory))
 }
 
 /// Begins the log of a new network's directory with its first file. Where an earlier start was
 /// interrupted after that, it is the file of that start.
 pub(crate) async fn begin(
-    agent: &Agent,
+    asker: &Asker,
     mut file: NetworkFile,
     signer: &Signer,
 ) -> Result<VerifiedNetwork, NetworkUpError> {
-    let directory = publishable(&file, signer)?
-        .directory()
-        .map_err(NetworkUpError::File)?;
-    let directory =
-        Principal::try_from_slice(directory.as_slice()).map_err(|_| NetworkUpError::OtherSubnet)?;
-    let log = DirectoryLog::new(agent, directory);
+    let log = log_of(asker, &publishable(&file, signer)?)?;
     file.transparency = Some(log.configuration().await?.into());
     let file = publishable(&file, signer)?;
     Ok(log.begin(&file).await?)

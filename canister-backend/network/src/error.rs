@@ -62,6 +62,9 @@ pub enum NetworkUpError {
     /// The directory's log does not begin.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The log has a network file that does not follow the one on this machine.
+    #[error("the network file in the log: {0}")]
+    Logged(#[source] paigham_wire::network::LoggedError),
     /// There is no randomness.
     #[error("no randomness from the operating system: {0}")]
     Random(String),

@@ -1,7 +1,7 @@
 //! The first network file in the directory's log. It names the log's configuration, and the log
 //! begins with it.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use candid::Principal;
 use ic_agent::{Agent, AgentError};
@@ -19,6 +19,11 @@ use paigham_wire::relay::Credential;
 use serde_bytes::{ByteBuf, Bytes};
 use tls_codec::DeserializeBytes;
 
+/// The agent compares certificates with this machine's clock; a subnet in this process may go by
+/// another one.
+const READ_EXPIRY: Duration = Duration::from_secs(30 * 365 * 24 * 3_600);
+/// How long an update may be on its way; a subnet takes at most 5 minutes.
+const UPDATE_EXPIRY: Duration = Duration::from_secs(4 * 60);
 /// Between two questions whether something is ready.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How often it is asked: the directory needs a round or two for each step, and a subnet elsewhere
@@ -47,15 +52,42 @@ pub enum LogError {
 
 /// The directory, as whoever sets it up asks it.
 pub(crate) struct DirectoryLog<'a> {
-    agent: &'a Agent,
+    asker: &'a Asker,
     directory: Principal,
 }
 
+/// How a subnet is asked.
+pub(crate) struct Asker {
+    agent: Agent,
+    /// Time of a subnet in this process, nanoseconds since 1970: its clock may be another one than
+    /// this machine's.
+    now_ns: Option<u64>,
+}
+
+impl Asker {
+    /// A subnet elsewhere, which goes by the time of the world.
+    pub(crate) fn over(agent: &Agent) -> Self {
+        Self {
+            agent: agent.clone(),
+            now_ns: None,
+        }
+    }
+
+    /// A subnet in this process.
+    pub(crate) fn on(subnet: &Subnet, now_ns: u64) -> Result<Self, LogError> {
+        Ok(Self {
+            agent: agent_on(subnet)?,
+            now_ns: Some(now_ns),
+        })
+    }
+}
+
 /// An agent on a subnet in this process.
-pub(crate) fn agent_on(subnet: &Subnet) -> Result<Agent, LogError> {
+fn agent_on(subnet: &Subnet) -> Result<Agent, LogError> {
     let agent = Agent::builder()
         .with_url(crate::NOWHERE)
         .with_arc_http_middleware(subnet.in_process())
+        .with_ingress_expiry(READ_EXPIRY)
         .build()
         .map_err(|error| LogError::Agent(Box::new(error)))?;
     agent.set_root_key(subnet.root_key_der());
@@ -63,8 +95,8 @@ pub(crate) fn agent_on(subnet: &Subnet) -> Result<Agent, LogError> {
 }
 
 impl<'a> DirectoryLog<'a> {
-    pub(crate) const fn new(agent: &'a Agent, directory: Principal) -> Self {
-        Self { agent, directory }
+    pub(crate) const fn new(asker: &'a Asker, directory: Principal) -> Self {
+        Self { asker, directory }
     }
 
     /// The log's configuration, once the directory has drawn its keys.
@@ -107,8 +139,44 @@ impl<'a> DirectoryLog<'a> {
         Err(LogError::Late)
     }
 
-    /// The file in the log. Its proof is for clients: whoever asks here has installed the canister.
+    /// Hands the log a successor of the newest file in it. It is kept there until the next entry;
+    /// who makes sure of it after that is the next start.
+    ///
+    /// A file that waits already goes first.
+    pub(crate) async fn follow(&self, file: &VerifiedNetwork) -> Result<(), LogError> {
+        let submit = Submit {
+            submission: Submission::Network(file.bytes().to_vec().into()),
+            credential: Credential::none(),
+        };
+        for _ in 0..QUESTIONS {
+            match self.update::<SubmitState>("submit", encode(&submit)).await {
+                Err(LogError::Refused(DirectoryError::Pending)) => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                outcome => return outcome.map(drop),
+            }
+        }
+        Err(LogError::Late)
+    }
+
+    /// The newest file in the log.
+    pub(crate) async fn newest(
+        &self,
+        network: &VerifiedNetwork,
+    ) -> Result<VerifiedNetwork, LogError> {
+        let files = self.files(network.log_label().to_vec()).await?;
+        VerifiedNetwork::pinned(&files.1).map_err(LogError::File)
+    }
+
+    /// The file that the log began with.
     async fn first(&self, label: Vec<u8>) -> Result<VerifiedNetwork, LogError> {
+        let files = self.files(label).await?;
+        VerifiedNetwork::pinned(&files.0).map_err(LogError::File)
+    }
+
+    /// The first and the newest file in the log. Their proof is for clients: whoever asks here has
+    /// installed the canister.
+    async fn files(&self, label: Vec<u8>) -> Result<(Vec<u8>, Vec<u8>), LogError> {
         let lookup = Lookup {
             last: None,
             wanted: vec![Wanted {
@@ -133,11 +201,9 @@ impl<'a> DirectoryLog<'a> {
         };
         let search = SearchResponse::decode_for(&request, found.search.as_slice());
         let newest = search.map_err(|_| LogError::Reply)?.value;
-        let first = found
-            .earlier
-            .first()
-            .map_or(&newest[..], |first| first.as_slice());
-        VerifiedNetwork::pinned(first).map_err(LogError::File)
+        let first = found.earlier.first();
+        let first = first.map_or_else(|| newest.clone(), |first| first.as_slice().to_vec());
+        Ok((first, newest))
     }
 
     async fn query<T: DeserializeBytes>(
@@ -146,6 +212,7 @@ impl<'a> DirectoryLog<'a> {
         request: Vec<u8>,
     ) -> Result<T, LogError> {
         let answer = self
+            .asker
             .agent
             .query(&self.directory, method)
             .with_arg(argument(&request)?)
@@ -159,12 +226,15 @@ impl<'a> DirectoryLog<'a> {
         method: &str,
         request: Vec<u8>,
     ) -> Result<T, LogError> {
-        let answer = self
-            .agent
-            .update(&self.directory, method)
-            .with_arg(argument(&request)?)
-            .call_and_wait()
-            .await;
+        let call = self.asker.agent.update(&self.directory, method);
+        let call = call.with_arg(argument(&request)?);
+        let call = match self.asker.now_ns {
+            Some(now_ns) => {
+                call.expire_at(UNIX_EPOCH + Duration::from_nanos(now_ns) + UPDATE_EXPIRY)
+            }
+            None => call,
+        };
+        let answer = call.call_and_wait().await;
         reply(&answer.map_err(|error| LogError::Agent(Box::new(error)))?)
     }
 }

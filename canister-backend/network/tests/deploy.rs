@@ -190,11 +190,15 @@ async fn an_upgrade_is_announced_first() {
         matches!(unannounced, Err(DeployError::NotAnnounced("relay"))),
         "{unannounced:?}"
     );
-    let both = announce(data.path()).unwrap();
+    let both = announce(data.path(), &agent).await.unwrap();
     let now = both.file().issued_at;
     before.successor(both.bytes(), now).unwrap();
     assert_eq!(both.file().canisters[2].module_hashes.len(), 2);
-    assert_eq!(announce(data.path()).unwrap(), both, "once is enough");
+    assert_eq!(
+        announce(data.path(), &agent).await.unwrap(),
+        both,
+        "once is enough"
+    );
 
     let stranger = upgrade(data.path(), &there.agent(2).await).await;
     assert!(

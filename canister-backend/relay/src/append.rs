@@ -10,7 +10,7 @@ use paigham_wire::ids::QueueId;
 use paigham_wire::relay::{BatchReply, Position, PostOutcome, PostRefusal, RelayError};
 
 use crate::entries::{Entries, Range};
-use crate::limits::UNPROVEN_MAX_LINKS;
+use crate::limits::{PROVEN_MAX_LINKS, UNPROVEN_MAX_LINKS};
 use crate::pieces::{Bytes, Posts};
 use crate::posts::{check_after_seq, check_epoch, check_room, check_time};
 use crate::records::QueueRecord;
@@ -26,6 +26,7 @@ impl<M: Memory> Relay<M> {
         let mut posts = Posts::new(posts)?;
         let mut batch = Batch {
             open: None,
+            proven_links: PROVEN_MAX_LINKS,
             unproven_links: UNPROVEN_MAX_LINKS,
         };
         let mut outcomes = Vec::new();
@@ -55,11 +56,13 @@ impl<M: Memory> Relay<M> {
         let hash = post.hash();
         // Whoever has no key does not make the relay search at will. That of an epoch that is over
         // is gone, so its posts share what may be read for them.
-        if header.epoch == open.record.leaf.epoch {
+        let links = if header.epoch == open.record.leaf.epoch {
             check_mac(&open.record, post, &hash)?;
+            &mut batch.proven_links
         } else {
-            open.recent.spend(header, &mut batch.unproven_links)?;
-        }
+            &mut batch.unproven_links
+        };
+        open.recent.spend(header, links)?;
         let from = header.after_seq + 1;
         open.recent.reach_back(&self.posts, from);
         if let Some(position) = open.recent.find(from, &hash) {
@@ -117,6 +120,8 @@ fn check_mac(record: &QueueRecord, post: &PostRef<'_>, hash: &Hash) -> Result<()
 /// What a batch has reached.
 struct Batch {
     open: Option<OpenQueue>,
+    /// Links that may still be read for posts of the current epoch, whose MAC holds.
+    proven_links: u32,
     /// Links that may still be read for posts that prove nothing.
     unproven_links: u32,
 }

@@ -27,6 +27,10 @@ pub(crate) const COUNTER_MAX_STEP: u64 = 1 << 32;
 /// Links of entries that one `append_batch` reads in search of repeats of earlier epochs, whose MAC
 /// it cannot check: sixteen whole windows. A batch that is sent alone needs one.
 pub(crate) const UNPROVEN_MAX_LINKS: u32 = 16 * REPEAT_WINDOW;
+/// Links that one `append_batch` reads in search of repeats for posts whose MAC it has checked:
+/// whoever has two queues could let it read a window of each again and again. A full batch of a
+/// thousand queues may read sixty-five for each.
+pub(crate) const PROVEN_MAX_LINKS: u32 = 256 * REPEAT_WINDOW;
 /// How long entries are kept at most. Their bucket goes as a whole when its first one is this old.
 pub(crate) const POSTS_KEPT_NS: u64 = 30 * 24 * 3_600 * 1_000_000_000;
 /// How long commits and Welcomes are kept at most, so that a device that was away can follow.

@@ -5,6 +5,7 @@ use ed25519_dalek::{Signature, VerifyingKey};
 use ic_transport_types::{Envelope, EnvelopeContent, SignedDelegation};
 
 use crate::keys::ED25519_DER_PREFIX;
+use crate::profile::{Part, timed};
 
 /// Most delegations of an envelope.
 const MAX_DELEGATIONS: usize = 20;
@@ -76,8 +77,10 @@ pub(crate) fn authenticate(
     if *content.sender() != Principal::self_authenticating(key) {
         return Err(AuthError::WrongSender);
     }
-    let key = follow(key, delegations, canister, now_ns)?;
-    verify(&key, &content.to_request_id().signable(), signature)
+    timed(Part::Signatures, || {
+        let key = follow(key, delegations, canister, now_ns)?;
+        verify(&key, &content.to_request_id().signable(), signature)
+    })
 }
 
 /// The key at the end of the delegations.

@@ -19,6 +19,7 @@ use crate::ic0::{
     Answer, Closure, Host, IMPLEMENTED, Message, Mode, OutgoingCall, SystemTrap, link,
 };
 use crate::prep::{GLOBAL_PREFIX, Metadata, ModuleError, Prepared, TABLE, prepare};
+use crate::profile::{Part as Spent, timed};
 use crate::stable::{PAGE, StableMemory};
 use crate::tree::Tree;
 
@@ -262,6 +263,10 @@ impl Code {
 
     /// Runs one message: all of its changes are kept, or none.
     pub fn run(&mut self, entry: &Entry, message: Message) -> (Execution, Effects) {
+        timed(Spent::Memory, || self.run_timed(entry, message))
+    }
+
+    fn run_timed(&mut self, entry: &Entry, message: Message) -> (Execution, Effects) {
         let (mode, limit) = (message.mode, message.limit);
         if let Err(error) = self.make_clean() {
             let outcome = Outcome::stopped(&error);
@@ -314,7 +319,7 @@ impl Code {
                 let function = self
                     .instance
                     .get_typed_func::<(), ()>(&mut self.store, name)?;
-                function.call(&mut self.store, ())
+                timed(Spent::Wasm, || function.call(&mut self.store, ()))
             }
             Entry::Callback(closure) => {
                 let function = self
@@ -323,7 +328,8 @@ impl Code {
                 let function = function
                     .typed::<i32, ()>(&self.store)
                     .map_err(|_| wasmtime::Error::new(SystemTrap::NoCallback))?;
-                function.call(&mut self.store, closure.environment.cast_signed())
+                let environment = closure.environment.cast_signed();
+                timed(Spent::Wasm, || function.call(&mut self.store, environment))
             }
         }
     }

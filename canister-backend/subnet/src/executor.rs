@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::execution::Execution;
 use crate::journal::Journal;
 use crate::keys::to_cbor;
+use crate::profile::{Part, timed};
 use crate::replicas::{Divergence, Followers};
 use crate::state::{Ingress, LAYOUT, Round, State};
 use crate::topology::{RangesForm, Signed};
@@ -218,6 +219,10 @@ impl Executor {
     }
 
     fn round(&mut self, commands: Vec<Command>) {
+        timed(Part::Round, || self.round_now(commands));
+    }
+
+    fn round_now(&mut self, commands: Vec<Command>) {
         let mut calls = Vec::new();
         let mut reads = Vec::new();
         for command in commands {
@@ -383,17 +388,22 @@ impl Executor {
     }
 
     fn log(&mut self, round: &Round) -> std::io::Result<()> {
-        let record = to_cbor(round);
-        self.log_bytes += record.len() as u64;
-        self.journal.append(&record)?;
-        self.journal.sync()
+        timed(Part::Journal, || {
+            let record = to_cbor(round);
+            self.log_bytes += record.len() as u64;
+            self.journal.append(&record)?;
+            self.journal.sync()
+        })
     }
 
     fn make_checkpoint(&mut self) {
-        let state = self.state.checkpoint();
-        self.checkpoint_bytes = state.len() as u64;
         self.log_bytes = 0;
-        if let Err(error) = self.journal.checkpoint(&state) {
+        let kept = timed(Part::Journal, || {
+            let state = self.state.checkpoint();
+            self.checkpoint_bytes = state.len() as u64;
+            self.journal.checkpoint(&state)
+        });
+        if let Err(error) = kept {
             self.stop(StopReason::Journal(error.to_string()));
         }
     }

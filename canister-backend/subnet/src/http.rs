@@ -11,7 +11,9 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use candid::Principal;
-use ic_transport_types::{Envelope, EnvelopeContent, ReadStateResponse, TransportCallResponse};
+use ic_transport_types::{
+    Envelope, EnvelopeContent, ReadStateResponse, RequestId, TransportCallResponse,
+};
 use serde::Serialize;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -19,6 +21,7 @@ use crate::auth::authenticate;
 use crate::clock::Clock;
 use crate::executor::{CallAnswer, Command, Query, Queued, Read};
 use crate::keys::to_cbor;
+use crate::profile::{Part, timed};
 use crate::state::Ingress;
 use crate::topology::{CanisterRange, Delegator, RangesForm, Signed};
 
@@ -207,7 +210,9 @@ impl Front {
     }
 
     fn certificate(&self, signed: Signed, form: RangesForm) -> Vec<u8> {
-        signed.certificate(self.identity.delegator.as_deref(), form)
+        timed(Part::Answers, || {
+            signed.certificate(self.identity.delegator.as_deref(), form)
+        })
     }
 
     /// Queues a command that takes `bytes` of memory until it is done.
@@ -236,7 +241,20 @@ impl Front {
         )
     }
 
-    fn open(&self, addressed: Principal, body: &[u8]) -> Result<EnvelopeContent, Refusal> {
+    /// The content of an authentic envelope, and its request id.
+    fn open(
+        &self,
+        addressed: Principal,
+        body: &[u8],
+    ) -> Result<(EnvelopeContent, RequestId), Refusal> {
+        timed(Part::Envelopes, || {
+            let content = self.authentic(addressed, body)?;
+            let id = content.to_request_id();
+            Ok((content, id))
+        })
+    }
+
+    fn authentic(&self, addressed: Principal, body: &[u8]) -> Result<EnvelopeContent, Refusal> {
         let envelope: Envelope<'_> = serde_cbor::from_slice(body).map_err(bad)?;
         let canister = match envelope.content.as_ref() {
             EnvelopeContent::Call { canister_id, .. }
@@ -291,8 +309,7 @@ async fn call(
 ) -> Result<Response, Refusal> {
     let addressed = Principal::from_text(address).map_err(bad)?;
     let front = fronts.of(&addressed, of)?;
-    let content = front.open(addressed, body)?;
-    let id = content.to_request_id();
+    let (content, id) = front.open(addressed, body)?;
     let EnvelopeContent::Call {
         ingress_expiry,
         sender,
@@ -345,8 +362,7 @@ async fn query(
 ) -> Result<Response, Refusal> {
     let addressed = Principal::from_text(canister).map_err(bad)?;
     let front = fronts.of_canister(&addressed)?;
-    let content = front.open(addressed, body)?;
-    let id = content.to_request_id();
+    let (content, id) = front.open(addressed, body)?;
     let EnvelopeContent::Query {
         sender,
         canister_id,
@@ -379,7 +395,7 @@ async fn read_state(
 ) -> Result<Response, Refusal> {
     let addressed = Principal::from_text(address).map_err(bad)?;
     let front = fronts.of(&addressed, of)?;
-    let content = front.open(addressed, body)?;
+    let (content, _) = front.open(addressed, body)?;
     let EnvelopeContent::ReadState { sender, paths, .. } = content else {
         return Err(bad("not a read_state"));
     };

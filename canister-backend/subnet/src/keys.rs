@@ -8,6 +8,7 @@ use ed25519_dalek::{Signer, SigningKey};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+use crate::profile::{Part, timed};
 use crate::topology::{CanisterRange, Delegator, Topology};
 
 /// DER prefix of a BLS12-381 public key (37 bytes; the key has 96).
@@ -147,7 +148,9 @@ impl Keys {
 
     /// The node's signature over what it answers.
     pub fn sign_as_node(&self, bytes: &[u8]) -> Vec<u8> {
-        self.node.sign(bytes).to_bytes().to_vec()
+        timed(Part::Signatures, || {
+            self.node.sign(bytes).to_bytes().to_vec()
+        })
     }
 
     /// The node key's seed, for a test that plays a malicious node.
@@ -163,9 +166,11 @@ pub(crate) fn bls_der(key: &SecretKey) -> Vec<u8> {
 
 /// A signature over the root of a state tree.
 pub(crate) fn sign_state_root(key: &SecretKey, root: &[u8; 32]) -> Vec<u8> {
-    key.sign(&[STATE_ROOT, root].concat(), BLS_DST, &[])
-        .compress()
-        .to_vec()
+    timed(Part::Signatures, || {
+        key.sign(&[STATE_ROOT, root].concat(), BLS_DST, &[])
+            .compress()
+            .to_vec()
+    })
 }
 
 /// CBOR with the self-describing tag.

@@ -29,6 +29,7 @@ mod keys;
 mod lone;
 mod management;
 mod prep;
+mod profile;
 mod replicas;
 mod stable;
 mod state;

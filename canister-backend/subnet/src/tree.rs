@@ -66,13 +66,7 @@ impl Tree {
     fn whole(&self) -> HashTree {
         match self {
             Self::Leaf(bytes) => leaf(bytes.clone()),
-            Self::Map(map) => {
-                let all: Vec<_> = map
-                    .iter()
-                    .map(|(label, tree)| labeled(label.clone(), tree.whole()))
-                    .collect();
-                balanced(all)
-            }
+            Self::Map(map) => map_whole(map),
             Self::Statuses(trie) => pruned(trie.digest()),
             Self::Fixed(fixed) => fixed.0.whole(),
         }
@@ -88,6 +82,15 @@ fn map_digest(entries: &[(&Vec<u8>, &Tree)]) -> Hash {
             fork_hash(&map_digest(left), &map_digest(right))
         }
     }
+}
+
+fn map_whole(map: &BTreeMap<Vec<u8>, Tree>) -> HashTree {
+    let entries = map.iter();
+    balanced(
+        entries
+            .map(|(label, tree)| labeled(label.clone(), tree.whole()))
+            .collect(),
+    )
 }
 
 fn balanced(mut all: Vec<HashTree>) -> HashTree {
@@ -247,18 +250,23 @@ impl Node {
         }
     }
 
-    fn witness(&self, shown: &BTreeMap<Hash, HashTree>) -> HashTree {
-        match self {
-            Self::Leaf { label, .. } => match shown.get(label) {
-                Some(below) => labeled(label.to_vec(), below.clone()),
-                None => pruned(self.digest()),
-            },
-            Self::Fork {
-                hash, left, right, ..
-            } => match (left.witness(shown), right.witness(shown)) {
-                (left, right) if is_pruned(&left) && is_pruned(&right) => pruned(*hash),
-                (left, right) => fork(left, right),
-            },
+    /// Shows labels that are below, ascending. Only what leads to them is visited: a witness of one
+    /// status among many costs what its path costs.
+    fn witness(&self, shown: &[(Hash, HashTree)]) -> HashTree {
+        match (self, shown) {
+            (_, []) => pruned(self.digest()),
+            (Self::Leaf { label, .. }, [(_, below), ..]) => labeled(label.to_vec(), below.clone()),
+            (
+                Self::Fork {
+                    bit, left, right, ..
+                },
+                _,
+            ) => {
+                // All labels below share the bits before this one, so order tells the side.
+                let side = shown.partition_point(|(label, _)| !bit_of(label, *bit));
+                let (on_left, on_right) = shown.split_at(side);
+                fork(left.witness(on_left), right.witness(on_right))
+            }
         }
     }
 }
@@ -313,7 +321,7 @@ impl Trie {
             match self.trees.get(label) {
                 Some(tree) => {
                     // The whole status: the agent wants absent fields provably absent.
-                    show(&mut shown, label, Tree::Map(tree.clone()).whole());
+                    show(&mut shown, label, map_whole(tree));
                 }
                 None => {
                     for neighbour in neighbours(&self.trees, label) {
@@ -325,7 +333,7 @@ impl Trie {
                 }
             }
         }
-        root.witness(&shown)
+        root.witness(&shown.into_iter().collect::<Vec<_>>())
     }
 }
 

@@ -16,9 +16,17 @@ pub async fn contacts(
     match command {
         None | Some(ContactsCommand::List) => list(&Session::open(common, out).await?),
         Some(ContactsCommand::Add { name, account }) => {
-            let account = account_id(account)?;
+            let handle = account.trim().strip_prefix('@');
+            // What cannot be an id is said before a passphrase is asked for.
+            let id = match handle {
+                Some(_) => None,
+                None => Some(account_id(account)?),
+            };
             let mut session = Session::open(common, out).await?;
-            let outcome = session.client.add_contact(name, account).await;
+            let outcome = match id {
+                Some(id) => session.client.add_contact(name, id).await,
+                None => session.client.add_contact_by_handle(name, account).await,
+            };
             session.pass_on_notices();
             out.show(&outcome?);
             Ok(())
@@ -72,7 +80,7 @@ fn list(session: &Session<'_>) -> Result<(), Failure> {
     if contacts.is_empty() {
         session
             .out
-            .say("no contacts yet; add one with `paigham contacts add NAME ID`");
+            .say("no contacts yet; add one with `paigham contacts add NAME ID|@HANDLE`");
     }
     for contact in &contacts {
         session.out.show(contact);
@@ -80,11 +88,13 @@ fn list(session: &Session<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn account_id(text: &str) -> Result<AccountId, Failure> {
+/// An account id as people type it.
+pub(super) fn account_id(text: &str) -> Result<AccountId, Failure> {
     AccountId::from_hex(text.trim()).ok_or_else(|| {
         Failure::user(
             format!("{text} is no account id"),
-            "it has 32 hexadecimal digits; its owner sees it with `paigham whoami`",
+            "it has 32 hexadecimal digits; its owner sees it with `paigham whoami`. A handle has an @ \
+             before it",
         )
     })
 }

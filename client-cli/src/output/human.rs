@@ -5,8 +5,8 @@
 //! an event or another person's message; names stand in isolates.
 
 use paigham_client::{
-    AccountId, Answer, Body, ContactView, ConversationView, DeviceId, Me, MemberView, MessageView,
-    ProblemKind, ProblemView, Standing, Trust, Verified,
+    AccountId, Answer, Body, ContactView, ConversationView, DeviceId, HandleStanding, HandleView,
+    Me, MemberView, MessageView, ProblemKind, ProblemView, RequestView, Standing, Trust, Verified,
 };
 
 use super::time;
@@ -84,8 +84,12 @@ pub(super) fn me(me: &Me, style: Style) -> String {
 pub(super) fn contact(contact: &ContactView, style: Style) -> String {
     let (devices, version) = (count(contact.devices, "device"), contact.record_version);
     let seen = time::utc(contact.seen_at);
+    let handle = contact.handle.as_ref();
+    let handle = handle.map_or_else(String::new, |handle| {
+        format!("  @{}", text::isolate(handle))
+    });
     format!(
-        "{}  {}  {}\n{}",
+        "{}{handle}  {}  {}\n{}",
         style.bold(&text::isolate(&contact.name)),
         contact.account,
         trust(contact.trust, style),
@@ -94,6 +98,45 @@ pub(super) fn contact(contact: &ContactView, style: Style) -> String {
             hex::encode(contact.identity_key)
         )),
     )
+}
+
+pub(super) fn request(request: &RequestView, style: Style) -> String {
+    let what = match &request.group {
+        Some(name) => format!("into the group {}", text::isolate(name)),
+        None => "to a chat".to_owned(),
+    };
+    let members = count(
+        usize::try_from(request.members).unwrap_or(usize::MAX),
+        "account",
+    );
+    let at = time::utc(request.asked_at.saturating_mul(1_000_000_000));
+    format!(
+        "{}  {} invites you {what}\n{}",
+        style.bold(&request.number.to_string()),
+        text::isolate(&request.from_name),
+        style.dim(&format!(
+            "{INDENT}account {}\n{INDENT}{members}, read {at}",
+            request.from
+        )),
+    )
+}
+
+pub(super) fn handle(view: &HandleView, style: Style) -> String {
+    let account = view.account.map(|account| account.to_string());
+    let whose = match view.standing {
+        HandleStanding::Held => account.unwrap_or_default(),
+        HandleStanding::Releasing { ends_at } => format!(
+            "{}  {}",
+            account.unwrap_or_default(),
+            style.bad(&format!("given up, counts at {}", time::utc(ends_at)))
+        ),
+        HandleStanding::Resting { until } => style.bad(&format!(
+            "held by nobody; until {} only who gave it up may claim it",
+            time::utc(until)
+        )),
+        HandleStanding::Free => style.dim("held by nobody"),
+    };
+    format!("@{}  {whose}", style.bold(&text::isolate(&view.handle)))
 }
 
 /// The word for an account.

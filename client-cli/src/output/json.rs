@@ -1,8 +1,8 @@
 //! JSON of the client's views.
 
 use paigham_client::{
-    AccountId, Answer, Body, ContactView, ConversationView, DeviceId, Me, MemberView, ProblemKind,
-    ProblemView, Standing, Trust, Verified,
+    AccountId, Answer, Body, ContactView, ConversationView, DeviceId, HandleStanding, HandleView,
+    Me, MemberView, ProblemKind, ProblemView, RequestView, Standing, Trust, Verified,
 };
 use serde_json::{Value, json};
 
@@ -45,6 +45,35 @@ pub(super) fn contact(contact: &ContactView) -> Value {
         "devices": contact.devices,
         "seen_at_ms": milliseconds(contact.seen_at),
         "trust": trust(contact.trust),
+        "handle": contact.handle,
+    })
+}
+
+pub(super) fn handle(view: &HandleView) -> Value {
+    let (standing, at) = match view.standing {
+        HandleStanding::Held => ("held", None),
+        HandleStanding::Releasing { ends_at } => ("releasing", Some(ends_at)),
+        HandleStanding::Resting { until } => ("resting", Some(until)),
+        HandleStanding::Free => ("free", None),
+    };
+    json!({
+        "type": "handle",
+        "handle": view.handle,
+        "account": view.account.as_ref().map(AccountId::to_string),
+        "standing": standing,
+        "until_ms": at.map(milliseconds),
+    })
+}
+
+pub(super) fn request(request: &RequestView) -> Value {
+    json!({
+        "type": "request",
+        "number": request.number,
+        "from": request.from.to_string(),
+        "from_name": request.from_name,
+        "group": request.group,
+        "members": request.members,
+        "asked_at": request.asked_at,
     })
 }
 

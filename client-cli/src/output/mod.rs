@@ -5,8 +5,10 @@
 //! Every object has a `type`. Ids, keys and hashes are lower-case hexadecimal; times are
 //! milliseconds since 1970 and end in `_ms`. A field that is there stays; new ones may come.
 
+mod account;
 mod human;
 mod json;
+mod review;
 mod shown;
 pub mod time;
 
@@ -18,8 +20,10 @@ use serde_json::Value;
 use crate::failure::{Failure, Kind};
 use crate::text;
 
+pub use account::AccountLine;
 pub use human::Style;
 pub use json::object;
+pub use review::{AuditDone, AuditEntry, CosignDone, LookupFactsLine};
 pub use shown::{ConversationLine, MessageLine, Names, SafetyLine, SyncDone, Warning};
 
 /// Something that can be printed in both ways.

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use paigham_client::{
-    AccountId, Client, ContactView, ConversationView, Me, MemberView, MessageView, Notice,
-    ProblemView, QueueId, SafetyNumber, SyncReport,
+    AccountId, Client, ContactView, ConversationView, HandleView, Me, MemberView, MessageView,
+    Notice, ProblemView, QueueId, RequestView, SafetyNumber, SyncReport,
 };
 use serde_json::{Value, json};
 
@@ -40,6 +40,26 @@ impl Show for ContactView {
 
     fn text(&self, style: Style) -> String {
         human::contact(self, style)
+    }
+}
+
+impl Show for RequestView {
+    fn json(&self) -> Value {
+        json::request(self)
+    }
+
+    fn text(&self, style: Style) -> String {
+        human::request(self, style)
+    }
+}
+
+impl Show for HandleView {
+    fn json(&self) -> Value {
+        json::handle(self)
+    }
+
+    fn text(&self, style: Style) -> String {
+        human::handle(self, style)
     }
 }
 
@@ -231,11 +251,35 @@ impl Warning {
                     facts: json!({ "relay": relay }),
                 }
             }
+            Notice::OwnChangeLost(what) => Self {
+                kind: "change_lost",
+                message: format!(
+                    "{} was not made: the account was changed meanwhile; see `account show`",
+                    what.name()
+                ),
+                facts: json!({ "change": what.name() }),
+            },
+            Notice::Recovering { counts_at_ns } => Self {
+                kind: "recovering",
+                message: format!(
+                    "the account comes back at {}; nothing can be read or sent before",
+                    time::utc(*counts_at_ns)
+                ),
+                facts: json!({ "counts_at_ms": time::milliseconds(*counts_at_ns) }),
+            },
             Notice::IdentityChanged(account) => Self {
                 kind: "identity_changed",
                 message: format!(
                     "the identity key of {} changed; ask them in person whether they have a new device \
                      before you write what matters",
+                    text::isolate(&names.0(*account))
+                ),
+                facts: json!({ "account": account.to_string() }),
+            },
+            Notice::Requested(account) => Self {
+                kind: "requested",
+                message: format!(
+                    "{} is no contact and invites you; see `paigham requests`",
                     text::isolate(&names.0(*account))
                 ),
                 facts: json!({ "account": account.to_string() }),
@@ -247,6 +291,14 @@ impl Warning {
                      the log yet; it is kept and goes on"
                 ),
                 facts: json!({ "version": version }),
+            },
+            Notice::HandleChanged { handle, ends_at } => Self {
+                kind: "handle_changed",
+                message: handle_changed(handle, *ends_at),
+                facts: json!({
+                    "handle": handle,
+                    "ends_at_ms": ends_at.map(time::milliseconds),
+                }),
             },
             Notice::Problem(number) => Self {
                 kind: "problem",
@@ -271,6 +323,22 @@ impl Warning {
 
     pub(super) fn text(&self) -> String {
         format!("warning: {}", self.message)
+    }
+}
+
+fn handle_changed(handle: &str, ends_at: Option<u64>) -> String {
+    let handle = text::isolate(handle);
+    match ends_at {
+        Some(at) => format!(
+            "ALARM: somebody gives the handle {handle} of this account up, and not from this \
+             device; it is lost at {}: `paigham handle claim {handle}` takes it back. Whoever did \
+             this holds the account's identity key",
+            time::utc(at)
+        ),
+        None => format!(
+            "ALARM: the handle {handle} of this account was changed, and not from this device: \
+             somebody else holds the account's identity key"
+        ),
     }
 }
 

@@ -1,10 +1,10 @@
 //! What is printed, word for word: people's eyes and scripts depend on it.
 
 use paigham_client::{
-    AccountId, Body, CanisterId, ContactView, ConversationView, Me, MessageView, Notice, QueueId,
-    Standing, SyncReport, Trust, Verified,
+    AccountId, Body, CanisterId, ContactView, ConversationView, HandleStanding, HandleView, Me,
+    MessageView, Notice, QueueId, Standing, SyncReport, Trust, Verified,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -233,13 +233,30 @@ fn views_are_shown() {
         devices: 1,
         seen_at: NOW_NS,
         trust: Trust::Logged,
+        handle: Some("ملک".into()),
     };
     assert!(
         contact
             .text(PLAIN)
             .contains("1 device, record 4, certified 2026-11-25 13:00:18 UTC")
     );
+    assert!(contact.text(PLAIN).contains("@\u{2068}ملک\u{2069}"));
+    assert_eq!(contact.json()["handle"], "ملک");
     assert_eq!(contact.json()["seen_at_ms"], 1_795_611_618_000_u64);
+
+    let mut handle = HandleView {
+        handle: "ملک".into(),
+        account: Some(BILAL),
+        standing: HandleStanding::Releasing { ends_at: NOW_NS },
+    };
+    let text = handle.text(PLAIN);
+    assert!(text.contains(&BILAL.to_string()), "{text}");
+    assert!(text.contains("counts at 2026-11-25 13:00:18 UTC"), "{text}");
+    assert_eq!(handle.json()["until_ms"], 1_795_611_618_000_u64);
+    handle.account = None;
+    handle.standing = HandleStanding::Free;
+    assert!(handle.text(PLAIN).contains("held by nobody"));
+    assert_eq!(handle.json()["account"], Value::Null);
 
     let view = ConversationView {
         queue: QUEUE,

@@ -9,7 +9,7 @@ use paigham_group::crypto::Crypto;
 use paigham_group::device::DeviceKeys;
 use paigham_group::pointer::InboxKeyPair;
 use paigham_store::{KdfCost, OpenError, Store, Table, WriteSet};
-use paigham_wire::codec::encode;
+use paigham_wire::codec::{decode, encode};
 use paigham_wire::envelope::Credential;
 use paigham_wire::hash::sha256;
 use paigham_wire::identity::{
@@ -94,11 +94,26 @@ pub(crate) struct Account {
     leaf: Seed,
     inbox: Seed,
     xwing: Seed,
-    /// The signed `create` record.
+    /// The signed `create` record; empty in a home that recovered the account.
     #[serde(with = "serde_bytes")]
     pub record: Vec<u8>,
-    /// Whether the directory has taken it.
+    /// Whether the directory has taken it, or this device into a recovered account.
     pub registered: bool,
+    /// This device's entry, in a home that recovered the account.
+    #[serde(default, with = "serde_bytes")]
+    entry: Vec<u8>,
+    /// The recover of this home, once it is certified.
+    #[serde(default)]
+    pub recovered: Option<Recovered>,
+}
+
+/// The record by which a home recovered its account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Recovered {
+    /// Its version.
+    pub version: u32,
+    /// Its hash.
+    pub hash: [u8; 32],
 }
 
 impl Account {
@@ -119,8 +134,28 @@ impl Account {
         DeviceId(self.device)
     }
 
+    /// The key that signs the account's records.
+    pub fn identity_signing_key(&self) -> SigningKey {
+        self.identity.signing_key()
+    }
+
+    /// The key that contacts know the account by.
     pub fn identity_key(&self) -> [u8; 32] {
         self.identity.signing_key().verifying_key().to_bytes()
+    }
+
+    pub const fn identity_seed(&self) -> &Seed {
+        &self.identity
+    }
+
+    /// Another identity key counts from now on.
+    pub fn take_identity(&mut self, seed: Seed) {
+        self.identity = seed;
+    }
+
+    /// Whether this home came to the account by its kit.
+    pub const fn is_recovery(&self) -> bool {
+        !self.entry.is_empty()
     }
 
     /// The keys of this device's leaves.
@@ -139,18 +174,54 @@ impl Account {
 
     /// The relay of this device's inbox: the one that its own device entry names, for good.
     pub fn shard(&self) -> Result<CanisterId, ClientError> {
-        let record = IdentityRecord::decode(&self.record)
-            .map_err(|_| ClientError::Bug("an own record that does not decode"))?;
-        let devices = record.content.devices.into_iter();
+        Ok(self.entry()?.shard)
+    }
+
+    /// This device's entry.
+    pub fn entry(&self) -> Result<DeviceEntry, ClientError> {
+        let bug = |_| ClientError::Bug("an own record that does not decode");
+        if self.is_recovery() {
+            return decode(&self.entry).map_err(bug);
+        }
+        let record = IdentityRecord::decode(&self.record).map_err(bug)?;
+        let mut devices = record.content.devices.into_iter();
         devices
-            .filter(|entry| entry.device == self.device_id())
-            .map(|entry| entry.shard)
-            .next()
+            .find(|entry| entry.device == self.device_id())
             .ok_or(ClientError::Bug("a device that its record does not name"))
     }
 
     pub fn xwing_keys(&self, crypto: &Crypto) -> Result<InboxKeyPair, ClientError> {
         Ok(InboxKeyPair::derive(crypto, self.xwing.bytes())?)
+    }
+
+    /// Fresh keys for a device of an account that has no record of it yet.
+    fn fresh(account: AccountId, name: &str) -> Result<Self, ClientError> {
+        Ok(Self {
+            account: account.0,
+            device: random()?,
+            name: checked_name(name)?,
+            identity: Seed::random()?,
+            leaf: Seed::random()?,
+            inbox: Seed::random()?,
+            xwing: Seed::random()?,
+            record: Vec::new(),
+            registered: false,
+            entry: Vec::new(),
+            recovered: None,
+        })
+    }
+
+    /// A new device, with a fresh identity key, for an account that its kit brings back.
+    pub fn for_recovery(
+        account: AccountId,
+        name: &str,
+        open: &OpenRelays,
+        now_ns: u64,
+    ) -> Result<Self, ClientError> {
+        let mut made = Self::fresh(account, name)?;
+        let shard = open.place(&made.inbox_id().0)?;
+        made.entry = encode(&device_entry(&made, &Crypto::new()?, shard, now_ns)?);
+        Ok(made)
     }
 }
 
@@ -174,20 +245,9 @@ impl NewAccount {
         name: &str,
         environment: &Environment,
     ) -> Result<(Self, RecoveryKit), ClientError> {
-        let name = checked_name(name)?;
+        let mut account = Account::fresh(AccountId([0; 16]), name)?;
         let kit = RecoveryKit::new(random()?);
         let crypto = Crypto::new()?;
-        let mut account = Account {
-            account: [0; 16],
-            device: random()?,
-            name,
-            identity: Seed::random()?,
-            leaf: Seed::random()?,
-            inbox: Seed::random()?,
-            xwing: Seed::random()?,
-            record: Vec::new(),
-            registered: false,
-        };
         let shard = open.place(&account.inbox_id().0)?;
         let entry = device_entry(&account, &crypto, shard, environment.clock.wall_ns())?;
         let record = create_record(&account, entry, &kit.key())?;
@@ -212,10 +272,7 @@ impl NewAccount {
         passphrase: &str,
         environment: Environment,
     ) -> Result<Client, ClientError> {
-        let store = match Store::create(home, passphrase, environment.kdf) {
-            Err(OpenError::Exists) => abandoned(home, passphrase)?,
-            made => made?,
-        };
+        let store = make_home(home, passphrase, &environment)?;
         let client = self.create_on(store, environment)?;
         Ok(client.in_folder(home))
     }
@@ -230,6 +287,18 @@ impl NewAccount {
         self.account.save(&set)?;
         set.commit()?;
         Client::open_on(store, None, environment)
+    }
+}
+
+/// An empty store in a new home, or in one whose making was interrupted.
+pub(crate) fn make_home(
+    home: &Path,
+    passphrase: &str,
+    environment: &Environment,
+) -> Result<Store, ClientError> {
+    match Store::create(home, passphrase, environment.kdf) {
+        Err(OpenError::Exists) => abandoned(home, passphrase),
+        made => Ok(made?),
     }
 }
 

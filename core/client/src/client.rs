@@ -130,8 +130,16 @@ impl Client {
     /// [`Notice::ConversationFailed`], and a relay that alone does not answer is a
     /// [`Notice::RelayUnreachable`] where something of the inbox waits for it.
     pub async fn sync(&mut self) -> Result<SyncReport, ClientError> {
-        self.sync_account().await?;
         let mut report = SyncReport::default();
+        match self.sync_account().await {
+            // Nothing can be read or written before the recover counts.
+            Err(ClientError::Recovering { counts_at_ns }) => {
+                self.notices.push(Notice::Recovering { counts_at_ns });
+                report.notices = self.take_notices();
+                return Ok(report);
+            }
+            outcome => outcome?,
+        }
         // Before the inbox: a removal must be read before the Welcome that brings back.
         self.catch_up_all(&mut report).await?;
         let inbox = self.sync_inbox().await;

@@ -6,10 +6,14 @@ use paigham_lookup::LookupError;
 use paigham_store::{OpenError, StoreError};
 use paigham_wire::certificate::CertificateError;
 use paigham_wire::directory::DirectoryError;
-use paigham_wire::ids::{AccountId, CanisterId};
+use paigham_wire::identity::Rejected;
+use paigham_wire::identity::handle::{HandleError, HandleRejected};
+use paigham_wire::ids::{AccountId, CanisterId, DeviceId};
 use paigham_wire::map::WitnessError;
 use paigham_wire::network::NetworkError;
 use paigham_wire::relay::RelayError;
+
+use crate::own::OwnChange;
 
 /// Whose turn it is; the command line has an exit code for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +126,36 @@ pub enum ClientError {
     /// The change is stored and not yet accepted; `sync` goes on with it.
     #[error("not done yet: {0}; it is kept and goes on with the next sync")]
     Unfinished(&'static str),
+    /// A change of the own account is on its way; there is one at a time.
+    #[error("a change of this account is on its way already: {}", .0.name())]
+    ChangePending(OwnChange),
+    /// A change of the own account was not made: another record came first.
+    #[error("the log did not take {}: another record came first, or the account does not allow it any more", .0.name())]
+    ChangeLost(OwnChange),
+    /// The account does not allow it now.
+    #[error("the account cannot do this now: {0}")]
+    RecordRefused(#[from] Rejected),
+    /// The identity key of this home is not the one that counts.
+    #[error("this device does not hold the account's identity key any more")]
+    NotTheIdentity,
+    /// The words make another recovery key than the account's.
+    #[error("these words are not the recovery kit of this account")]
+    WrongKit,
+    /// The account has no such device.
+    #[error("this account has no device {0}")]
+    NoSuchDevice(DeviceId),
+    /// There is nothing of that kind to undo.
+    #[error("there is nothing to undo")]
+    NothingToUndo,
+    /// The recover of this home does not count yet.
+    #[error("the recover of this account does not count yet")]
+    Recovering {
+        /// When it counts, nanoseconds since 1970.
+        counts_at_ns: u64,
+    },
+    /// The recover of this home does not count and never will.
+    #[error("the recover of this account did not come to count: another record came in its way")]
+    RecoverVoided,
     /// What was answered does not verify.
     #[error(transparent)]
     NotVerified(#[from] NotVerified),
@@ -134,6 +168,24 @@ pub enum ClientError {
     /// Two people see different safety numbers.
     #[error("that is not the safety number of this device and the account {0}")]
     OtherSafetyNumber(AccountId),
+    /// What was typed is no handle.
+    #[error(transparent)]
+    Handle(#[from] HandleError),
+    /// Nobody holds the handle.
+    #[error("nobody in this network has the handle {0}")]
+    NoSuchHandle(String),
+    /// Somebody else holds the handle, or one that looks like it.
+    #[error("the handle, or one that looks like it, is taken")]
+    HandleTaken,
+    /// The handle was given up and rests for another account.
+    #[error("the handle was given up by somebody, and rests until only they could have it back")]
+    HandleResting(u64),
+    /// The account has no handle.
+    #[error("this account has no handle")]
+    NoHandle,
+    /// The directory does not take the handle's record.
+    #[error("the handle is not taken: {0}")]
+    HandleRefused(HandleRejected),
     /// Another change of the own account is on its way.
     #[error("another change of this account is still on its way into the log")]
     RecordPending,
@@ -333,6 +385,12 @@ impl ClientError {
             | Self::NotAMember(_)
             | Self::DirectChat
             | Self::OtherSafetyNumber(_)
+            | Self::Handle(_)
+            | Self::NoSuchHandle(_)
+            | Self::HandleTaken
+            | Self::HandleResting(_)
+            | Self::NoHandle
+            | Self::HandleRefused(_)
             | Self::RecordPending
             | Self::RecordLost
             | Self::MemberChanged(_)
@@ -342,7 +400,16 @@ impl ClientError {
             | Self::Ended(_)
             | Self::NotStopped
             | Self::NotYet(_)
-            | Self::Away => ErrorKind::User,
+            | Self::Away
+            | Self::ChangePending(_)
+            | Self::ChangeLost(_)
+            | Self::RecordRefused(_)
+            | Self::NotTheIdentity
+            | Self::WrongKit
+            | Self::NoSuchDevice(_)
+            | Self::NothingToUndo
+            | Self::Recovering { .. }
+            | Self::RecoverVoided => ErrorKind::User,
             Self::Reset(_) => ErrorKind::NotVerified,
             Self::Group(error) => match error {
                 GroupError::TooLarge
@@ -427,12 +494,38 @@ impl ClientError {
             Self::Away => {
                 "ask a member to take you out and add you again; with one person, begin a new chat"
             }
+            Self::ChangePending(_) => "`sync` goes on with it; try again afterwards",
+            Self::RecordRefused(Rejected::Frozen) => {
+                "it is frozen: only the recovery kit does anything now"
+            }
+            Self::RecordRefused(Rejected::RecoverPending) => {
+                "a recover is on: wait until it counts, or void it with device and kit by \
+                 `account change-kit`"
+            }
+            Self::NotTheIdentity => {
+                "another device changed it, or a thief did; with the kit you get the account back: \
+                 `account freeze --kit` at once, then `account recover` in another home"
+            }
+            Self::NoSuchDevice(_) => "list them with `account show`",
+            Self::Recovering { .. } => "`sync` goes on when its 72 hours are over",
+            Self::ChangeLost(_) => "look at it with `account show`, and try again",
+            Self::RecoverVoided => "begin it again with the same words",
             Self::Alarm => {
                 "see `paigham problems`, and say whether it was you; if not, freeze the account \
                  and recover it with the kit"
             }
             Self::LogProblem | Self::MemberProblem(_) => {
                 "see `paigham problems`: the evidence lies in a file that anybody can check"
+            }
+            Self::Handle(_) => {
+                "letters of one script, digits and underscores; a letter comes first"
+            }
+            Self::NoSuchHandle(_) => "ask its owner how it is spelled, or for the account id",
+            Self::HandleTaken | Self::HandleResting(_) => "choose another one",
+            Self::NoHandle => "take one with `paigham handle claim HANDLE`",
+            Self::HandleRefused(HandleRejected::HoldsAnother) => {
+                "an account has one handle: give the other one up with `paigham handle release`, \
+                 and wait until that counts"
             }
             Self::OtherSafetyNumber(_) => {
                 "somebody may stand between you: compare again, in person, before you write"

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tls_codec::VLBytes;
 
 use crate::client::Client;
-use crate::conversation::{Joining, LAGGING_TRIES, LAGGING_WAIT};
+use crate::conversation::{Joining, LAGGING_TRIES, LAGGING_WAIT, Sender};
 use crate::error::{ClientError, NotVerified};
 use crate::log::{is_publishing, keep_record};
 use crate::people::next_number;
@@ -111,12 +111,16 @@ impl Client {
         let directory = self.connection.directory().clone();
         self.connection.ensure_code(&directory).await?;
         if self.account.registered {
-            self.publish_record().await?;
+            self.go_on_with_change().await?;
             return self.watch_if_due().await;
         }
         self.create_inbox().await?;
         self.send_pending().await?;
         self.refill_if_due().await?;
+        if self.account.is_recovery() {
+            self.sync_recovery().await?;
+            return self.watch_if_due().await;
+        }
         self.keep_create()?;
         self.publish_record().await?;
         self.watch_if_due().await
@@ -150,6 +154,7 @@ impl Client {
         self.write_evidence()?;
         self.watch_own().await?;
         self.watch_contacts().await?;
+        self.watch_handles().await?;
         self.refresh_roots().await?;
         self.watched_at = Some(now);
         Ok(())
@@ -399,8 +404,12 @@ impl Client {
         let id = self.account.inbox_id();
         for deposit in &reply.deposits {
             let sealed = deposit.sealed.as_slice();
-            if let Ok(pointer) = keys.open(&self.crypto, &id, sealed) {
-                Joining::new(&pointer).queue(&set)?;
+            if let Ok(content) = keys.open(&self.crypto, &id, sealed) {
+                let by = match &content.capability {
+                    Some(given) if self.gave(given, deposit.accepted_at)? => Sender::Member,
+                    _ => Sender::Stranger,
+                };
+                Joining::new(&content.pointer, by).queue(&set)?;
             } else if let Ok(message) = keys.open_re_add(&self.crypto, &id, sealed) {
                 self.take_request(&set, &message)?;
             }

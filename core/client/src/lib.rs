@@ -16,15 +16,20 @@
 )]
 
 mod account;
+mod capability;
 mod client;
 mod clock;
 mod connection;
 mod conversation;
 mod error;
+mod handle;
 mod inbox;
 mod log;
+mod own;
 mod paid;
 mod people;
+mod requests;
+pub mod review;
 mod safety;
 mod shards;
 #[cfg(feature = "testkit")]
@@ -38,15 +43,21 @@ pub use client::Client;
 pub use clock::{Clock, SystemClock};
 pub use error::{ClientError, ErrorKind, NotVerified};
 pub use log::{Answer, ProblemKind, ProblemView};
+pub use own::{
+    AccountStatus, DeviceStatus, FreezeKey, OwnChange, PendingRecover, Reauthenticated,
+    RecoverTarget, Recovery,
+};
 pub use paigham_store::{KdfCost, OpenError, Store, StoreError};
 pub use paigham_wire::hash::Hash;
+pub use paigham_wire::identity::Rejected;
+pub use paigham_wire::identity::handle::{Handle, HandleError, HandleRejected};
 pub use paigham_wire::ids::{AccountId, CanisterId, DeviceId, QueueId};
 pub use paigham_wire::network::{NetworkLink, VerifiedNetwork};
-pub use paigham_wire::recovery_kit::RecoveryKit;
+pub use paigham_wire::recovery_kit::{NoKit, RecoveryKit};
 pub use safety::{NoSafetyNumber, SafetyNumber};
 pub use shards::OpenRelays;
 pub use trust::load_network;
 pub use view::{
-    Arrived, Body, ContactView, ConversationView, Me, MemberView, MessageView, Notice, Standing,
-    SyncReport, Trust, Verified,
+    Arrived, Body, ContactView, ConversationView, HandleStanding, HandleView, Me, MemberView,
+    MessageView, Notice, RequestView, Standing, SyncReport, Trust, Verified,
 };

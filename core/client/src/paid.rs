@@ -10,6 +10,7 @@ use paigham_wire::relay::{RelayError, ShardReply};
 use paigham_wire::ticket::{Paid, TicketRefusal};
 use tls_codec::DeserializeBytes;
 
+use crate::capability::is_capability;
 use crate::connection::{CertifiedReply, Connection};
 use crate::error::{ClientError, NotVerified};
 
@@ -42,7 +43,7 @@ impl Connection {
         }
     }
 
-    /// Calls an update that a ticket pays for. The work is done on a thread of its own, for the
+    /// Calls an update that a ticket pays for, or the capability that it carries. The work is done on a thread of its own, for the
     /// newest certified beacon; the same call for the same beacon has the same ticket, so that a
     /// repeat is one. Where beacon or difficulty have changed meanwhile, it is done anew.
     ///
@@ -59,6 +60,16 @@ impl Connection {
         T: DeserializeBytes,
         R: Paid + Send + 'static,
     {
+        if is_capability(request.clone().credential_mut()) {
+            let answer = self
+                .update::<T, RelayError>(relay, method, &encode(request))
+                .await;
+            match answer {
+                // It has ended, or was never one: a ticket pays as for anybody.
+                Err(ClientError::Relay(RelayError::Credential)) => {}
+                answer => return answer,
+            }
+        }
         for _ in 0..TRIES {
             match self.pay_once(relay, method, request).await {
                 Err(ClientError::Relay(RelayError::Ticket(

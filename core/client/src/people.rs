@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::account::checked_name;
 use crate::client::Client;
 use crate::error::ClientError;
+use crate::handle::shown_handle;
 use crate::log::{LookedUp, has_problem};
 use crate::safety::SafetyNumber;
 use crate::view::{ContactView, Notice, Trust};
@@ -104,6 +105,7 @@ fn view(set: &WriteSet, known: &Known) -> Result<Option<ContactView>, ClientErro
         devices: known.devices,
         seen_at: known.seen_at,
         trust: trust(set, account)?,
+        handle: shown_handle(set, account)?,
     }))
 }
 
@@ -167,6 +169,29 @@ impl Client {
         let shown = view(&set, &known)?;
         self.commit(set)?;
         shown.ok_or(ClientError::Bug("a contact without a name"))
+    }
+
+    /// Whether the owner has given an account a name.
+    pub(crate) fn is_contact(&self, account: AccountId) -> Result<bool, ClientError> {
+        let known = Known::load(&self.store.begin(), account)?;
+        Ok(known.is_some_and(|known| known.name.is_some()))
+    }
+
+    /// As [`Client::add_contact`], of the account that holds a handle, as it is typed.
+    ///
+    /// # Errors
+    /// [`ClientError::NoSuchHandle`] if nobody holds it; as [`Client::find_handle`].
+    pub async fn add_contact_by_handle(
+        &mut self,
+        name: &str,
+        typed: &str,
+    ) -> Result<ContactView, ClientError> {
+        self.sync_account().await?;
+        let found = self.find_handle(typed).await?;
+        let account = found
+            .account
+            .ok_or(ClientError::NoSuchHandle(found.handle))?;
+        self.add_contact(name, account).await
     }
 
     /// All contacts, in the order in which they were added.

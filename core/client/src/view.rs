@@ -4,6 +4,8 @@ use paigham_wire::hash::Hash;
 use paigham_wire::ids::{AccountId, CanisterId, DeviceId, QueueId};
 use serde::{Deserialize, Serialize};
 
+use crate::own::OwnChange;
+
 /// This device's account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Me {
@@ -42,6 +44,38 @@ pub struct ContactView {
     pub seen_at: u64,
     /// How far their keys are to be believed.
     pub trust: Trust,
+    /// The handle under which they were found last.
+    pub handle: Option<String>,
+}
+
+/// A handle as the log shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandleView {
+    /// As its holder spells it; as it was asked for where nobody holds it.
+    pub handle: String,
+    /// Who holds it.
+    pub account: Option<AccountId>,
+    /// How it stands.
+    pub standing: HandleStanding,
+}
+
+/// Who may use a handle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HandleStanding {
+    /// An account holds it.
+    Held,
+    /// An account holds it and gives it up.
+    Releasing {
+        /// When that counts, nanoseconds since 1970.
+        ends_at: u64,
+    },
+    /// Nobody holds it, and only who did may claim it.
+    Resting {
+        /// Until when, nanoseconds since 1970.
+        until: u64,
+    },
+    /// Anybody may claim it.
+    Free,
 }
 
 /// How far the keys of an account are to be believed, in one word.
@@ -215,6 +249,23 @@ pub enum Body {
     Cloned,
 }
 
+/// An invitation of a stranger that waits for an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestView {
+    /// What it is accepted or declined by.
+    pub number: u64,
+    /// Who invites, as the directory certifies.
+    pub from: AccountId,
+    /// What the owner calls them; their id's first digits otherwise.
+    pub from_name: String,
+    /// What they call the group; `None` for a 1:1 chat.
+    pub group: Option<String>,
+    /// How many accounts are said to be in it.
+    pub members: u32,
+    /// When this device read it, seconds since 1970.
+    pub asked_at: u64,
+}
+
 /// A line that arrived with a [`crate::Client::sync`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrived {
@@ -253,8 +304,24 @@ pub enum Notice {
     RelayUnreachable(CanisterId),
     /// A contact's identity key changed.
     IdentityChanged(AccountId),
+    /// A change of the own account was not made: another record came first.
+    OwnChangeLost(OwnChange),
+    /// This home's recover is published and counts at that time, nanoseconds since 1970.
+    Recovering {
+        /// When.
+        counts_at_ns: u64,
+    },
+    /// Somebody who is no contact invites; [`crate::Client::requests`] has it.
+    Requested(AccountId),
     /// A change of the own account is not in the log although it was sent minutes ago.
     NotPublished(u32),
     /// There is a problem that waits for an answer.
     Problem(u64),
+    /// The own handle has a record that this device did not make: somebody holds the identity key.
+    HandleChanged {
+        /// As it is shown.
+        handle: String,
+        /// When a pending release counts, nanoseconds since 1970; a claim voids it until then.
+        ends_at: Option<u64>,
+    },
 }

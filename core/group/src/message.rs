@@ -7,7 +7,8 @@ use openmls_traits::OpenMlsProvider;
 use openmls_traits::storage::{CURRENT_VERSION, StorageProvider};
 use paigham_wire::codec::{decode, encode};
 use paigham_wire::envelope::{
-    AuthenticatedData, EnvelopePlaintext, Extension, Gossip, VERSION, extension, proofs_hash,
+    AuthenticatedData, EnvelopePlaintext, Extension, Gossip, InboxCapability, VERSION, extension,
+    proofs_hash,
 };
 use paigham_wire::frame::{ENVELOPE_MAX_BYTES, HEADER_BYTES, PostHeader, PostKind, encode_post};
 use paigham_wire::ids::QueueId;
@@ -26,16 +27,25 @@ pub struct Saying<'a> {
     pub content: &'a [u8],
     /// What this device has seen, for the others to compare.
     pub gossip: Option<Gossip>,
+    /// Leave to write into the sender's inbox, for the members.
+    pub capability: Option<InboxCapability>,
     /// Newest entry that was verified.
     pub after_seq: u32,
     /// Until when the relay may take it, seconds since 1970.
     pub not_after: u32,
 }
 
-fn gossip_extension(gossip: &Gossip) -> Extension {
-    Extension {
-        extension_type: extension::GOSSIP,
-        data: encode(gossip).into(),
+impl Saying<'_> {
+    fn extensions(&self) -> Vec<Extension> {
+        let gossip = self.gossip.as_ref().map(|gossip| Extension {
+            extension_type: extension::GOSSIP,
+            data: encode(gossip).into(),
+        });
+        let capability = self.capability.as_ref().map(|given| Extension {
+            extension_type: extension::CAPABILITY,
+            data: encode(given).into(),
+        });
+        gossip.into_iter().chain(capability).collect()
     }
 }
 
@@ -43,6 +53,11 @@ fn gossip_extension(gossip: &Gossip) -> Extension {
 pub(crate) fn gossip_of(plaintext: &EnvelopePlaintext) -> Option<Gossip> {
     let data = plaintext.extension(extension::GOSSIP)?;
     decode::<Gossip>(data).ok().filter(Gossip::is_well_formed)
+}
+
+/// Leave to write into the inbox of a message's sender, if it gave any; not checked.
+pub(crate) fn capability_of(plaintext: &EnvelopePlaintext) -> Option<InboxCapability> {
+    decode(plaintext.extension(extension::CAPABILITY)?).ok()
 }
 
 /// A header for an envelope of a length.
@@ -83,8 +98,7 @@ impl Group {
         saying: &Saying<'_>,
     ) -> Result<Vec<u8>, GroupError> {
         self.check_active()?;
-        let extensions = saying.gossip.as_ref().map(gossip_extension);
-        let extensions: Vec<Extension> = extensions.into_iter().collect();
+        let extensions = saying.extensions();
         self.set_authenticated_data(saying.not_after, &extensions);
         let message = self
             .mls

@@ -3,7 +3,7 @@
 use openmls_traits::crypto::OpenMlsCrypto;
 use openmls_traits::types::{HpkeAeadType, HpkeCiphertext, HpkeConfig, HpkeKdfType, HpkeKemType};
 use paigham_wire::codec::{decode, encode};
-use paigham_wire::envelope::{SealedPointer, VERSION, WelcomePointer, pointer_info};
+use paigham_wire::envelope::{PointerContent, SealedPointer, VERSION, pointer_info};
 use paigham_wire::ids::InboxId;
 use paigham_wire::reset::{ReAddMessage, re_add_info};
 use zeroize::Zeroizing;
@@ -56,11 +56,11 @@ impl InboxKeyPair {
         crypto: &Crypto,
         inbox: &InboxId,
         sealed: &[u8],
-    ) -> Result<WelcomePointer, GroupError> {
+    ) -> Result<PointerContent, GroupError> {
         let opened = self.open_as(crypto, &pointer_info(inbox), sealed)?;
-        let pointer: WelcomePointer = decode(&opened).map_err(|_| GroupError::Sealed)?;
-        if pointer.version == VERSION {
-            Ok(pointer)
+        let content: PointerContent = decode(&opened).map_err(|_| GroupError::Sealed)?;
+        if content.pointer.version == VERSION {
+            Ok(content)
         } else {
             Err(GroupError::Sealed)
         }
@@ -115,9 +115,9 @@ pub fn seal_pointer(
     crypto: &Crypto,
     inbox: &InboxId,
     xwing_key: &[u8],
-    pointer: &WelcomePointer,
+    content: &PointerContent,
 ) -> Result<Vec<u8>, GroupError> {
-    let plaintext = Zeroizing::new(encode(pointer));
+    let plaintext = Zeroizing::new(encode(content));
     seal_as(crypto, &pointer_info(inbox), xwing_key, &plaintext)
 }
 

@@ -2,17 +2,11 @@
 
 use paigham_lookup::account::now_ns;
 use paigham_lookup::{AccountHistory, LogTrust, LookedUp, LookupError, verify_account};
-use paigham_wire::certificate::VerifiedCertificate;
-use paigham_wire::chain::{record_next, record_start};
 use paigham_wire::codec::decode;
-use paigham_wire::directory::DatedRecord;
-use paigham_wire::envelope::{DirectoryMapProof, LogProof, PROOF_DIRECTORY_MAP, PROOF_LOG, Proof};
-use paigham_wire::hash::Hash;
-use paigham_wire::identity::{AccountState, IdentityRecord};
-use paigham_wire::ids::{AccountId, CanisterId, DeviceId, DirectoryKey};
-use paigham_wire::leaf::{Leaf, RecordsLeaf};
+use paigham_wire::envelope::{LogProof, PROOF_LOG, Proof};
+use paigham_wire::identity::AccountState;
+use paigham_wire::ids::{AccountId, DeviceId};
 use paigham_wire::log::LabelAnswer;
-use paigham_wire::map::{Found, Witness};
 
 /// How much older than its commit a carried certificate may be.
 pub const PROOF_MAX_AGE_NS: u64 = 10 * 60 * 1_000_000_000;
@@ -36,18 +30,12 @@ pub enum ProofError {
     /// It does not decode, or is of a type that does not count here.
     #[error("malformed proof")]
     Malformed,
-    /// The certificate does not hold, or is not of the commit's time.
-    #[error("the proof's certificate does not hold at the commit's time")]
+    /// The certificate is not of the commit's time.
+    #[error("the proof's certificate is not of the commit's time")]
     Certificate,
     /// The log does not show what the proof says.
     #[error("the log does not show the account's records: {0}")]
     Log(LookupError),
-    /// Witness or chain do not lead to what is certified.
-    #[error("the records are not those that are certified")]
-    Records,
-    /// The records do not follow from one another.
-    #[error("the records break the rules of identity records")]
-    Identity,
     /// The device is not among those that count.
     #[error("the device is not in the account's record")]
     Device,
@@ -121,52 +109,12 @@ const fn check_time(time: u64, accepted_at: u64) -> Result<(), ProofError> {
     Ok(())
 }
 
-/// The judge of a network whose directory certifies records by its map (proof type 1).
-#[derive(Debug, Clone)]
-pub struct DirectoryMapJudge {
-    /// Root key of the subnet, DER.
-    pub root_key: Vec<u8>,
-    /// The directory.
-    pub directory: CanisterId,
-}
-
-impl ProofJudge for DirectoryMapJudge {
-    fn authorises(
-        &self,
-        claims: &[LeafClaim],
-        proof: &Proof,
-        accepted_at: u64,
-    ) -> Result<Option<ShownAccount>, ProofError> {
-        let proof = directory_map(proof)?;
-        let certificate = VerifiedCertificate::verify(
-            proof.certificate.as_slice(),
-            &self.root_key,
-            &self.directory,
-        )
-        .map_err(|_| ProofError::Certificate)?;
-        check_time(certificate.time_ns(), accepted_at)?;
-        let root = certificate
-            .certified_data(&self.directory)
-            .map_err(|_| ProofError::Certificate)?;
-        let witness = Witness::decode(proof.witness.as_slice()).map_err(|_| ProofError::Records)?;
-        let state = verify_records(&witness, &root, &proof.account, &proof.records)?
-            .ok_or(ProofError::Device)?;
-        for claim in claims {
-            check_device(&state, claim, accepted_at)?;
-        }
-        Ok(None)
-    }
-}
-
 /// The account that a proof is about; whether it holds is the judge's.
 ///
 /// # Errors
 /// [`ProofError::Malformed`].
 pub(crate) fn proved_account(proof: &Proof) -> Result<AccountId, ProofError> {
-    match proof.proof_type {
-        PROOF_LOG => Ok(log_proof(proof)?.account),
-        _ => Ok(directory_map(proof)?.account),
-    }
+    Ok(log_proof(proof)?.account)
 }
 
 fn log_proof(proof: &Proof) -> Result<LogProof, ProofError> {
@@ -174,71 +122,6 @@ fn log_proof(proof: &Proof) -> Result<LogProof, ProofError> {
         return Err(ProofError::Malformed);
     }
     decode(proof.data.as_slice()).map_err(|_| ProofError::Malformed)
-}
-
-fn directory_map(proof: &Proof) -> Result<DirectoryMapProof, ProofError> {
-    if proof.proof_type != PROOF_DIRECTORY_MAP {
-        return Err(ProofError::Malformed);
-    }
-    decode(proof.data.as_slice()).map_err(|_| ProofError::Malformed)
-}
-
-/// Checks that a witness under `root` certifies exactly these records, and that they follow from
-/// one another. `None` for an account that is certified to have no records.
-///
-/// # Errors
-/// [`ProofError::Records`], [`ProofError::Identity`].
-pub fn verify_records(
-    witness: &Witness,
-    root: &Hash,
-    account: &AccountId,
-    records: &[DatedRecord],
-) -> Result<Option<AccountState>, ProofError> {
-    if witness.root() != *root {
-        return Err(ProofError::Records);
-    }
-    let log_label = account.directory_label();
-    let found = witness
-        .get(&DirectoryKey::of_label(&log_label).0)
-        .map_err(|_| ProofError::Records)?;
-    let Found::Present(leaf) = found else {
-        return if records.is_empty() {
-            Ok(None)
-        } else {
-            Err(ProofError::Records)
-        };
-    };
-    let Ok(Leaf::Records(leaf)) = decode(leaf) else {
-        return Err(ProofError::Records);
-    };
-    let decoded = follow(&log_label, &leaf, records)?;
-    let state = AccountState::from_records(&decoded).map_err(|_| ProofError::Identity)?;
-    if state.account() == *account {
-        Ok(Some(state))
-    } else {
-        Err(ProofError::Identity)
-    }
-}
-
-fn follow(
-    log_label: &[u8],
-    leaf: &RecordsLeaf,
-    records: &[DatedRecord],
-) -> Result<Vec<(u64, IdentityRecord)>, ProofError> {
-    let mut head = record_start(log_label);
-    let mut decoded = Vec::with_capacity(records.len());
-    for (version, dated) in (0u32..).zip(records) {
-        let record =
-            IdentityRecord::decode(dated.record.as_slice()).map_err(|_| ProofError::Identity)?;
-        head = record_next(&head, version, dated.accepted_at, &record.hash());
-        decoded.push((dated.accepted_at, record));
-    }
-    let complete = u32::try_from(records.len()).is_ok_and(|count| count == leaf.count);
-    if complete && head == leaf.head {
-        Ok(decoded)
-    } else {
-        Err(ProofError::Records)
-    }
 }
 
 /// Whether a claim is that of a device that counts at a time.

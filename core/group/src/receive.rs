@@ -5,7 +5,7 @@ use openmls::prelude::{ProcessedMessageContent, ProtocolMessage, Sender};
 use openmls_traits::storage::{CURRENT_VERSION, StorageProvider};
 use paigham_wire::codec::decode;
 use paigham_wire::envelope::{
-    AuthenticatedData, EnvelopePlaintext, Gossip, SelfRemoves, extension,
+    AuthenticatedData, EnvelopePlaintext, Gossip, InboxCapability, SelfRemoves, extension,
 };
 use paigham_wire::frame::{PostHeader, PostKind, post_hash};
 use paigham_wire::hash::Hash;
@@ -14,7 +14,7 @@ use paigham_wire::relay::Entry;
 use crate::crypto::{Crypto, Provider};
 use crate::error::GroupError;
 use crate::group::{Group, Member, PendingState};
-use crate::message::{SelfRemove, application_data, gossip_of, protocol_message};
+use crate::message::{SelfRemove, application_data, capability_of, gossip_of, protocol_message};
 use crate::proof::ProofJudge;
 use crate::re_add::requests_of;
 use crate::verdict::{Judged, NS_PER_SECOND, Violation, judge_proofs};
@@ -30,6 +30,8 @@ pub enum Received {
         content: Vec<u8>,
         /// What its sender had seen, for comparison.
         gossip: Option<Gossip>,
+        /// Leave to write into the sender's inbox, if it gave any; not checked.
+        capability: Option<InboxCapability>,
     },
     /// A member wants to leave; the next commit removes it.
     Leaving(Member),
@@ -189,6 +191,7 @@ impl Group {
                     from,
                     content: message.into_bytes(),
                     gossip: gossip_of(plaintext),
+                    capability: capability_of(plaintext),
                 })
             }
             _ => Ok(Received::Junk),

@@ -98,6 +98,22 @@ impl AccountHistory {
         self.records.get(usize::try_from(version).ok()?)?.logged_at
     }
 
+    /// The account as its records up to a time made it; `None` before the first. A record whose own
+    /// time was not shown counts from the time of the nearest one before it.
+    #[must_use]
+    pub fn at(&self, time_ns: u64) -> Option<AccountState> {
+        let mut before: Option<Self> = None;
+        for kept in &self.records {
+            let bound = before.as_ref().map_or(0, |history| history.lower_bound);
+            if kept.logged_at.unwrap_or(bound) > time_ns {
+                break;
+            }
+            // These records followed one another when they were read.
+            before = Some(follow(before, kept.clone()).ok()?);
+        }
+        before.map(|history| history.state)
+    }
+
     /// Whether `other` tells the same history, as far as both go.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use paigham_transparency::verifier::VerifyError;
 use paigham_wire::canister_signature::SignatureError;
 use paigham_wire::identity::Rejected;
+use paigham_wire::identity::handle::HandleRejected;
 
 /// Why a reply does not count. What the caller keeps stays as it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -53,7 +54,7 @@ pub enum LookupError {
         version: u32,
     },
     /// A version is in the log and is no record.
-    #[error("version {version} is no identity record")]
+    #[error("version {version} is no record of its label")]
     NoRecord {
         /// The version.
         version: u32,
@@ -65,6 +66,15 @@ pub enum LookupError {
         version: u32,
         /// Which.
         reason: Rejected,
+    },
+    /// A version of a handle is in the log and must not be: it breaks the rules of
+    /// `spec/handles.md`.
+    #[error("version {version} breaks the rules of handles: {reason}")]
+    HandleRule {
+        /// The version.
+        version: u32,
+        /// Which.
+        reason: HandleRejected,
     },
     /// The record that makes the label is that of another account.
     #[error("the records are those of another account")]

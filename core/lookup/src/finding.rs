@@ -81,9 +81,10 @@ impl Finding {
             LookupError::Log(error) => return of_proof(error),
             LookupError::Fewer { .. } => Self::MissingVersion,
             LookupError::Changed { .. } => Self::TwoValues,
-            LookupError::NoRecord { .. } | LookupError::Rule { .. } | LookupError::OtherAccount => {
-                Self::WrongAuthorisation
-            }
+            LookupError::NoRecord { .. }
+            | LookupError::Rule { .. }
+            | LookupError::HandleRule { .. }
+            | LookupError::OtherAccount => Self::WrongAuthorisation,
             LookupError::Form(_)
             | LookupError::Places { .. }
             | LookupError::TooMany(_)

@@ -22,6 +22,7 @@
 //! | [`account`] | an account's history and what follows from it |
 //! | [`finding`] | what is wrong, in words |
 //! | [`mod@evidence`] | files that show it to anybody |
+//! | [`handle`] | a handle's records and whose it is |
 //!
 //! Nothing here reads a clock or does I/O: the time of a judgement is that of the head or of the
 //! certificate, so that everybody who holds an answer judges it alike. How old a certificate may
@@ -33,6 +34,7 @@ pub mod account;
 pub mod error;
 pub mod evidence;
 pub mod finding;
+pub mod handle;
 pub mod heads;
 pub mod label;
 pub mod reading;
@@ -42,6 +44,7 @@ pub use account::{AccountHistory, verify_account};
 pub use error::LookupError;
 pub use evidence::Evidence;
 pub use finding::Finding;
+pub use handle::{HandleVersions, JudgedHandle};
 pub use heads::CanisterHeads;
 pub use label::{LabelVersion, LabelVersions, TimeRule};
 pub use reading::{LookedUp, Reading};

@@ -1,8 +1,10 @@
 //! Whose log it is.
 
+use paigham_transparency::codec::Codec;
 use paigham_transparency::structs::{CipherSuite, Configuration};
 use paigham_wire::canister_signature::head_key;
 use paigham_wire::ids::CanisterId;
+use paigham_wire::network::VerifiedNetwork;
 
 use crate::error::LookupError;
 
@@ -39,6 +41,24 @@ impl LogTrust {
             directory,
             config,
         })
+    }
+
+    /// The log that a network file names.
+    ///
+    /// # Errors
+    /// [`LookupError::Trust`] if it names none, or one that cannot be checked here.
+    pub fn of_network(network: &VerifiedNetwork) -> Result<Self, LookupError> {
+        let file = network.file();
+        let directory = network
+            .directory()
+            .map_err(|_| LookupError::Trust("the network has no directory"))?;
+        let config = file
+            .transparency
+            .as_ref()
+            .ok_or(LookupError::Trust("the network has no log"))?;
+        let config = Configuration::decode(config)
+            .map_err(|_| LookupError::Trust("the log's configuration is none"))?;
+        Self::new(file.root_key.to_vec(), directory, config)
     }
 
     /// DER key of the network's root subnet.

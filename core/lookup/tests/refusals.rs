@@ -7,6 +7,7 @@ mod common;
 use common::*;
 use ic_certification::{HashTree, labeled, leaf};
 use paigham_lookup::{AccountHistory, CanisterHeads, LogTrust, LookupError};
+use paigham_transparency::codec::Codec;
 use paigham_transparency::store::Store;
 use paigham_transparency::structs::CipherSuite;
 use paigham_transparency::verifier::{VerifyError, VerifyHead};
@@ -14,6 +15,7 @@ use paigham_wire::canister_signature::{SignatureError, head_key};
 use paigham_wire::certificate::CertificateError;
 use paigham_wire::codec::{decode, encode};
 use paigham_wire::log::{FoundLabel, LabelAnswer};
+use paigham_wire::network::{CanisterRole, KeySet, NetworkCanister, NetworkFile, VerifiedNetwork};
 
 /// Amina: create, a device, a freeze by mistake, seven days, another device.
 fn amina() -> (Directory, Owner) {
@@ -310,6 +312,58 @@ fn the_network_names_a_log_of_its_directory() {
     assert!(!trust(
         &|config| config.signature_public_key = head_key(&canister(8))
     ));
+}
+
+/// The same from the file itself: what it says of directory, root key and log is what counts.
+#[test]
+fn a_network_file_names_its_log() {
+    let directory = Directory::new();
+    let trust = |log: Option<Vec<u8>>| {
+        let release = KeySet {
+            keys: vec![public(1).into()],
+            threshold: 1,
+        };
+        let canister = |role, number| NetworkCanister {
+            role,
+            id: canister(number).as_slice().to_vec().into(),
+            module_hashes: vec![[number; 32].into()],
+            controllers: Vec::new(),
+        };
+        let file = NetworkFile {
+            version: 1,
+            network: [4; 16].into(),
+            name: "test".into(),
+            sequence: 1,
+            issued_at: 0,
+            expires_at: 1,
+            root_key: der(&bls(1)).into(),
+            canisters: vec![
+                canister(CanisterRole::Directory, 7),
+                canister(CanisterRole::Relay, 8),
+            ],
+            authority: KeySet {
+                keys: Vec::new(),
+                threshold: 0,
+            },
+            proof_types: vec![2],
+            urls: vec!["http://127.0.0.1:1".into()],
+            gateways: Vec::new(),
+            release,
+            development: true,
+            transparency: log.map(Into::into),
+            auditors: None,
+        };
+        let bytes = file.sign(&[&key(1)]).unwrap();
+        LogTrust::of_network(&VerifiedNetwork::pinned(&bytes).unwrap())
+    };
+    let config = directory.config.encode().unwrap();
+    assert_eq!(trust(Some(config.clone())), Ok(directory.trust()));
+    let refused = |log| matches!(trust(log), Err(LookupError::Trust(_)));
+    assert!(refused(None));
+    assert!(refused(Some(config[1..].to_vec())));
+    let mut other = directory.config;
+    other.signature_public_key = head_key(&canister(8));
+    assert!(refused(Some(other.encode().unwrap())));
 }
 
 /// Whoever looks at old heads needs no reply around them.

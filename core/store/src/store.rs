@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use zeroize::Zeroizing;
@@ -35,6 +35,8 @@ struct Inner {
     backend: Box<dyn Backend>,
     keys: Keys,
     state: Mutex<State>,
+    /// Where the passphrase wraps the key; `None` where the caller keeps the key.
+    key_file: Option<PathBuf>,
     /// Held while the store is open; dropped after the backend.
     _lock: Option<HomeLock>,
 }
@@ -86,7 +88,8 @@ impl Store {
         for above in [Some(folder), folder.parent()].into_iter().flatten() {
             sync_entries(above).map_err(OpenError::Disk)?;
         }
-        Self::on(Box::new(backend), key, Some(lock))
+        let home = (folder.join(KEY_FILE), lock);
+        Self::on(Box::new(backend), key, Some(home))
             .map_err(|error| OpenError::Database(error.to_string()))
     }
 
@@ -101,8 +104,9 @@ impl Store {
     fn on(
         backend: Box<dyn Backend>,
         key: &[u8; 32],
-        lock: Option<HomeLock>,
+        home: Option<(PathBuf, HomeLock)>,
     ) -> Result<Self, StoreError> {
+        let (key_file, lock) = home.unzip();
         let keys = Keys::derive(key);
         let name = keys.name(Table::Meta, GENERATION, 0);
         let generation = match backend.get(&name)? {
@@ -118,6 +122,7 @@ impl Store {
                 backend,
                 keys,
                 state,
+                key_file,
                 _lock: lock,
             }),
         })
@@ -140,6 +145,30 @@ impl Store {
         let _lock = lock(folder)?;
         let key = key_file::open(&path, old)?;
         key_file::write(&path, new, cost, &key)
+    }
+
+    /// Whether a passphrase is that of this store: the person who gives it now is the one who may
+    /// open it. Costs as much as opening does.
+    ///
+    /// # Errors
+    /// [`OpenError::WrongPassphrase`]; [`OpenError::Missing`] where no passphrase wraps the key.
+    pub fn check_passphrase(&self, passphrase: &str) -> Result<(), OpenError> {
+        let path = self.inner.key_file.as_deref().ok_or(OpenError::Missing)?;
+        self.check_key(&*key_file::open(path, passphrase)?)
+    }
+
+    /// As [`Store::check_passphrase`], where the caller keeps the key: with that key.
+    ///
+    /// # Errors
+    /// [`OpenError::WrongPassphrase`].
+    pub fn check_key(&self, key: &[u8; 32]) -> Result<(), OpenError> {
+        // Names are a keyed hash: whoever makes the same name has the same key.
+        let name = |keys: &Keys| keys.name(Table::Meta, GENERATION, 0);
+        if name(&Keys::derive(key)) == name(&self.inner.keys) {
+            Ok(())
+        } else {
+            Err(OpenError::WrongPassphrase)
+        }
     }
 
     /// Begins a change.

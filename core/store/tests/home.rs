@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use paigham_store::{KdfCost, OpenError, Passphrase, Store, StoreError, Table};
+use paigham_store::{KdfCost, MemoryBackend, OpenError, Passphrase, Store, StoreError, Table};
 use tempfile::TempDir;
 
 const CHEAP: KdfCost = KdfCost::WEAK_FOR_TESTS;
@@ -44,6 +44,36 @@ fn opens_with_its_passphrase_only() {
     assert_eq!(format!("{right:?}"), "Passphrase(***)");
     let store = Store::open(home.path(), &right).unwrap();
     assert_eq!(hello(&store).as_deref(), Some("سلام"));
+}
+
+/// The owner of an open home is asked again: the passphrase is that of this home or it is not, and
+/// stays so after it was changed. A store whose key somebody else keeps has none.
+#[test]
+fn an_open_home_knows_its_passphrase() {
+    let home = home_with("right");
+    let store = Store::open(home.path(), "right").unwrap();
+    assert!(store.check_passphrase("right").is_ok());
+    assert!(matches!(
+        store.check_passphrase("wrong"),
+        Err(OpenError::WrongPassphrase)
+    ));
+    // The key file of another home, put in its place, makes its passphrase nobody's.
+    let other = home_with("other");
+    fs::copy(other.path().join("key"), home.path().join("key")).unwrap();
+    assert!(matches!(
+        store.check_passphrase("other"),
+        Err(OpenError::WrongPassphrase)
+    ));
+    let kept = Store::on_backend(Box::new(MemoryBackend::default()), &[7; 32]).unwrap();
+    assert!(matches!(
+        kept.check_passphrase("x"),
+        Err(OpenError::Missing)
+    ));
+    assert!(kept.check_key(&[7; 32]).is_ok());
+    assert!(matches!(
+        kept.check_key(&[8; 32]),
+        Err(OpenError::WrongPassphrase)
+    ));
 }
 
 /// A second handle on an open home is refused, also to change the passphrase, and welcome once

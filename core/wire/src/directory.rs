@@ -5,6 +5,7 @@ use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize, VLBytes};
 
 use crate::admin::InitArgument;
 use crate::hash::Hash;
+use crate::identity::handle::HandleRejected;
 use crate::ids::AccountId;
 use crate::ticket::TicketRefusal;
 
@@ -148,6 +149,10 @@ pub enum DirectoryError {
     #[error("the directory's store is damaged")]
     #[tls_codec(discriminant = 15)]
     Damaged,
+    /// The handle's record does not follow (`spec/handles.md` §4).
+    #[error("the handle's record does not follow: {0}")]
+    #[tls_codec(discriminant = 16)]
+    Handle(HandleRejected),
 }
 
 impl From<TicketRefusal> for DirectoryError {

@@ -7,9 +7,10 @@ use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize, VLBytes};
 use crate::codec::{CodecError, decode, encode};
 use crate::directory::DatedRecord;
 use crate::hash::{Hash, blake3_labelled, label, labelled};
-use crate::ids::{AccountId, CanisterId, DeviceId, QueueId, WelcomeId};
+use crate::ids::{AccountId, CanisterId, DeviceId, InboxId, QueueId, WelcomeId};
 use crate::keys::{ReadToken, WrapperKey};
 use crate::log::FoundLabel;
+use crate::relay::{Capability, InboxOperation};
 
 /// Bytes of an XChaCha20-Poly1305 nonce, at the start of every envelope.
 pub const NONCE_BYTES: usize = 24;
@@ -136,8 +137,10 @@ pub mod extension {
     pub const GOSSIP: u16 = 2;
     /// [`super::SelfRemoves`].
     pub const SELF_REMOVES: u16 = 3;
+    /// [`super::InboxCapability`].
+    pub const CAPABILITY: u16 = 4;
     /// [`crate::reset::ReAdds`].
-    pub const RE_ADDS: u16 = 4;
+    pub const RE_ADDS: u16 = 5;
 }
 
 /// Extension types of a Welcome wrapper.
@@ -207,6 +210,35 @@ impl Gossip {
 pub struct SelfRemoves {
     /// `MLSMessage`s.
     pub messages: Vec<VLBytes>,
+}
+
+/// Leave to deposit in the inbox of the device that sends it, and to claim its key packages.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub struct InboxCapability {
+    /// The relay canister of the inbox.
+    pub canister: CanisterId,
+    /// The inbox key, from which the inbox id follows.
+    pub inbox_key: Hash,
+    /// What the relay takes.
+    pub capability: Capability,
+}
+
+impl InboxCapability {
+    /// The inbox.
+    #[must_use]
+    pub fn inbox(&self) -> InboxId {
+        InboxId::derive(&self.inbox_key)
+    }
+
+    /// Whether the inbox key signed it, for this canister.
+    #[must_use]
+    pub fn is_signed(&self) -> bool {
+        let operation = InboxOperation::Capability {
+            not_after: self.capability.not_after,
+        };
+        let signature = &self.capability.signature;
+        operation.verify(&self.inbox_key, signature, &self.canister, &self.inbox())
+    }
 }
 
 /// The `authenticated_data` of every message of a group (§4.3).
@@ -355,7 +387,16 @@ pub struct WelcomePointer {
     pub wrapper_key: WrapperKey,
 }
 
-/// A [`WelcomePointer`] under HPKE, as it lies in an inbox.
+/// What a deposit of a pointer holds.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub struct PointerContent {
+    /// Where the Welcome is.
+    pub pointer: WelcomePointer,
+    /// What the owner of the inbox gave to who sends it. Without one it is a stranger's.
+    pub capability: Option<Capability>,
+}
+
+/// A [`PointerContent`] under HPKE, as it lies in an inbox.
 #[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
 pub struct SealedPointer {
     /// HPKE `enc`.
@@ -373,7 +414,7 @@ pub fn welcome_aad(purpose: &str, queue: &QueueId) -> Vec<u8> {
 
 /// HPKE info of a pointer: u8 length ‖ label ‖ inbox id.
 #[must_use]
-pub fn pointer_info(inbox: &crate::ids::InboxId) -> Vec<u8> {
+pub fn pointer_info(inbox: &InboxId) -> Vec<u8> {
     labelled(label::POINTER, &[&inbox.0])
 }
 
@@ -381,4 +422,42 @@ pub fn pointer_info(inbox: &crate::ids::InboxId) -> Vec<u8> {
 #[must_use]
 pub fn epoch_authenticator_hash(epoch_authenticator: &[u8]) -> Hash {
     blake3_labelled(label::EPOCH_AUTHENTICATOR, &[epoch_authenticator])
+}
+
+#[cfg(test)]
+mod tests {
+    use ed25519_dalek::SigningKey;
+
+    use super::*;
+
+    fn given(not_after: u32) -> InboxCapability {
+        let key = SigningKey::from_bytes(&[3; 32]);
+        let canister = CanisterId::new(&[7; 10]).unwrap();
+        let inbox_key = key.verifying_key().to_bytes();
+        let operation = InboxOperation::Capability { not_after };
+        let signature = operation.sign(&key, &canister, &InboxId::derive(&inbox_key));
+        InboxCapability {
+            canister,
+            inbox_key,
+            capability: Capability {
+                not_after,
+                signature,
+            },
+        }
+    }
+
+    /// A capability is its inbox key's word for one relay and one time.
+    #[test]
+    fn a_capability_counts_as_it_was_given_only() {
+        assert!(given(9).is_signed());
+        let mut longer = given(9);
+        longer.capability.not_after += 1;
+        let mut elsewhere = given(9);
+        elsewhere.canister = CanisterId::new(&[8; 10]).unwrap();
+        let mut of_another = given(9);
+        of_another.inbox_key = SigningKey::from_bytes(&[4; 32]).verifying_key().to_bytes();
+        for changed in [longer, elsewhere, of_another] {
+            assert!(!changed.is_signed(), "{changed:?}");
+        }
+    }
 }

@@ -467,6 +467,15 @@ impl Credential {
             data: encode(ticket).into(),
         }
     }
+
+    /// A capability.
+    #[must_use]
+    pub fn capability(capability: &Capability) -> Self {
+        Self {
+            credential_type: credential::CAPABILITY,
+            data: encode(capability).into(),
+        }
+    }
 }
 
 /// Credential types.

@@ -72,7 +72,7 @@ impl ResetClaim {
     }
 }
 
-/// A device asks to have its leaf replaced; extension 4 of the envelope of the commit that does so
+/// A device asks to have its leaf replaced; extension 5 of the envelope of the commit that does so
 /// carries it.
 #[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
 pub struct ReAddRequest {

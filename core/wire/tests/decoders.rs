@@ -141,9 +141,10 @@ all_hold! {
         dir::LookupReply, dir::Ping, dir::DirectoryError;
     /// A member of a group writes what it likes into an envelope.
     envelopes: env::EnvelopePlaintext, env::DirectoryMapProof, env::Welcomes, env::Gossip,
-        env::SelfRemoves, env::AuthenticatedData, env::Credential, env::GroupPolicy;
+        env::SelfRemoves, env::InboxCapability, env::AuthenticatedData, env::Credential, env::GroupPolicy;
     /// A committer, or a stranger, sends a Welcome.
-    welcomes: env::WelcomeWrapper, env::WelcomePointer, env::SealedPointer;
+    welcomes: env::WelcomeWrapper, env::WelcomePointer, env::PointerContent,
+        env::SealedPointer;
     /// A member of a group that cannot go on.
     resets: reset::ResetClaim, reset::ReAddMessage, reset::ReAdds, reset::ReAddLog;
     /// Records, keys and leaves.

@@ -1,4 +1,4 @@
-"""`python3 -m paigham_verify FILE`: verifies an audit file or a file of live answers.
+"""`python3 -m paigham_verify FILE`: verifies an audit file, a saved look-up or live answers.
 
 Exit codes: 0 everything holds, 2 not such a file, 5 something was refused.
 """
@@ -8,24 +8,28 @@ import json
 import sys
 from pathlib import Path
 
-from . import answers, audit, ic, reader, structs
+from . import answers, audit, ic, reader, saved, structs
 from .errors import Refused
 from .view import View
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="paigham_verify", description=__doc__.split("\n")[0])
-    parser.add_argument("file", type=Path, help="audit file (NKTA1) or answers (JSON)")
+    parser.add_argument(
+        "file", type=Path, help="audit file (NKTA1), look-up (PGLK1) or answers (JSON)"
+    )
     parser.add_argument("--root-key", help="DER of the root key, hex: to check an audit's heads")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     options = parser.parse_args(arguments)
     data = options.file.read_bytes()
     if data.startswith(audit.MAGIC):
         lines = verify_audit(data, options.root_key)
+    elif data.startswith(saved.MAGIC):
+        lines = saved.verify_file(data)
     elif data.lstrip().startswith(b"{"):
         lines = answers.verify_file(json.loads(data))
     else:
-        print(f"{options.file}: neither an audit file nor answers", file=sys.stderr)
+        print(f"{options.file}: no audit file, look-up or answers", file=sys.stderr)
         return 2
     refused = False
     for line in lines:

@@ -10,7 +10,7 @@
 `value`, and the `times` of timed versions; it must be what was verified.
 """
 
-from . import ic, identity, lookup, structs
+from . import ic, lookup, structs
 from . import view as views
 from .errors import Refused, require
 from .wire import decode
@@ -76,8 +76,3 @@ def shown(labels):
         }
         for label in labels
     ]
-
-
-def kinds(label):
-    """The kinds of an account's records, by name."""
-    return [identity.KIND_NAMES[identity.record(v).kind] for v in label.values]

@@ -21,11 +21,13 @@ use paigham_subnet::{Clock, SystemClock};
 use paigham_wire::network::{NetworkCanister, NetworkFile, VerifiedNetwork};
 
 use crate::assemble::{
-    DIRECTORY_PART, Part, RELAY_PART, Signer, begin, first_file, next_of, part_of, publishable,
+    DIRECTORY_PART, Part, RELAY_PART, Signer, begin, first_file, logged, next_of, part_of,
+    publishable, settled,
 };
 use crate::error::NetworkUpError;
 use crate::folder::Folder;
 use crate::layout::RELAYS_MAX;
+use crate::log::Asker;
 use management::{Management, Mode};
 
 // What callers name, so that they need no crates of their own for it.
@@ -181,7 +183,7 @@ pub async fn deploy(
             now_seconds(),
         )
     };
-    let file = begin(agent, file, &signer).await?;
+    let file = begin(&Asker::over(agent), file, &signer).await?;
     // Last, and each once: from here on the deployer may not be among them.
     for id in &created {
         if sorted(controllers_of(agent, *id).await?) != sorted(plan.controllers.clone()) {
@@ -197,9 +199,10 @@ pub async fn deploy(
 ///
 /// # Errors
 /// [`DeployError`].
-pub fn announce(data: &Path) -> Result<VerifiedNetwork, DeployError> {
+pub async fn announce(data: &Path, agent: &Agent) -> Result<VerifiedNetwork, DeployError> {
     let folder = Folder::open(data)?;
     let (signer, previous) = deployed(&folder)?;
+    let previous = settled(&Asker::over(agent), &previous, now_seconds()).await?;
     let mut canisters = previous.file().canisters.clone();
     for entry in &mut canisters {
         let hash = module_hash(part_of(entry.role)?.module).into();
@@ -207,7 +210,7 @@ pub fn announce(data: &Path) -> Result<VerifiedNetwork, DeployError> {
             entry.module_hashes.push(hash);
         }
     }
-    follow(&folder, &signer, &previous, canisters)
+    publish_next(&folder, agent, &signer, &previous, canisters).await
 }
 
 /// Upgrades the canisters to the modules of this program, which must be announced, and signs the
@@ -240,7 +243,24 @@ pub async fn upgrade(data: &Path, agent: &Agent) -> Result<VerifiedNetwork, Depl
         }
         entry.module_hashes = vec![hash.into()];
     }
-    follow(&folder, &signer, &previous, canisters)
+    let previous = settled(&Asker::over(agent), &previous, now_seconds()).await?;
+    publish_next(&folder, agent, &signer, &previous, canisters).await
+}
+
+/// Logs and publishes the next file, if it says anything new.
+async fn publish_next(
+    folder: &Folder,
+    agent: &Agent,
+    signer: &Signer,
+    previous: &VerifiedNetwork,
+    canisters: Vec<NetworkCanister>,
+) -> Result<VerifiedNetwork, DeployError> {
+    let mut next = next_file(signer, previous, canisters)?;
+    if next != *previous {
+        next = logged(&Asker::over(agent), next).await?;
+    }
+    folder.publish(next.bytes())?;
+    Ok(next)
 }
 
 fn deployed(folder: &Folder) -> Result<(Signer, VerifiedNetwork), NetworkUpError> {
@@ -254,9 +274,8 @@ fn deployed(folder: &Folder) -> Result<(Signer, VerifiedNetwork), NetworkUpError
     Ok((signer, previous))
 }
 
-/// Publishes the next file, if it says anything new.
-fn follow(
-    folder: &Folder,
+/// The next file, if it says anything new.
+fn next_file(
     signer: &Signer,
     previous: &VerifiedNetwork,
     canisters: Vec<NetworkCanister>,
@@ -268,9 +287,7 @@ fn follow(
         canisters,
         ..next_of(previous.file(), now_seconds())
     };
-    let next = publishable(&next, signer)?;
-    folder.publish(next.bytes())?;
-    Ok(next)
+    Ok(publishable(&next, signer)?)
 }
 
 fn entry(part: &Part, id: Principal, controllers: &[Principal]) -> NetworkCanister {

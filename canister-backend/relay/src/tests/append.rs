@@ -3,7 +3,7 @@
 use paigham_wire::frame::REPEAT_WINDOW;
 
 use super::*;
-use crate::limits::UNPROVEN_MAX_LINKS;
+use crate::limits::{PROVEN_MAX_LINKS, UNPROVEN_MAX_LINKS};
 
 /// Entries of each queue: with one commit more, all of them may be searched for a repeat.
 const ENTRIES: u32 = REPEAT_WINDOW - 1;
@@ -87,4 +87,38 @@ fn searches_that_prove_nothing_have_an_end() {
         append(&mut relay, &honest),
         [PostOutcome::Repeat(position(2))]
     );
+}
+
+/// Mallory is a member of both queues and repeats what is there in turn, as often as fits. The
+/// relay looks for so many and then for none; those told so find their place when they come alone,
+/// and who has read what is there is taken in the same call.
+#[test]
+fn searches_of_members_have_an_end() {
+    let mut relay = relay();
+    let groups = two_full_windows(&mut relay);
+    let repeated = |n: u32| 1 + n % (ENTRIES - 1);
+    let repeat = |group: &Group, n: u32| group.post(&number(repeated(n)));
+    let (outcomes, links) = alternate(&mut relay, &groups, repeat);
+    let searched = PROVEN_MAX_LINKS / ENTRIES;
+    let busy = PostOutcome::Refused(PostRefusal::Busy);
+    for (n, outcome) in (0..).zip(&outcomes) {
+        let expected = if n < searched {
+            PostOutcome::Repeat(position(repeated(n) + 1))
+        } else {
+            busy
+        };
+        assert_eq!(*outcome, expected, "{n}");
+    }
+    assert_eq!(links, u64::from(searched * ENTRIES));
+
+    let mut read = groups[0].clone();
+    read.seq = ENTRIES;
+    let posts = (0..searched).flat_map(|n| repeat(&groups[n as usize % 2], n));
+    let late = repeat(&groups[1], 7);
+    let batch: Vec<u8> = posts.chain(late.clone()).chain(read.post(b"new")).collect();
+    let outcomes = append(&mut relay, &batch);
+    let stored = PostOutcome::Accepted(position(ENTRIES + 1));
+    assert_eq!(outcomes[searched as usize..], [busy, stored]);
+    let found = PostOutcome::Repeat(position(repeated(7) + 1));
+    assert_eq!(append(&mut relay, &late), [found]);
 }

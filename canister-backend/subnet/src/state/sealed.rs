@@ -8,6 +8,7 @@ use super::State;
 use super::requests::{Answer, Status};
 use crate::canister::Canister;
 use crate::keys::to_cbor;
+use crate::profile::{Part, timed};
 use crate::topology::{RangesForm, Signed};
 use crate::tree::{Tree, Trie, leb128};
 
@@ -36,6 +37,10 @@ impl State {
 
     /// Brings the tree up to date, prunes what expired and signs the root.
     pub(super) fn seal(&mut self) {
+        timed(Part::Tree, || self.seal_now());
+    }
+
+    fn seal_now(&mut self) {
         let changed = self.requests.prune(self.time);
         let tree = std::mem::replace(&mut self.sealed.tree, Tree::Leaf(Vec::new()));
         let Tree::Map(mut top) = tree else {
@@ -52,9 +57,10 @@ impl State {
                 }
             }
         }
-        top.insert(b"canister".to_vec(), self.canister_tree());
-        top.insert(b"canister_ranges".to_vec(), self.ranges_tree());
-        top.insert(b"subnet".to_vec(), self.subnet_tree());
+        // Hashed once: each answer of the round shows a witness beside them.
+        top.insert(b"canister".to_vec(), Tree::fixed(self.canister_tree()));
+        top.insert(b"canister_ranges".to_vec(), Tree::fixed(self.ranges_tree()));
+        top.insert(b"subnet".to_vec(), Tree::fixed(self.subnet_tree()));
         top.insert(b"time".to_vec(), Tree::Leaf(leb128(self.time)));
         self.sealed.tree = Tree::Map(top);
         self.sealed.root = self.sealed.tree.digest();
@@ -92,10 +98,10 @@ impl State {
     pub fn certify(&self, paths: &[Vec<Vec<u8>>]) -> Signed {
         let time = vec![b"time".to_vec()];
         let all: Vec<_> = paths.iter().chain([&time]).map(Vec::as_slice).collect();
-        Signed {
+        timed(Part::Answers, || Signed {
             tree: self.sealed.tree.witness(&all),
             signature: self.sealed.signature.clone(),
-        }
+        })
     }
 
     /// The certificate that a canister's query sees.

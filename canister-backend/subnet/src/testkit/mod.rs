@@ -9,4 +9,6 @@ pub use dice::Dice;
 pub use journal::{FaultJournal, FileCrash};
 pub use traps::Traps;
 
+pub use crate::profile::{Part, spent};
+
 pub(crate) use traps::Fuse;

@@ -43,8 +43,9 @@ pub async fn upgrade(
     out: &Output,
 ) -> Result<(), Failure> {
     if only_announce {
+        let agent = agent(endpoint).await?;
         let says = "The new modules are announced. Publish this file before you upgrade.";
-        return show(data, &announce(data)?, says, out);
+        return show(data, &announce(data, &agent).await?, says, out);
     }
     let progress = Progress::start("upgrading the canisters", out);
     let agent = agent(endpoint).await?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{MutexGuard, PoisonError};
 
 use candid::Principal;
-use ic_certification::{Label, LookupResult};
+use ic_certification::{Certificate, Label, LookupResult};
 use paigham_wire::certificate::certified_time_ns;
 use paigham_wire::ids::CanisterId;
 use paigham_wire::network::{CanisterRole, NetworkError};
@@ -23,15 +23,8 @@ impl Connection {
         &self,
         canister: &CanisterId,
     ) -> Result<CanisterState, ClientError> {
-        let path = |name: &str| -> Vec<Label> {
-            [b"canister", canister.as_slice(), name.as_bytes()]
-                .map(|label: &[u8]| Label::from_bytes(label))
-                .to_vec()
-        };
-        let (module, controllers) = (path("module_hash"), path("controllers"));
-        let paths = vec![module.clone(), controllers.clone()];
-        let asked = self.agent.read_state_raw(paths, principal(canister)?);
-        let certificate = self.reach(canister, READ_MAX, asked).await?;
+        let (module, controllers) = code_paths(canister);
+        let certificate = self.code_certificate(canister).await?;
         let leaf = |path: &Vec<Label>| match certificate.tree.lookup_path(path) {
             LookupResult::Found(value) => Ok(value.to_vec()),
             _ => Err(ClientError::from(NotVerified::Malformed("read_state"))),
@@ -46,6 +39,30 @@ impl Connection {
                 .map(|id| id.as_slice().to_vec())
                 .collect(),
         })
+    }
+
+    async fn code_certificate(&self, canister: &CanisterId) -> Result<Certificate, ClientError> {
+        let (module, controllers) = code_paths(canister);
+        let asked = self
+            .agent
+            .read_state_raw(vec![module, controllers], principal(canister)?);
+        self.reach(canister, READ_MAX, asked).await
+    }
+
+    /// The subnet's certificate over a canister's module hash and controllers, in its canonical
+    /// encoding: what shows to others which code ran.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn code_evidence(&self, canister: &CanisterId) -> Result<Vec<u8>, ClientError> {
+        let certificate = self.code_certificate(canister).await?;
+        let encoded = || {
+            let mut serializer = serde_cbor::Serializer::new(Vec::new());
+            serializer.self_describe()?;
+            serde::Serialize::serialize(&certificate, &mut serializer)?;
+            Ok::<_, serde_cbor::Error>(serializer.into_inner())
+        };
+        encoded().map_err(|_| ClientError::Bug("a certificate that does not encode"))
     }
 
     /// Makes sure, before a relay is asked and before anything is sent to a canister, that it runs
@@ -106,6 +123,16 @@ impl Connection {
         };
         Err(NotVerified::Code(name).into())
     }
+}
+
+/// Where the state tree has a canister's module hash and its controllers.
+fn code_paths(canister: &CanisterId) -> (Vec<Label>, Vec<Label>) {
+    let path = |name: &str| {
+        [b"canister", canister.as_slice(), name.as_bytes()]
+            .map(|label: &[u8]| Label::from_bytes(label))
+            .to_vec()
+    };
+    (path("module_hash"), path("controllers"))
 }
 
 pub(super) struct CanisterState {

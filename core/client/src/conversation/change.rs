@@ -31,6 +31,8 @@ pub(crate) enum Intent {
     },
     /// All devices of some accounts go out.
     Remove { accounts: Vec<[u8; 16]> },
+    /// Some devices of this account go out: its record does not name them any more.
+    RemoveOwn { devices: Vec<[u8; 16]> },
     /// An account becomes an admin.
     MakeAdmin { account: [u8; 16] },
     /// This account gives its role up, before it leaves; the only admin hands it to a member.

@@ -1,5 +1,7 @@
 //! The commit of a change: prepared, staged, submitted, given up.
 
+use std::collections::BTreeSet;
+
 use paigham_group::commit::{Base, Change};
 use paigham_group::{Group, GroupError, Member};
 use paigham_wire::codec::encode;
@@ -212,6 +214,18 @@ impl Client {
                     prepared.change.policy = Some(after);
                 }
             }
+            Some(Intent::RemoveOwn { devices }) => {
+                prepared.change.remove = members
+                    .iter()
+                    .filter(|member| {
+                        member.account() == own && devices.contains(&member.device().0)
+                    })
+                    .map(|member| member.leaf)
+                    .collect();
+                if prepared.change.remove.is_empty() {
+                    return Ok(None);
+                }
+            }
             Some(Intent::MakeAdmin { account }) => {
                 let account = AccountId(*account);
                 if policy.is_admin(&account) {
@@ -390,13 +404,20 @@ const fn is_final(refusal: RelayError) -> bool {
 }
 
 fn accounts_of(group: &Group, leaves: &[u32]) -> Vec<[u8; 16]> {
-    let leaving = group.leaving();
-    let mut accounts: Vec<_> = group
-        .members()
-        .filter(|member| leaves.contains(&member.leaf) || leaving.contains(&member.leaf))
+    let members: Vec<_> = group.members().collect();
+    accounts_without(&members, &[leaves, &group.leaving()].concat())
+}
+
+/// The accounts that have no leaf any more once some leaves are gone: one that only loses a device
+/// stays.
+pub(super) fn accounts_without(members: &[Member], gone: &[u32]) -> Vec<[u8; 16]> {
+    let is_gone = |member: &&Member| gone.contains(&member.leaf);
+    let stay: BTreeSet<_> = members
+        .iter()
+        .filter(|member| !is_gone(member))
         .map(|member| member.account)
         .collect();
-    accounts.sort_unstable();
-    accounts.dedup();
-    accounts
+    let accounts = members.iter().filter(is_gone).map(|member| member.account);
+    let gone: BTreeSet<_> = accounts.filter(|account| !stay.contains(account)).collect();
+    gone.into_iter().collect()
 }

@@ -6,8 +6,8 @@ use paigham_group::pointer::seal_pointer;
 use paigham_group::proof::{LeafClaim, check_device};
 use paigham_group::reset::DEVICES_A_COMMIT;
 use paigham_group::{Group, GroupError, Member};
-use paigham_wire::codec::decode;
-use paigham_wire::envelope::GroupPolicy;
+use paigham_wire::codec::{decode, encode};
+use paigham_wire::envelope::{GroupPolicy, PointerContent};
 use paigham_wire::hash::{blake3, sha256};
 use paigham_wire::identity::DeviceEntry;
 use paigham_wire::ids::{AccountId, CanisterId, DeviceId, InboxId, QueueId};
@@ -49,6 +49,9 @@ pub(crate) struct ClaimedDevice {
     xwing_key: Vec<u8>,
     #[serde(with = "serde_bytes")]
     key_package: Vec<u8>,
+    /// The encoded capability that the device gave; empty if it gave none.
+    #[serde(default, with = "serde_bytes")]
+    capability: Vec<u8>,
 }
 
 impl Client {
@@ -224,12 +227,14 @@ impl Client {
         else {
             return Ok(false);
         };
+        let given = self.capability_of(request.account, device)?;
         let joiner = ClaimedDevice {
             device: device.device.0,
             inbox: device.inbox.0,
             shard: device.shard.as_slice().to_vec(),
             xwing_key: self.inbox_key_of(device).await?.1,
             key_package: bytes.to_vec(),
+            capability: given.as_ref().map(encode).unwrap_or_default(),
         };
         prepared.change.add.push(package);
         prepared.change.remove.push(leaf);
@@ -259,7 +264,7 @@ impl Client {
         {
             return Ok((package, kept.clone()));
         }
-        let (mut new, last_resort) = self.claim(device).await?;
+        let (mut new, last_resort) = self.claim(account.state.account(), device).await?;
         let package = match self.check_package(&new.key_package, account, device) {
             // Too old, or not the device's: the pool is somebody else's word, as is the last resort.
             Err(ClientError::Group(GroupError::KeyPackage(_))) => {
@@ -308,12 +313,18 @@ impl Client {
 
     /// Takes a one-time key package of a device, if there is one, and its inbox key; and gives its
     /// last resort.
-    async fn claim(&self, device: &DeviceEntry) -> Result<(ClaimedDevice, Vec<u8>), ClientError> {
+    async fn claim(
+        &self,
+        account: AccountId,
+        device: &DeviceEntry,
+    ) -> Result<(ClaimedDevice, Vec<u8>), ClientError> {
         let (pool, xwing_key, leaf) = self.pool(device).await?;
+        let given = self.capability_of(account, device)?;
+        let credential = given.as_ref().map(Credential::capability);
         let claim = Claim {
             inbox: device.inbox,
             claim_id: random()?,
-            credential: Credential::none(),
+            credential: credential.unwrap_or_else(Credential::none),
         };
         let one_time = self
             .connection
@@ -336,6 +347,7 @@ impl Client {
             shard: device.shard.as_slice().to_vec(),
             xwing_key,
             key_package,
+            capability: given.as_ref().map(encode).unwrap_or_default(),
         };
         Ok((claimed, last_resort.to_vec()))
     }
@@ -384,10 +396,15 @@ impl Client {
             .find(|joiner| DeviceId(joiner.device) == pointer.device)
             .ok_or(ClientError::Bug("a pointer for nobody"))?;
         let inbox = InboxId(joiner.inbox);
-        let sealed = seal_pointer(&self.crypto, &inbox, &joiner.xwing_key, &pointer.pointer)?;
+        let content = PointerContent {
+            pointer: pointer.pointer.clone(),
+            capability: decode(&joiner.capability).ok(),
+        };
+        let sealed = seal_pointer(&self.crypto, &inbox, &joiner.xwing_key, &content)?;
+        let credential = content.capability.as_ref().map(Credential::capability);
         let deposit = Deposit {
             inbox,
-            credential: Credential::none(),
+            credential: credential.unwrap_or_else(Credential::none),
             sealed: sealed.into(),
         };
         let shard = CanisterId::new(&joiner.shard);

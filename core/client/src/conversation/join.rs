@@ -3,7 +3,7 @@
 use paigham_group::join::{join, open_wrapper};
 use paigham_group::proof::{LeafClaim, check_device};
 use paigham_group::reset::reset_claim;
-use paigham_group::{Group, GroupError};
+use paigham_group::{Group, GroupError, Member};
 use paigham_store::{Table, WriteSet};
 use paigham_wire::codec::{decode, encode};
 use paigham_wire::envelope::WelcomePointer;
@@ -12,6 +12,7 @@ use paigham_wire::ids::{AccountId, CanisterId, QueueId, WelcomeId};
 use paigham_wire::leaf::{Leaf, WelcomeLeaf};
 use paigham_wire::map::{Found, Witness};
 use paigham_wire::relay::{RelayError, WelcomeReply, WelcomeRequest};
+use paigham_wire::reset::ResetClaim;
 use serde::{Deserialize, Serialize};
 
 use super::history::StoredBody;
@@ -19,6 +20,7 @@ use super::{Conversation, MessageRow, StoredStanding, peer_of};
 use crate::client::Client;
 use crate::error::{ClientError, NotVerified};
 use crate::people::next_number;
+use crate::requests::Leave;
 use crate::verify::{Cursor, Link, Seen};
 use crate::view::{Notice, SyncReport, Verified};
 
@@ -26,6 +28,8 @@ const ALL: &[u8] = b"all";
 
 /// Most pointers that wait; a flood of strangers' does not grow the home.
 const WAITING_MAX: usize = 1_000;
+/// Of these, most of strangers.
+const STRANGERS_MAX: usize = 500;
 /// A pointer whose group was so often found, under certificates, not to be one to join is
 /// forgotten.
 const MAX_FAULTS: u32 = 8;
@@ -50,29 +54,68 @@ pub(crate) struct Joining {
     /// How often what is certified was the reason.
     faults: u32,
     /// When it was first tried, seconds since 1970.
-    since: u64,
+    pub since: u64,
+    /// Whether it is to be followed.
+    #[serde(default)]
+    pub leave: Leave,
+}
+
+/// Who a pointer is from, as far as the pointer itself shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sender {
+    /// Somebody to whom this device gave its capability.
+    Member,
+    /// Anybody.
+    Stranger,
 }
 
 impl Joining {
-    pub fn new(pointer: &WelcomePointer) -> Self {
+    pub fn new(pointer: &WelcomePointer, by: Sender) -> Self {
         Self {
             pointer: encode(pointer),
             joined: false,
             tries: 0,
             faults: 0,
             since: 0,
+            leave: match by {
+                Sender::Member => Leave::Given,
+                Sender::Stranger => Leave::Unasked,
+            },
         }
     }
 
-    /// Queues it behind the others, unless it is there already.
+    /// All of them, in the order in which they came.
+    pub fn all(set: &WriteSet) -> Result<Vec<(u64, Self)>, ClientError> {
+        Ok(set.scan(Table::Joining, ALL, 0, u64::MAX)?)
+    }
+
+    pub fn put(&self, set: &WriteSet, number: u64) -> Result<(), ClientError> {
+        Ok(set.put_at(Table::Joining, ALL, number, self)?)
+    }
+
+    /// Queues it behind the others, unless it is there already or there is no room. Strangers'
+    /// have a part of the room, so that they crowd out nobody who has leave.
     pub fn queue(&self, set: &WriteSet) -> Result<(), ClientError> {
-        let waiting: Vec<(u64, Self)> = set.scan(Table::Joining, ALL, 0, u64::MAX)?;
-        let is_there = waiting.iter().any(|(_, one)| one.pointer == self.pointer);
-        if is_there || waiting.len() >= WAITING_MAX {
+        let waiting = Self::all(set)?;
+        let has_leave = self.leave == Leave::Given;
+        let there = waiting.iter().find(|(_, one)| one.pointer == self.pointer);
+        if let Some((number, there)) = there {
+            if has_leave && there.leave == Leave::Unasked {
+                return self.put(set, *number);
+            }
             return Ok(());
         }
-        let number = next_number(set, Table::Joining, ALL)?;
-        Ok(set.put_at(Table::Joining, ALL, number, self)?)
+        let strangers = waiting.iter().filter(|(_, one)| one.leave != Leave::Given);
+        let has_room = has_leave || strangers.count() < STRANGERS_MAX;
+        if !has_room || waiting.len() >= WAITING_MAX {
+            return Ok(());
+        }
+        self.put(set, next_number(set, Table::Joining, ALL)?)
+    }
+
+    /// Whether it waits for its owner, or was refused.
+    const fn is_held(&self) -> bool {
+        matches!(self.leave, Leave::Asked(_) | Leave::Refused)
     }
 }
 
@@ -89,8 +132,9 @@ impl Client {
     /// # Errors
     /// The last of those that may heal; any other is a [`Notice::JoinRefused`].
     pub(crate) async fn join_all(&mut self, report: &mut SyncReport) -> Result<(), ClientError> {
-        let mut waiting: Vec<(u64, Joining)> =
-            self.store.begin().scan(Table::Joining, ALL, 0, u64::MAX)?;
+        self.forget_old_requests()?;
+        let mut waiting = Joining::all(&self.store.begin())?;
+        waiting.retain(|(_, joining)| !joining.is_held());
         waiting.sort_by_key(|(_, joining)| joining.tries);
         waiting.truncate(TRIED_AT_ONCE);
         let mut failed = Ok(());
@@ -113,6 +157,17 @@ impl Client {
             }
         }
         failed
+    }
+
+    /// A request is forgotten with its Welcome, answered or not.
+    fn forget_old_requests(&mut self) -> Result<(), ClientError> {
+        let now = self.connection.now_seconds();
+        for (number, joining) in Joining::all(&self.store.begin())? {
+            if joining.is_held() && now.saturating_sub(joining.since) > KEPT_SECONDS {
+                self.forget_joining(number)?;
+            }
+        }
+        Ok(())
     }
 
     /// What is wrong in a certified Welcome stays wrong, and so does a pointer to a foreign relay.
@@ -146,7 +201,7 @@ impl Client {
             return self.forget_joining(number);
         }
         let set = self.store.begin();
-        set.put_at(Table::Joining, ALL, number, &joining)?;
+        joining.put(&set, number)?;
         self.commit(set)
     }
 
@@ -174,7 +229,12 @@ impl Client {
                 // Expired, or never there: certified.
                 return self.forget_joining(number);
             };
-            self.join_by(number, pointer, &welcome, report).await?;
+            let is_followed = self
+                .join_by(number, joining, pointer, &welcome, report)
+                .await?;
+            if !is_followed {
+                return Ok(());
+            }
             report.joined.push(pointer.queue);
             self.catch_up(pointer.queue, report).await?;
         }
@@ -271,14 +331,16 @@ impl Client {
     }
 
     /// Opens the Welcome, verifies every member and the place of the commit in the queue, and only
-    /// then takes the group over, in one step with everything that the join consumed.
+    /// then takes the group over, in one step with everything that the join consumed. A stranger's
+    /// is held instead; then it returns false.
     async fn join_by(
         &mut self,
         number: u64,
+        joining: &Joining,
         pointer: &WelcomePointer,
         welcome: &SealedWelcome,
         report: &mut SyncReport,
-    ) -> Result<(), ClientError> {
+    ) -> Result<bool, ClientError> {
         let wrapper = open_wrapper(pointer, &welcome.wrapper)?;
         let claim = reset_claim(&wrapper)?;
         if let Some(claim) = &claim {
@@ -302,8 +364,20 @@ impl Client {
             };
             (opened.group, base, opened.added_by)
         };
+        let by = group.member_at(added_by);
+        let by = by.ok_or(GroupError::Welcome("nobody made it"))?;
         self.check_comeback(&group, added_by)?;
-        self.check_members(&group).await?;
+        let has_leave = joining.leave == Leave::Given
+            || self.is_welcome(by.account())?
+            || self.brings_on(pointer.queue, claim.as_ref())?;
+        if !has_leave {
+            // Who asks is looked up; the rest of the group only if the answer is yes.
+            self.check_members(&[by]).await?;
+            self.hold(number, joining, &group, by.account())?;
+            return Ok(false);
+        }
+        let members: Vec<_> = group.members().collect();
+        self.check_members(&members).await?;
         let start = self.find_commit(&group, base, pointer).await?;
         let (commit, certified) = (&start.commit, start.certified);
         let accepted_at = commit.entry.accepted_at;
@@ -348,6 +422,7 @@ impl Client {
             continued_by: None,
             asked: None,
             welcome: None,
+            handed_until: 0,
             said_at: 0,
         };
         one.reflect(&joined.group)?;
@@ -388,10 +463,32 @@ impl Client {
         row.save(&set, pointer.queue)?;
         let done = Joining {
             joined: true,
-            ..Joining::new(pointer)
+            ..Joining::new(pointer, Sender::Member)
         };
-        set.put_at(Table::Joining, ALL, number, &done)?;
-        self.commit(set)
+        done.put(&set, number)?;
+        self.commit(set)?;
+        Ok(true)
+    }
+
+    /// Whether a Welcome says that it brings on what this home is in already: by a reset that a
+    /// member of the own group signed, or into the queue in which this device asked for a new leaf.
+    /// Such a one needs no leave. What it says is judged after.
+    fn brings_on(&self, queue: QueueId, claim: Option<&ResetClaim>) -> Result<bool, ClientError> {
+        let Some(claim) = claim else {
+            let known = self.known(queue)?;
+            return Ok(known.is_some_and(|one| one.asked.is_some()));
+        };
+        let old = self.known(claim.old)?;
+        let is_in = |one: &Conversation| {
+            !matches!(one.standing, StoredStanding::Out | StoredStanding::Lapsed)
+        };
+        let Some(old) = old.filter(is_in) else {
+            return Ok(false);
+        };
+        let set = self.store.begin();
+        let group = Group::load(&self.crypto.with(set.mls()), old.group)?;
+        let by = group.member_at(claim.leaf);
+        Ok(claim.new == queue && by.is_some_and(|by| claim.verify(&by.leaf_key)))
     }
 
     /// A device that could not apply a commit comes back into the group of its last good epoch, as
@@ -433,12 +530,12 @@ impl Client {
     }
 
     /// Every leaf is a device of its account, as the directory certifies it now.
-    async fn check_members(&mut self, group: &Group) -> Result<(), ClientError> {
-        let mut accounts: Vec<AccountId> = group.members().map(|member| member.account()).collect();
+    async fn check_members(&mut self, members: &[Member]) -> Result<(), ClientError> {
+        let mut accounts: Vec<AccountId> = members.iter().map(Member::account).collect();
         accounts.sort_unstable();
         accounts.dedup();
         let seen = self.look_up(&accounts).await?;
-        for member in group.members() {
+        for member in members {
             let account = member.account();
             let claim = LeafClaim {
                 account,

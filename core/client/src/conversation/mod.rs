@@ -61,7 +61,7 @@ pub(crate) use commit::Submission;
 pub(crate) use continues::Continues;
 pub(crate) use gap::Gap;
 pub(crate) use history::MessageRow;
-pub(crate) use join::Joining;
+pub(crate) use join::{Joining, Sender};
 pub(crate) use reset::Stop;
 pub(crate) use send::SealedPost;
 pub(crate) use welcome::OwnWelcome;
@@ -146,6 +146,10 @@ pub(crate) struct Conversation {
     /// The Welcome of the last own commit, until it is certified to be the own one.
     #[serde(default)]
     pub welcome: Option<OwnWelcome>,
+    /// Until when the capability lasts that the members have of this device, seconds since 1970;
+    /// 0: one of them has none.
+    #[serde(default)]
+    pub handed_until: u64,
     /// When this device last told the others here what it has seen, nanoseconds since 1970.
     #[serde(default)]
     pub said_at: u64,
@@ -182,12 +186,30 @@ impl Conversation {
         let mut members: Vec<_> = group.members().map(|member| member.account).collect();
         members.sort_unstable();
         members.dedup();
+        if members.iter().any(|member| !self.members.contains(member)) {
+            // Who came in has not read the text that it was in.
+            self.handed_until = 0;
+        }
         self.members = members;
         let policy = group.policy()?;
         self.admins = policy.admins.iter().map(|admin| admin.0).collect();
         self.name = String::from_utf8_lossy(policy.name.as_slice()).into_owned();
         self.authenticator = group.authenticator_hash();
         Ok(())
+    }
+
+    /// Has devices of the own account go out of the group, if it goes on; tells whether it does.
+    pub fn take_own_devices_out(&mut self, devices: &[[u8; 16]]) -> bool {
+        let goes_on = matches!(
+            self.standing,
+            StoredStanding::Starting | StoredStanding::Open
+        );
+        if goes_on {
+            self.intents.push(Intent::RemoveOwn {
+                devices: devices.to_vec(),
+            });
+        }
+        goes_on
     }
 
     /// Whether nothing comes or goes any more.
@@ -502,7 +524,8 @@ mod tests {
             continued_by: None,
             asked: None,
             welcome: None,
-            said_at: 11,
+            handed_until: 11,
+            said_at: 12,
         }
     }
 
@@ -528,13 +551,15 @@ mod tests {
             "continued_by",
             "asked",
             "welcome",
+            "handed_until",
         ] {
             assert!(fields(&mut older).remove(&name(new)).is_some());
         }
         let seen = fields(&mut older).get_mut(&name("seen")).unwrap();
         assert!(fields(seen).remove(&name("first_seq")).is_some());
         let read: Conversation = serde_cbor::value::from_value(older).unwrap();
-        assert_eq!((read.gap, read.renew_at, read.said_at), (None, 0, 0));
+        assert_eq!((read.gap, read.renew_at), (None, 0));
+        assert_eq!((read.handed_until, read.said_at), (0, 0));
         assert_eq!(
             read.seen,
             Seen {

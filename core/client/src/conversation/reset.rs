@@ -1,4 +1,4 @@
-//! A group that stopped goes on in a new queue (`spec/groups.md` §9, `spec/client.md` §10).
+//! A group that stopped goes on in a new queue (`spec/groups.md` §9, `spec/client.md` §11).
 //!
 //! ```text
 //! old   … good commits ─●  ✗ a commit that breaks a rule
@@ -211,6 +211,7 @@ impl Client {
             continued_by: None,
             asked: None,
             welcome: None,
+            handed_until: 0,
         };
         one.reflect(&group)?;
         one.enter(&set)?;

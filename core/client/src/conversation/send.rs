@@ -216,9 +216,13 @@ impl Client {
                     let saying = Saying {
                         content: &outgoing.content,
                         gossip: gossip.take(),
+                        capability: self.capability_due(conversation.handed_until)?,
                         after_seq: conversation.cursor.seq,
                         not_after,
                     };
+                    if let Some(given) = &saying.capability {
+                        conversation.handed_until = given.capability.not_after.into();
+                    }
                     SealedPost::new(group.encrypt(
                         &self.crypto,
                         &provider,
@@ -284,6 +288,10 @@ impl Client {
             }
         }
         if given_up {
+            // What was given up may have carried the capability.
+            let mut one = Conversation::load(&set, queue)?;
+            one.handed_until = 0;
+            one.save(&set)?;
             self.commit(set)?;
         }
         Ok(())

@@ -119,6 +119,7 @@ impl Client {
             continued_by: None,
             asked: None,
             welcome: None,
+            handed_until: 0,
             said_at: 0,
         };
         conversation.reflect(&group)?;

@@ -9,6 +9,7 @@ use paigham_wire::frame::PostKind;
 use paigham_wire::ids::QueueId;
 
 use super::change::Intent;
+use super::commit::accounts_without;
 use super::gap::tell_lost;
 use super::history::StoredBody;
 use super::leave::end;
@@ -261,10 +262,15 @@ impl Client {
                 from,
                 content,
                 gossip,
+                capability,
             } => {
                 if let Some(gossip) = gossip {
                     let now = self.connection.now_ns();
                     hear(set, from.account(), &gossip, now).map_err(Failed::Error)?;
+                }
+                if let Some(given) = capability {
+                    self.keep_capability(set, &from, &given)
+                        .map_err(Failed::Error)?;
                 }
                 Ok(text_line(&from, &content))
             }
@@ -345,18 +351,6 @@ impl Roster {
             policy: group.policy()?,
         })
     }
-
-    fn accounts_at(&self, leaves: &[u32]) -> Vec<[u8; 16]> {
-        let mut accounts: Vec<_> = self
-            .members
-            .iter()
-            .filter(|member| leaves.contains(&member.leaf))
-            .map(|member| member.account)
-            .collect();
-        accounts.sort_unstable();
-        accounts.dedup();
-        accounts
-    }
 }
 
 /// Another's commit: the own one on its way has lost.
@@ -372,7 +366,7 @@ fn take_commit(one: &mut Conversation, before: &Roster, committed: &Committed) -
     let mut added: Vec<_> = judged.added.iter().map(|claim| claim.account.0).collect();
     added.sort_unstable();
     added.dedup();
-    let removed = before.accounts_at(&judged.removed);
+    let removed = accounts_without(&before.members, &judged.removed);
     let policy_changed = judged.policy != before.policy;
     (by, change_body(added, removed, policy_changed))
 }

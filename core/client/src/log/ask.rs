@@ -31,6 +31,15 @@ impl Connection {
                 credential: Credential::none(),
             })
             .collect();
+        self.ask_wanted(last, wanted).await
+    }
+
+    /// Looks any labels up.
+    pub(crate) async fn ask_wanted(
+        &self,
+        last: Option<u64>,
+        wanted: Vec<Wanted>,
+    ) -> Result<LookupAnswers, ClientError> {
         let count = wanted.len();
         let reply: LookupAnswers = {
             let request = encode(&Lookup { last, wanted });
@@ -45,7 +54,7 @@ impl Connection {
     }
 
     /// Asks what the draft's requests ask.
-    pub(super) async fn ask_monitor(
+    pub(crate) async fn ask_monitor(
         &self,
         requests: Vec<Monitor>,
     ) -> Result<MonitorAnswers, ClientError> {
@@ -62,7 +71,7 @@ impl Connection {
     }
 
     /// Asks a node that is a little behind again: it does not have the head that was named.
-    pub(super) async fn in_step<T>(
+    pub(crate) async fn in_step<T>(
         &self,
         mut ask: impl AsyncFnMut() -> Result<T, ClientError>,
     ) -> Result<T, ClientError> {
@@ -79,7 +88,7 @@ impl Connection {
 }
 
 /// A request as bytes.
-pub(super) fn bytes_of(request: &impl Codec) -> Result<VLBytes, ClientError> {
+pub(crate) fn bytes_of(request: &impl Codec) -> Result<VLBytes, ClientError> {
     Ok(encoded(request)?.into())
 }
 

@@ -2,7 +2,7 @@
 
 use paigham_group::proof::ShownAccount;
 use paigham_lookup::account::now_ns;
-use paigham_lookup::{AccountHistory, Reading, verify_account};
+use paigham_lookup::{AccountHistory, LogTrust, Reading, verify_account};
 use paigham_store::WriteSet;
 use paigham_transparency::verifier::{ContactMap, MonitoredVersion, TreeView};
 use paigham_wire::codec::encode;
@@ -16,6 +16,7 @@ use super::KeptLabel;
 use super::kept::{keep_view, kept_view};
 use super::problem::{Problem, ProblemKind};
 use crate::client::Client;
+use crate::connection::Connection;
 use crate::error::{ClientError, NotVerified};
 use crate::people::remember;
 use crate::view::Notice;
@@ -172,6 +173,25 @@ impl Client {
             "the log grew while it was compared",
         ))
     }
+}
+
+/// Looks an account up for a home that is not made yet; also gives the time of the judgement,
+/// nanoseconds since 1970.
+///
+/// # Errors
+/// As [`Client::look_up`].
+pub(crate) async fn look_up_once(
+    connection: &Connection,
+    trust: &LogTrust,
+    account: AccountId,
+) -> Result<(AccountHistory, u64), ClientError> {
+    let reply = connection.ask_labels(None, &[(account, 0)]).await?;
+    let answer = reply.answers.first();
+    let answer = answer.ok_or(NotVerified::Malformed("lookup"))?;
+    let fresh = verify_account(trust, None, None, account, answer, reply.head.as_slice())?;
+    connection.check_time(fresh.certificate_time_ns).await?;
+    let history = fresh.outcome.ok_or(ClientError::NoSuchAccount(account))?;
+    Ok((history, now_ns(&fresh.view)))
 }
 
 /// Keeps what a commit that was accepted showed of the joiners' accounts: this device watches what

@@ -23,9 +23,10 @@ mod problem;
 mod publish;
 mod watch;
 
+pub(crate) use ask::bytes_of;
 pub(crate) use gossip::{SAID_EVERY_NS, hear, newest_roots};
-pub(crate) use kept::KeptLabel;
-pub(crate) use look::{LookedUp, Proved, keep_shown};
+pub(crate) use kept::{KeptLabel, damaged, encoded, keep_view, kept_view};
+pub(crate) use look::{LookedUp, Proved, keep_shown, look_up_once};
 pub use problem::{Answer, ProblemKind, ProblemView};
 pub(crate) use problem::{has_problem, stops_sending};
-pub(crate) use publish::{is_publishing, keep_record};
+pub(crate) use publish::{is_publishing, keep_record, note_made};

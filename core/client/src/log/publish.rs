@@ -110,7 +110,9 @@ impl Client {
             return Ok(Published::Nothing);
         };
         let waiting = self.tell_slow(waiting)?;
-        match self.bring_in(&waiting).await {
+        let submission = Submission::Identity(waiting.record.clone().into());
+        let label = self.account.id().directory_label();
+        match self.bring_in(&label, waiting.version, &submission).await {
             Ok(()) => {}
             Err(ClientError::Directory(DirectoryError::Rejected))
                 if !self.is_logged(&waiting).await? =>
@@ -135,12 +137,17 @@ impl Client {
         self.finish_record()
     }
 
-    /// Submits the record unless it waits already, until it is published.
-    async fn bring_in(&mut self, waiting: &Publishing) -> Result<(), ClientError> {
+    /// Submits a version of a label unless it waits already, until it is published.
+    pub(crate) async fn bring_in(
+        &self,
+        label: &[u8],
+        version: u32,
+        submission: &Submission,
+    ) -> Result<(), ClientError> {
         for poll in 0..POLLS {
-            let state = match self.record_status(waiting).await {
+            let state = match self.version_status(label, version).await {
                 Err(ClientError::Directory(DirectoryError::NotWaiting)) if poll == 0 => {
-                    self.submit_record(waiting).await?
+                    self.submit_version(submission).await?
                 }
                 // It waited, and did not follow any more when its turn came.
                 Err(ClientError::Directory(DirectoryError::NotWaiting)) => {
@@ -156,10 +163,10 @@ impl Client {
         Err(ClientError::Unfinished("the record is not in the log yet"))
     }
 
-    async fn record_status(&self, waiting: &Publishing) -> Result<SubmitState, ClientError> {
+    async fn version_status(&self, label: &[u8], version: u32) -> Result<SubmitState, ClientError> {
         let request = Status {
-            label: self.account.id().directory_label()[..].into(),
-            version: waiting.version,
+            label: label.into(),
+            version,
         };
         let directory = self.connection.directory().clone();
         self.connection
@@ -167,9 +174,9 @@ impl Client {
             .await
     }
 
-    async fn submit_record(&self, waiting: &Publishing) -> Result<SubmitState, ClientError> {
+    async fn submit_version(&self, submission: &Submission) -> Result<SubmitState, ClientError> {
         let request = Submit {
-            submission: Submission::Identity(waiting.record.clone().into()),
+            submission: submission.clone(),
             credential: Credential::none(),
         };
         let directory = self.connection.directory().clone();
@@ -213,7 +220,8 @@ impl Client {
         let set = self.store.begin();
         set.delete(Table::Log, PUBLISHING);
         let mut account = self.account.clone();
-        account.registered = true;
+        // A home that recovers its account is registered once its device is in the record.
+        account.registered |= !account.is_recovery();
         account.save(&set)?;
         self.commit(set)?;
         self.account = account;

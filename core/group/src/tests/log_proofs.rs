@@ -1,7 +1,7 @@
 //! The judge of a network with a transparency log, with real heads and certificates.
 
 use paigham_lookup::LookupError;
-use paigham_wire::envelope::{LogProof, PROOF_LOG};
+use paigham_wire::envelope::PROOF_DIRECTORY_MAP;
 use paigham_wire::identity::{RecordContent, RecordKind, Role};
 use paigham_wire::log::LabelAnswer;
 

@@ -4,7 +4,6 @@
 mod attacks;
 mod joins;
 mod log_proofs;
-mod proofs;
 mod resets;
 mod schedules;
 mod stories;
@@ -24,13 +23,13 @@ use paigham_store::{Store, StoreError};
 use paigham_wire::chain::{commit_start, queue_start};
 use paigham_wire::codec::encode;
 use paigham_wire::envelope::{
-    AuthenticatedData, Credential, DirectoryMapProof, EnvelopePlaintext, Extension, Gossip,
-    GroupForm, GroupPolicy, LogRoot, PROOF_DIRECTORY_MAP, Proof, VERSION, WelcomePointer,
-    proofs_hash,
+    AuthenticatedData, Credential, EnvelopePlaintext, Extension, Gossip, GroupForm, GroupPolicy,
+    LogProof, LogRoot, PROOF_LOG, Proof, VERSION, WelcomePointer, proofs_hash,
 };
 use paigham_wire::frame::{NOT_AFTER_MAX_AHEAD_SECONDS, PostRef, post_hash};
 use paigham_wire::hash::Hash;
 use paigham_wire::ids::{AccountId, CanisterId, DeviceId, QueueId, WelcomeLocator};
+use paigham_wire::log::FoundLabel;
 use paigham_wire::relay::{Entry, SubmitCommit};
 
 use crate::commit::{Base, Change, StagedCommitPost};
@@ -115,14 +114,16 @@ impl ProofJudge for Net {
 
 /// A proof that names an account; whether it holds is the judge's.
 fn proof_of(account: AccountId) -> Proof {
-    let proof = DirectoryMapProof {
+    let proof = LogProof {
         account,
-        records: Vec::new(),
-        certificate: Vec::new().into(),
-        witness: Vec::new().into(),
+        answer: FoundLabel {
+            search: Vec::new().into(),
+            earlier: Vec::new(),
+            times: Vec::new(),
+        },
     };
     Proof {
-        proof_type: PROOF_DIRECTORY_MAP,
+        proof_type: PROOF_LOG,
         data: encode(&proof).into(),
     }
 }
@@ -451,6 +452,7 @@ impl Person {
         let saying = Saying {
             content: &content,
             gossip,
+            capability: None,
             after_seq: 0,
             not_after: self.net.soon(),
         };

@@ -348,6 +348,7 @@ impl World {
                 let saying = Saying {
                     content: b"never sent",
                     gossip: None,
+                    capability: None,
                     after_seq: 0,
                     not_after: net.soon(),
                 };

@@ -299,6 +299,27 @@ impl AccountState {
         self.settled(now).frozen_until > now
     }
 
+    /// When a freeze that is on at a time ends, nanoseconds since 1970; a Recover that counts earlier
+    /// ends it then.
+    #[must_use]
+    pub fn frozen_until(&self, now: u64) -> Option<u64> {
+        let until = self.settled(now).frozen_until;
+        (until > now).then_some(until)
+    }
+
+    /// When a Recover that waits at a time counts, nanoseconds since 1970, and what it makes count.
+    #[must_use]
+    pub fn recover_at(&self, now: u64) -> Option<(u64, Standing)> {
+        let pending = self.settled(now).pending;
+        pending.map(|pending| (pending.counts_at, pending.standing))
+    }
+
+    /// When the account ends or ended unless a record is accepted before, nanoseconds since 1970.
+    #[must_use]
+    pub const fn deleted_at(&self) -> Option<u64> {
+        self.deleted_at
+    }
+
     /// A Recover whose time has come counts, and ends a freeze.
     fn settled(&self, now: u64) -> Self {
         let mut state = self.clone();

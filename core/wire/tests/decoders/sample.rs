@@ -15,8 +15,8 @@ use paigham_wire::directory::{
 };
 use paigham_wire::envelope::{
     AuthenticatedData, Credential as LeafCredential, DirectoryMapProof, EnvelopePlaintext,
-    Extension, Gossip, GroupForm, GroupPolicy, LogRoot, Proof, SealedPointer, SelfRemoves,
-    WelcomePointer, WelcomeRef, WelcomeWrapper, Welcomes,
+    Extension, Gossip, GroupForm, GroupPolicy, InboxCapability, LogRoot, PointerContent, Proof,
+    SealedPointer, SelfRemoves, WelcomePointer, WelcomeRef, WelcomeWrapper, Welcomes,
 };
 use paigham_wire::identity::{
     Authorisation, DeviceEntry, IdentityRecord, RecordContent, RecordKind, Role,
@@ -283,6 +283,8 @@ structures! {
     Gossip { seq, head, epoch_authenticator_hash, roots }
     LogRoot { position, root }
     SelfRemoves { messages }
+    InboxCapability { canister, inbox_key, capability }
+    PointerContent { pointer, capability }
     AuthenticatedData { queue, not_after, proofs_hash }
     LeafCredential { version, account, device, record_version }
     GroupPolicy { version, name, form, admins, network_sequence }

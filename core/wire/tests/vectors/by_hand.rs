@@ -564,7 +564,10 @@ fn replies_are_as_the_prose_says() {
     let written: Vec<_> = list(&vectors["directory"]["errors"])
         .map(|error| bytes(&error["reply"]))
         .collect();
-    assert_eq!(written, (1..=6).map(|n| vec![1, n]).collect::<Vec<_>>());
+    let mut errors: Vec<Vec<u8>> = (1..=12).map(|n| vec![1, n]).collect();
+    errors.extend((1..=6).map(|refusal| vec![1, 13, refusal]));
+    errors.extend([vec![1, 14], vec![1, 15]]);
+    assert_eq!(written, errors);
 }
 
 /// `spec/identity.md`: a device entry and every record, field by field; hashes, signatures, and

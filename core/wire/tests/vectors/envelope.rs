@@ -1,16 +1,19 @@
 //! What lies inside an envelope, and what a joiner gets.
 
+use ed25519_dalek::SigningKey;
 use paigham_wire::codec::encode;
 use paigham_wire::directory::DatedRecord;
 use paigham_wire::envelope::{
     AuthenticatedData, Credential, DirectoryMapProof, EnvelopePlaintext, Extension,
-    GROUP_POLICY_EXTENSION, Gossip, GroupForm, GroupPolicy, LogRoot, PROOF_DIRECTORY_MAP, Proof,
-    SealedPointer, SelfRemoves, WelcomePointer, WelcomeRef, WelcomeWrapper, Welcomes,
-    epoch_authenticator_hash, exporter, extension, pointer_info, welcome_aad,
+    GROUP_POLICY_EXTENSION, Gossip, GroupForm, GroupPolicy, InboxCapability, LogRoot,
+    PROOF_DIRECTORY_MAP, PointerContent, Proof, SealedPointer, SelfRemoves, WelcomePointer,
+    WelcomeRef, WelcomeWrapper, Welcomes, epoch_authenticator_hash, exporter, extension,
+    pointer_info, welcome_aad,
 };
 use paigham_wire::hash::label;
 use paigham_wire::ids::{AccountId, DeviceId, InboxId, QueueId, WelcomeId};
 use paigham_wire::keys::{ReadToken, WrapperKey};
+use paigham_wire::relay::{Capability, InboxOperation};
 use serde_json::{Value, json};
 
 use crate::{canister, hex, structure};
@@ -172,12 +175,32 @@ fn joining() -> Value {
         welcome_id: WelcomeId([7; 32]),
         wrapper_key: WrapperKey::new([8; 32]),
     };
+    let inbox_key = SigningKey::from_bytes(&[11; 32]);
+    let not_after = 0x6564_a5b6;
+    let operation = InboxOperation::Capability { not_after };
+    let public = inbox_key.verifying_key().to_bytes();
+    let capability = Capability {
+        not_after,
+        signature: operation.sign(&inbox_key, &canister(), &InboxId::derive(&public)),
+    };
+    let given = InboxCapability {
+        canister: canister(),
+        inbox_key: public,
+        capability: capability.clone(),
+    };
+    assert!(given.is_signed());
+    let content = PointerContent {
+        pointer: pointer.clone(),
+        capability: Some(capability),
+    };
     let sealed = SealedPointer {
         kem_output: vec![9; 1120].into(),
         ciphertext: vec![10; 100].into(),
     };
     json!({
         "wrapper": structure(&wrapper),
+        "inbox_capability": structure(&given),
+        "pointer_content": structure(&content),
         "wrapper_aad": hex(welcome_aad(label::WELCOME, &QUEUE)),
         "tree_aad": hex(welcome_aad(label::TREE, &QUEUE)),
         "pointer": structure(&pointer),

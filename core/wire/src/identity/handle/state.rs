@@ -1,5 +1,7 @@
 //! Whose a handle is, and which record may come next.
 
+use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
+
 use super::name::{Handle, Skeleton};
 use super::record::{HandleKind, HandleRecord};
 use crate::hash::Hash;
@@ -13,41 +15,47 @@ pub const RELEASE_DELAY_NS: u64 = 72 * HOUR_NS;
 pub const REST_NS: u64 = 180 * 24 * HOUR_NS;
 
 /// Why a record does not follow: the rules of `spec/handles.md` §4, in the order of the checks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes, thiserror::Error,
+)]
+#[repr(u8)]
 pub enum HandleRejected {
     /// HND-05: another format version, or a handle of another label.
     #[error("the record is not well formed, or is of another handle")]
-    Malformed,
+    Malformed = 1,
     /// HND-06: it is older than the record before it.
     #[error("the record's time lies before that of the record before it")]
-    TimeGoesBack,
+    TimeGoesBack = 2,
     /// HND-07: version or previous hash are not those that follow, or a release comes first.
     #[error("the record does not follow the newest one")]
-    DoesNotFollow,
+    DoesNotFollow = 3,
     /// HND-08: the account has been deleted, or is not known.
     #[error("the account is deleted or unknown")]
-    NoAccount,
+    NoAccount = 4,
     /// HND-08: the account is frozen.
     #[error("the account is frozen")]
-    AccountFrozen,
+    AccountFrozen = 5,
     /// HND-08: a recover of the account is pending.
     #[error("a recover of the account is pending")]
-    RecoverPending,
+    RecoverPending = 6,
     /// HND-09: somebody else holds this handle, or one that looks like it.
     #[error("the handle, or one that looks like it, is taken")]
-    Taken,
+    Taken = 7,
     /// HND-09: the handle rests, for another account.
     #[error("the handle was given up and still rests")]
-    Resting,
+    Resting = 8,
     /// HND-10: a release by somebody else than the holder, or of another spelling.
     #[error("the account does not hold the handle")]
-    NotHolder,
+    NotHolder = 9,
     /// HND-10: a release is pending already, or counts.
     #[error("the handle is released already")]
-    ReleasedAlready,
+    ReleasedAlready = 10,
     /// HND-11: not signed by the identity key that counts.
     #[error("the record is not signed by the account's identity key")]
-    NotAuthorised,
+    NotAuthorised = 11,
+    /// HND-14: the account holds another handle. Only the directory can say so.
+    #[error("the account holds another handle")]
+    HoldsAnother = 12,
 }
 
 /// Where the accounts come from that a handle's records name.
@@ -100,6 +108,22 @@ pub struct HandleState {
 }
 
 impl HandleState {
+    /// The state after the newest record of a label, accepted at `accepted_at` nanoseconds.
+    ///
+    /// # Security
+    /// For records that this party has judged before, each as the next of the one before it.
+    #[must_use]
+    pub fn of_newest(record: &HandleRecord, accepted_at: u64) -> Self {
+        let content = &record.content;
+        Self {
+            newest: (content.record_version, record.hash(), accepted_at),
+            handle: content.handle.clone(),
+            holder: content.account,
+            release_counts_at: (content.kind == HandleKind::Release)
+                .then(|| accepted_at.saturating_add(RELEASE_DELAY_NS)),
+        }
+    }
+
     /// The state that a label's records make, oldest first, each with the time at which it was
     /// accepted.
     ///
@@ -144,13 +168,7 @@ impl HandleState {
             HandleKind::Release => check_release(before, &holding, record)?,
         }
         check_signature(record, &signer, accepted_at, keys)?;
-        Ok(Self {
-            newest: (content.record_version, record.hash(), accepted_at),
-            handle: content.handle.clone(),
-            holder: content.account,
-            release_counts_at: (content.kind == HandleKind::Release)
-                .then(|| accepted_at.saturating_add(RELEASE_DELAY_NS)),
-        })
+        Ok(Self::of_newest(record, accepted_at))
     }
 
     /// Whose the handle is at a time. `accounts` is asked for the account that held it last: its
