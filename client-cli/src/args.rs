@@ -461,6 +461,12 @@ pub enum GroupCommand {
         /// The group's name or id.
         group: String,
     },
+    /// Make a group anew that stopped because somebody broke its rules: an admin at once, anybody
+    /// after a day.
+    Reset {
+        /// The group's name or id.
+        group: String,
+    },
 }
 
 #[cfg(test)]
@@ -592,6 +598,7 @@ mod tests {
                 "Group(Remove { group: \"G\", members: [\"A\"] })",
             ),
             ("paigham group leave G", "Group(Leave { group: \"G\" })"),
+            ("paigham group reset G", "Group(Reset { group: \"G\" })"),
             (
                 "paigham history",
                 "History { conversation: None, limit: 100 }",

@@ -141,6 +141,7 @@ impl<'a> Founded<'a> {
             commit_head: commit_start(&self.queue()),
             not_after: not_after()?,
             proofs,
+            reset: None,
         };
         let Person {
             crypto,

@@ -45,6 +45,10 @@ async fn change(session: &mut Session<'_>, command: &GroupCommand) -> Result<Que
             session.client.leave(queue).await?;
             Ok(queue)
         }
+        GroupCommand::Reset { group } => {
+            let queue = find(session, group)?;
+            Ok(session.client.reset(queue).await?)
+        }
     }
 }
 

@@ -327,6 +327,23 @@ fn said(body: &Body, who: &str, names: &dyn Fn(AccountId) -> String) -> String {
         Body::Lapsed => "this device was away for too long; ask a member to take you out and add \
                          you again, or begin a new chat"
             .into(),
+        Body::Reset { without: None } => "the group was made anew".into(),
+        Body::Reset {
+            without: Some(account),
+        } => format!(
+            "the group was made anew without {}",
+            text::isolate(&names(*account))
+        ),
+        Body::Missed { count } => {
+            format!("{count} entries could not be read before a member brought this device back")
+        }
+        Body::ReAdded { account } => format!(
+            "a device of {} could not follow and was brought back",
+            text::isolate(&names(*account))
+        ),
+        Body::Cloned => "another device with the keys of this one took its place: this device or \
+                         its data was copied"
+            .into(),
     }
 }
 

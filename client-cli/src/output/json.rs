@@ -143,6 +143,7 @@ pub(super) fn conversation(conversation: &ConversationView) -> Value {
         "admins": account_list(&conversation.admins),
         "standing": standing,
         "reason": reason,
+        "stopped_by": conversation.stopped_by.map(|account| account.to_string()),
         "epoch": conversation.epoch,
         "seq": conversation.seq,
         "authenticator": hex::encode(conversation.authenticator),
@@ -189,6 +190,16 @@ pub(super) fn body(body: &Body) -> Value {
             "before_ms": milliseconds(*before_ns),
         }),
         Body::Lapsed => json!({ "kind": "lapsed" }),
+        Body::Reset { without } => json!({
+            "kind": "reset",
+            "without": without.map(|account| account.to_string()),
+        }),
+        Body::Missed { count } => json!({ "kind": "missed", "count": count }),
+        Body::ReAdded { account } => json!({
+            "kind": "re_added",
+            "account": account.to_string(),
+        }),
+        Body::Cloned => json!({ "kind": "cloned" }),
     }
 }
 

@@ -268,6 +268,7 @@ fn views_are_shown() {
         epoch: 3,
         seq: 12,
         authenticator: [4; 32],
+        stopped_by: None,
         waiting: 2,
     };
     let shown = ConversationLine {

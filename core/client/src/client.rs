@@ -146,6 +146,8 @@ impl Client {
         self.unless_relay_missing(inbox)?;
         self.send_deposits().await?;
         let joined = self.join_all(&mut report).await;
+        self.ask_all().await?;
+        self.reset_all().await?;
         self.settle_all(&mut report).await?;
         joined?;
         self.tell_new(&mut report)?;

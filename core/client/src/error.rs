@@ -90,6 +90,18 @@ pub enum ClientError {
     /// This device was away for longer than the changes of the group are kept.
     #[error("this device was away for too long to follow this conversation")]
     Away,
+    /// The conversation has not stopped, or it is being made anew.
+    #[error("this conversation does not have to be made anew")]
+    NotStopped,
+    /// Only an admin may make it anew before so many seconds have passed.
+    #[error(
+        "only an admin may make this group anew for the next {} hours",
+        .0.div_ceil(3_600)
+    )]
+    NotYet(u64),
+    /// A group that says that it continues another one does not.
+    #[error("an invitation does not continue the group that it names: {0}")]
+    Reset(#[from] paigham_group::reset::ResetRefusal),
     /// The group does not allow or cannot do it.
     #[error(transparent)]
     Group(GroupError),
@@ -386,6 +398,8 @@ impl ClientError {
             | Self::Revoked
             | Self::ClockWrong(_)
             | Self::Ended(_)
+            | Self::NotStopped
+            | Self::NotYet(_)
             | Self::Away
             | Self::ChangePending(_)
             | Self::ChangeLost(_)
@@ -396,6 +410,7 @@ impl ClientError {
             | Self::NothingToUndo
             | Self::Recovering { .. }
             | Self::RecoverVoided => ErrorKind::User,
+            Self::Reset(_) => ErrorKind::NotVerified,
             Self::Group(error) => match error {
                 GroupError::TooLarge
                 | GroupError::Refused(_)

@@ -253,6 +253,23 @@ impl Client {
         self.send_pending().await
     }
 
+    /// Makes one key package that goes into no pool.
+    pub(crate) fn keep_key_package(
+        &self,
+        set: &WriteSet,
+        now: u64,
+    ) -> Result<Vec<u8>, ClientError> {
+        let number = next_number(set, Table::KeyPackage, ALL)?;
+        let provider = self.crypto.with(set.mls());
+        let made = self.device.key_package(&provider, false, now)?;
+        let kept = KeptKeyPackage {
+            made_at: now,
+            reference: made.reference,
+        };
+        set.put_at(Table::KeyPackage, ALL, number, &kept)?;
+        Ok(made.bytes)
+    }
+
     fn forget_old_key_packages(&self, set: &WriteSet, now: u64) -> Result<(), ClientError> {
         let kept: Vec<(u64, KeptKeyPackage)> = set.scan(Table::KeyPackage, ALL, 0, u64::MAX)?;
         for (number, package) in kept {
@@ -386,12 +403,15 @@ impl Client {
         let keys = self.account.xwing_keys(&self.crypto)?;
         let id = self.account.inbox_id();
         for deposit in &reply.deposits {
-            if let Ok(content) = keys.open(&self.crypto, &id, deposit.sealed.as_slice()) {
+            let sealed = deposit.sealed.as_slice();
+            if let Ok(content) = keys.open(&self.crypto, &id, sealed) {
                 let by = match &content.capability {
                     Some(given) if self.gave(given, deposit.accepted_at)? => Sender::Member,
                     _ => Sender::Stranger,
                 };
                 Joining::new(&content.pointer, by).queue(&set)?;
+            } else if let Ok(message) = keys.open_re_add(&self.crypto, &id, sealed) {
+                self.take_request(&set, &message)?;
             }
         }
         let last = reply.deposits.last().map(|deposit| deposit.seq);

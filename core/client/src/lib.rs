@@ -32,6 +32,8 @@ mod requests;
 pub mod review;
 mod safety;
 mod shards;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 mod trust;
 mod verify;
 mod view;

@@ -152,6 +152,8 @@ pub struct ConversationView {
     pub seq: u32,
     /// What all members of an epoch have alike: compare it to be sure of being in one group.
     pub authenticator: Hash,
+    /// Who broke the rules, where the conversation stopped at that.
+    pub stopped_by: Option<AccountId>,
     /// Messages that wait to be delivered.
     pub waiting: usize,
 }
@@ -226,6 +228,25 @@ pub enum Body {
     },
     /// From here on this device cannot follow: the changes of the group have expired, too.
     Lapsed,
+    /// The group was made anew here, because somebody had broken its rules or nobody could apply a
+    /// change; everything goes on.
+    Reset {
+        /// Who is not in it any more.
+        without: Option<AccountId>,
+    },
+    /// What this device could not follow, until a member brought it back.
+    Missed {
+        /// How many entries, changes among them.
+        count: u32,
+    },
+    /// A device of this account could not follow and was brought back.
+    ReAdded {
+        /// Whose.
+        account: AccountId,
+    },
+    /// Another device with this one's keys has asked to take its place here: this device, or its
+    /// data, was copied.
+    Cloned,
 }
 
 /// An invitation of a stranger that waits for an answer.

@@ -8,18 +8,20 @@ use paigham_wire::codec::encode;
 use paigham_wire::envelope::{
     AuthenticatedData, EnvelopePlaintext, Extension, GroupPolicy, Proof, SelfRemoves, VERSION,
     WelcomePointer, WelcomeRef, WelcomeWrapper, Welcomes, extension, proofs_hash, welcome_aad,
+    wrapper_extension,
 };
 use paigham_wire::frame::{NOT_AFTER_MAX_AHEAD_SECONDS, PostKind, encode_post, post_hash};
 use paigham_wire::hash::{Hash, blake3, label};
 use paigham_wire::ids::{AccountId, CanisterId, DeviceId, WelcomeId};
 use paigham_wire::keys::WrapperKey;
 use paigham_wire::relay::{CommitBundle, SubmitCommit};
+use paigham_wire::reset::{ReAddRequest, ReAdds, ResetClaim};
 use tls_codec::{Serialize, VLBytes};
 
 use crate::crypto::{Crypto, Provider};
 use crate::device::{CheckedKeyPackage, DeviceKeys};
 use crate::error::{GroupError, mls};
-use crate::group::{Group, MAX_LEAVES, PendingState, context_extensions, leaf_index};
+use crate::group::{Group, MAX_LEAVES, Member, PendingState, context_extensions, leaf_index};
 use crate::message::{SelfRemove, header, protocol_message};
 use crate::seal::{random, seal};
 use crate::verdict::{NS_PER_SECOND, Violation};
@@ -33,6 +35,17 @@ pub struct Change {
     pub remove: Vec<u32>,
     /// Another policy.
     pub policy: Option<GroupPolicy>,
+    /// Requests of devices whose leaves are replaced: their leaves are among those to remove, their
+    /// key packages among those to add. Ascending by account and device.
+    pub re_adds: Vec<ReAddRequest>,
+}
+
+impl Change {
+    fn re_adds_device(&self, account: AccountId, device: DeviceId) -> bool {
+        self.re_adds
+            .iter()
+            .any(|request| request.account == account && request.device == device)
+    }
 }
 
 /// Where the committer stands in the queue, and until when the relay may take the commit.
@@ -50,6 +63,18 @@ pub struct Base {
     pub not_after: u32,
     /// One for each account of which a leaf is added, in ascending account id.
     pub proofs: Vec<Proof>,
+    /// What the joiners of a reset are told of the group that it continues.
+    pub reset: Option<ResetClaim>,
+}
+
+/// How a commit is looked at before it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Check {
+    /// What others would not take is not sent.
+    AsOthersWill,
+    /// Only in tests: what others meet.
+    #[cfg(any(test, feature = "testkit"))]
+    Nothing,
 }
 
 /// A commit ready to be submitted, and what to tell the joiners once it is accepted.
@@ -92,7 +117,21 @@ impl Group {
         change: &Change,
         base: Base,
     ) -> Result<StagedCommitPost, GroupError> {
-        self.check_may_commit(device, change)?;
+        self.commit_checked(crypto, provider, device, change, base, Check::AsOthersWill)
+    }
+
+    pub(crate) fn commit_checked<S: StorageProvider<CURRENT_VERSION>>(
+        &mut self,
+        crypto: &Crypto,
+        provider: &Provider<'_, S>,
+        device: &DeviceKeys,
+        change: &Change,
+        base: Base,
+        check: Check,
+    ) -> Result<StagedCommitPost, GroupError> {
+        if check == Check::AsOthersWill {
+            self.check_may_commit(device, change)?;
+        }
         let leaving = self.leaving_but(&change.remove);
         let extensions = commit_extensions(crypto, change, &leaving)?;
         let welcomes = extensions.welcomes;
@@ -107,7 +146,9 @@ impl Group {
         self.mls.set_aad(encode(&authenticated));
         let (commit, welcome) = self.stage(provider, device, change)?;
         let commit = commit.to_bytes().map_err(mls("encoding a commit"))?;
-        self.judge_own(crypto, &commit, &carried_leaves, base.not_after)?;
+        if check == Check::AsOthersWill {
+            self.judge_own(crypto, &commit, &carried_leaves, change, base.not_after)?;
+        }
         let plaintext = EnvelopePlaintext {
             version: VERSION,
             mls_message: commit.into(),
@@ -125,16 +166,22 @@ impl Group {
             return Err(GroupError::CommitPending);
         }
         let own = device.credential().account;
-        let own_leaves_only = change.add.is_empty()
-            && change.policy.is_none()
+        let asked_for = |member: &Member| {
+            member.account() == own || change.re_adds_device(member.account(), member.device())
+        };
+        let own_leaves_only = change.policy.is_none()
+            && change.add.iter().all(|added| {
+                change.re_adds_device(added.credential.account, added.credential.device)
+            })
             && change
                 .remove
                 .iter()
-                .all(|leaf| self.member_at(*leaf).is_some_and(|m| m.account() == own));
+                .all(|leaf| self.member_at(*leaf).as_ref().is_some_and(asked_for));
         if !own_leaves_only && !self.policy()?.is_admin(&own) {
             return Err(GroupError::NotAllowed);
         }
-        if self.members().count() + change.add.len() > MAX_LEAVES {
+        let leaves = self.members().count() + change.add.len();
+        if leaves.saturating_sub(change.re_adds.len()) > MAX_LEAVES {
             return Err(GroupError::TooLarge);
         }
         Ok(())
@@ -170,6 +217,7 @@ impl Group {
         crypto: &Crypto,
         commit: &[u8],
         carried: &[u32],
+        change: &Change,
         not_after: u32,
     ) -> Result<(), GroupError> {
         let message = protocol_message(commit)
@@ -182,7 +230,7 @@ impl Group {
         // The relay takes it neither later nor when `not_after` is further ahead than this.
         let earliest = not_after.saturating_sub(NOT_AFTER_MAX_AHEAD_SECONDS);
         let accepted = u64::from(earliest) * NS_PER_SECOND..=u64::from(not_after) * NS_PER_SECOND;
-        match self.judge(&public, carried, accepted) {
+        match self.judge(&public, carried, &change.re_adds, accepted) {
             Ok(_) => Ok(()),
             Err(Violation::Role) => Err(GroupError::NotAllowed),
             Err(other) => Err(GroupError::Refused(other)),
@@ -236,7 +284,17 @@ impl Group {
                 Proposal::Remove(_) | Proposal::SelfRemove
             )
         });
-        let new_generation = removes || self.state.generation == 0;
+        let takes_out = staged
+            .queued_proposals()
+            .any(|queued| match queued.proposal() {
+                Proposal::Remove(remove) => {
+                    let gone = self.member_at(remove.removed().u32());
+                    !gone.is_some_and(|m| change.re_adds_device(m.account(), m.device()))
+                }
+                Proposal::SelfRemove => true,
+                _ => false,
+            });
+        let new_generation = takes_out || self.state.generation == 0;
         let next = self.next_secrets(crypto, staged, new_generation)?;
         let tree = staged
             .export_ratchet_tree(crypto.inner(), self.mls.export_ratchet_tree())
@@ -261,7 +319,7 @@ impl Group {
         let hash = post_hash(&header_bytes, &envelope);
         let (bundle, pointers) = match (welcomes, welcome) {
             (Some(welcomes), Some(welcome)) => {
-                self.bundle(crypto, base, &next, tree, &welcome, welcomes)?
+                self.bundle(crypto, (base, change), &next, tree, &welcome, welcomes)?
             }
             _ => (CommitBundle::empty(), Vec::new()),
         };
@@ -280,6 +338,11 @@ impl Group {
             new_generation,
             adds: !change.add.is_empty(),
             removes,
+            re_adds: change
+                .re_adds
+                .iter()
+                .map(|request| (request.device.0, request.id()))
+                .collect(),
         });
         let post = encode_post(&header, None, &envelope).into();
         let submit = SubmitCommit {
@@ -298,7 +361,7 @@ impl Group {
     fn bundle(
         &self,
         crypto: &Crypto,
-        base: &Base,
+        (base, change): (&Base, &Change),
         next: &crate::group::EpochSecrets,
         tree: Option<RatchetTree>,
         welcome: &MlsMessageOut,
@@ -323,7 +386,7 @@ impl Group {
             base_seq: base.seq,
             base_head: base.head,
             base_commit_head: base.commit_head,
-            extensions: Vec::new(),
+            extensions: self.wrapper_extensions(base, change),
         };
         let wrapper = seal(
             crypto,
@@ -362,6 +425,16 @@ impl Group {
         ))
     }
 
+    /// What joiners are told beside the group itself, by ascending type.
+    fn wrapper_extensions(&self, base: &Base, change: &Change) -> Vec<Extension> {
+        let reset = base.reset.as_ref().map(|claim| Extension {
+            extension_type: wrapper_extension::RESET,
+            data: encode(claim).into(),
+        });
+        let log = self.re_add_log(&change.re_adds);
+        reset.into_iter().chain(log).collect()
+    }
+
     /// Takes the own commit over: the relay has accepted it, everything before it was read, and it
     /// was judged.
     pub(crate) fn merge_own<S: StorageProvider<CURRENT_VERSION>>(
@@ -378,6 +451,7 @@ impl Group {
             .map_err(|error| GroupError::Mls("merging a commit", format!("{error:?}")))?;
         let leaf = self.own_leaf();
         self.count_commit(leaf, accepted_at, pending.adds, pending.removes);
+        self.count_re_adds(pending.re_adds.iter().copied(), accepted_at);
         self.enter_epoch(Some(&next));
         Ok(())
     }
@@ -439,6 +513,15 @@ fn commit_extensions(
         all.push(Extension {
             extension_type: extension::SELF_REMOVES,
             data: encode(&SelfRemoves { messages }).into(),
+        });
+    }
+    if !change.re_adds.is_empty() {
+        all.push(Extension {
+            extension_type: extension::RE_ADDS,
+            data: encode(&ReAdds {
+                requests: change.re_adds.clone(),
+            })
+            .into(),
         });
     }
     Ok(CommitExtensions { all, welcomes })

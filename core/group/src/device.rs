@@ -1,5 +1,6 @@
 //! A device's keys in its groups, and its key packages.
 
+use ed25519_dalek::SigningKey;
 use openmls::prelude::hash_ref::KeyPackageRef;
 use openmls::prelude::{
     BasicCredential, Capabilities, CredentialType, CredentialWithKey, ExtensionType, KeyPackage,
@@ -34,6 +35,7 @@ const LEAF_MAX_BYTES: usize = 4_096;
 pub struct DeviceKeys {
     credential: Credential,
     signer: SignatureKeyPair,
+    leaf_key: SigningKey,
 }
 
 impl std::fmt::Debug for DeviceKeys {
@@ -46,17 +48,26 @@ impl DeviceKeys {
     /// From the seed of the leaf key.
     #[must_use]
     pub fn new(credential: Credential, leaf_seed: &[u8; 32]) -> Self {
-        let key = ed25519_dalek::SigningKey::from_bytes(leaf_seed);
-        let public = key.verifying_key().to_bytes().to_vec();
+        let leaf_key = SigningKey::from_bytes(leaf_seed);
+        let public = leaf_key.verifying_key().to_bytes().to_vec();
         let signer =
             SignatureKeyPair::from_raw(SignatureScheme::ED25519, leaf_seed.to_vec(), public);
-        Self { credential, signer }
+        Self {
+            credential,
+            signer,
+            leaf_key,
+        }
     }
 
     /// Who it is.
     #[must_use]
     pub const fn credential(&self) -> &Credential {
         &self.credential
+    }
+
+    /// Signs what is ours and not MLS's: the claim of a reset, the request for a re-add.
+    pub(crate) const fn leaf_key(&self) -> &SigningKey {
+        &self.leaf_key
     }
 
     pub(crate) const fn signer(&self) -> &SignatureKeyPair {

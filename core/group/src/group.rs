@@ -22,6 +22,7 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::crypto::{Crypto, Provider, SUITE};
 use crate::device::{DeviceKeys, capabilities, credential_of};
 use crate::error::{GroupError, mls};
+use crate::re_add::CountedReAdd;
 
 /// Most leaves of a group for now.
 pub const MAX_LEAVES: usize = 256;
@@ -73,6 +74,9 @@ pub struct GroupState {
     pub leaving: Vec<(u32, Vec<u8>)>,
     /// Commits since the newest one that added a leaf: leaf and time (ns), for the rate rule.
     pub commits: Vec<(u32, u64)>,
+    /// Re-adds of the last day.
+    #[serde(default)]
+    pub re_adds: Vec<CountedReAdd>,
 }
 
 impl std::fmt::Debug for GroupState {
@@ -103,6 +107,9 @@ pub struct PendingState {
     pub adds: bool,
     /// Whether it removes a leaf.
     pub removes: bool,
+    /// Devices that it re-adds, with the ids of their requests.
+    #[serde(default)]
+    pub re_adds: Vec<([u8; 16], [u8; 32])>,
 }
 
 /// A group.
@@ -166,6 +173,7 @@ impl Group {
             pending: None,
             leaving: Vec::new(),
             commits: Vec::new(),
+            re_adds: Vec::new(),
         };
         Ok(Self { mls, state })
     }

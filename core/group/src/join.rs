@@ -94,6 +94,7 @@ pub fn join<S: StorageProvider<CURRENT_VERSION>>(
         pending: None,
         leaving: Vec::new(),
         commits: Vec::new(),
+        re_adds: crate::re_add::log_of(wrapper)?,
     };
     let group = Group { mls, state };
     check(&group, device, &pointer.queue)?;

@@ -15,6 +15,8 @@
 //! | [`verdict`] | what every member must judge alike |
 //! | [`proof`] | which account a leaf belongs to |
 //! | [`join`] | Welcomes |
+//! | [`re_add`] | a leaf is replaced because its device asks for it |
+//! | [`reset`] | what a new group must be to continue one that stopped |
 //! | [`mod@pointer`] | sealed pointers to Welcomes |
 //! | [`content`] | what people say |
 
@@ -30,8 +32,12 @@ pub mod join;
 pub mod message;
 pub mod pointer;
 pub mod proof;
+pub mod re_add;
 pub mod receive;
+pub mod reset;
 mod seal;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
 pub mod verdict;
 
 pub use error::GroupError;

@@ -5,6 +5,7 @@ use openmls_traits::types::{HpkeAeadType, HpkeCiphertext, HpkeConfig, HpkeKdfTyp
 use paigham_wire::codec::{decode, encode};
 use paigham_wire::envelope::{PointerContent, SealedPointer, VERSION, pointer_info};
 use paigham_wire::ids::InboxId;
+use paigham_wire::reset::{ReAddMessage, re_add_info};
 use zeroize::Zeroizing;
 
 use crate::crypto::Crypto;
@@ -56,6 +57,35 @@ impl InboxKeyPair {
         inbox: &InboxId,
         sealed: &[u8],
     ) -> Result<PointerContent, GroupError> {
+        let opened = self.open_as(crypto, &pointer_info(inbox), sealed)?;
+        let content: PointerContent = decode(&opened).map_err(|_| GroupError::Sealed)?;
+        if content.pointer.version == VERSION {
+            Ok(content)
+        } else {
+            Err(GroupError::Sealed)
+        }
+    }
+
+    /// Opens a sealed request for a re-add; whether it holds is for the group.
+    ///
+    /// # Errors
+    /// [`GroupError::Sealed`].
+    pub fn open_re_add(
+        &self,
+        crypto: &Crypto,
+        inbox: &InboxId,
+        sealed: &[u8],
+    ) -> Result<ReAddMessage, GroupError> {
+        let opened = self.open_as(crypto, &re_add_info(inbox), sealed)?;
+        decode(&opened).map_err(|_| GroupError::Sealed)
+    }
+
+    fn open_as(
+        &self,
+        crypto: &Crypto,
+        info: &[u8],
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, GroupError> {
         let sealed: SealedPointer = decode(sealed).map_err(|_| GroupError::Sealed)?;
         let ciphertext = HpkeCiphertext {
             kem_output: sealed.kem_output.as_slice().to_vec().into(),
@@ -63,15 +93,9 @@ impl InboxKeyPair {
         };
         let opened = crypto
             .inner()
-            .hpke_open(HPKE, &ciphertext, &self.private, &pointer_info(inbox), &[])
+            .hpke_open(HPKE, &ciphertext, &self.private, info, &[])
             .map_err(|_| GroupError::Sealed)?;
-        let content: PointerContent =
-            decode(&Zeroizing::new(opened)).map_err(|_| GroupError::Sealed)?;
-        if content.pointer.version == VERSION {
-            Ok(content)
-        } else {
-            Err(GroupError::Sealed)
-        }
+        Ok(Zeroizing::new(opened))
     }
 }
 
@@ -94,10 +118,32 @@ pub fn seal_pointer(
     content: &PointerContent,
 ) -> Result<Vec<u8>, GroupError> {
     let plaintext = Zeroizing::new(encode(content));
+    seal_as(crypto, &pointer_info(inbox), xwing_key, &plaintext)
+}
+
+/// Seals an encoded [`ReAddMessage`] to an inbox.
+///
+/// # Errors
+/// As [`seal_pointer`].
+pub fn seal_re_add(
+    crypto: &Crypto,
+    inbox: &InboxId,
+    xwing_key: &[u8],
+    message: &[u8],
+) -> Result<Vec<u8>, GroupError> {
+    seal_as(crypto, &re_add_info(inbox), xwing_key, message)
+}
+
+fn seal_as(
+    crypto: &Crypto,
+    info: &[u8],
+    xwing_key: &[u8],
+    plaintext: &[u8],
+) -> Result<Vec<u8>, GroupError> {
     let sealed = crypto
         .inner()
-        .hpke_seal(HPKE, xwing_key, &pointer_info(inbox), &[], &plaintext)
-        .map_err(mls("sealing a pointer"))?;
+        .hpke_seal(HPKE, xwing_key, info, &[], plaintext)
+        .map_err(mls("sealing to an inbox"))?;
     Ok(encode(&SealedPointer {
         kem_output: sealed.kem_output.as_slice().to_vec().into(),
         ciphertext: sealed.ciphertext.as_slice().to_vec().into(),

@@ -16,6 +16,7 @@ use crate::error::GroupError;
 use crate::group::{Group, Member, PendingState};
 use crate::message::{SelfRemove, application_data, capability_of, gossip_of, protocol_message};
 use crate::proof::ProofJudge;
+use crate::re_add::requests_of;
 use crate::verdict::{Judged, NS_PER_SECOND, Violation, judge_proofs};
 
 /// What an entry was.
@@ -58,8 +59,13 @@ pub struct Committed {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize)]
 pub enum Stopped {
     /// It is signed by a member and breaks a rule; every honest member stops here.
-    #[error("a member broke the rules of the group: {0}")]
-    Violating(Violation),
+    #[error("a member broke the rules of the group: {rule}")]
+    Violating {
+        /// Which rule.
+        rule: Violation,
+        /// Who did it, as of the last good epoch; `None` for an external commit.
+        by: Option<Member>,
+    },
     /// This member cannot apply it.
     #[error("a change of the group cannot be applied: {0}")]
     Unusable(String),
@@ -250,6 +256,8 @@ impl Group {
         }
         let carried = self.read_carried(crypto, plaintext)?;
         let carried_leaves: Vec<_> = carried.iter().map(|found| found.leaf).collect();
+        let requests = requests_of(plaintext)
+            .ok_or_else(|| unusable("it carries what is no request for a re-add"))?;
         self.inject(provider, carried)?;
         let bytes = plaintext.mls_message.as_slice();
         let parse = || protocol_message(bytes).ok_or_else(|| unusable("it does not decode"));
@@ -264,12 +272,18 @@ impl Group {
         }
         let at = entry.accepted_at;
         let judged = self
-            .judge(&public, &carried_leaves, at..=at)
+            .judge(&public, &carried_leaves, &requests, at..=at)
             .and_then(|judged| {
                 let shown = judge_proofs(&judged, plaintext, at, judge)?;
                 Ok(Judged { shown, ..judged })
             })
-            .map_err(Stopped::Violating)?;
+            .map_err(|rule| {
+                let by = match public.sender() {
+                    Sender::Member(leaf) => self.member_at(leaf.u32()),
+                    _ => None,
+                };
+                Stopped::Violating { rule, by }
+            })?;
         match self.pending_of(entry) {
             Some(pending) if pending.keys_hash == keys_hash => {
                 self.merge_own(crypto, provider, at)?;
@@ -314,7 +328,7 @@ impl Group {
         let next = if removed_us {
             None
         } else {
-            let new_generation = !judged.removed.is_empty() || self.state.generation == 0;
+            let new_generation = judged.takes_out() || self.state.generation == 0;
             let next = self
                 .next_secrets(crypto, &staged, new_generation)
                 .map_err(|error| unusable(error.to_string()))?;
@@ -331,6 +345,13 @@ impl Group {
             accepted_at,
             !judged.added.is_empty(),
             !judged.removed.is_empty(),
+        );
+        self.count_re_adds(
+            judged
+                .re_added
+                .iter()
+                .map(|one| (one.device.0, one.request)),
+            accepted_at,
         );
         self.enter_epoch(next.as_ref());
         let epoch = self.epoch();

@@ -13,10 +13,14 @@ use openmls::prelude::{
     StagedCommit,
 };
 use paigham_wire::envelope::{EnvelopePlaintext, GroupForm, GroupPolicy};
+use paigham_wire::hash::{Hash, blake3};
+use paigham_wire::reset::ReAddRequest;
+use tls_codec::Serialize;
 
 use crate::device::{KeyPackageLifetime, credential_of, is_small};
 use crate::group::{Group, MAX_LEAVES, Member, exact_policy_of};
 use crate::proof::{LeafClaim, ProofJudge, ShownAccount, proved_account};
+use crate::re_add::ReAddedLeaf;
 
 /// Commits by one leaf in an hour of chain time that add and remove nobody.
 pub const RATE_MAX_COMMITS: usize = 12;
@@ -58,6 +62,9 @@ pub enum Violation {
     /// GRP-009: an added key package may be used at the commit's time.
     #[error("it adds a key package out of its lifetime")]
     KeyPackage,
+    /// GRP-010: a leaf is replaced only at its device's signed request, which counts once.
+    #[error("it replaces a leaf without a request that holds")]
+    ReAdd,
 }
 
 /// What a judged commit does.
@@ -71,19 +78,30 @@ pub struct Judged {
     pub removed: Vec<u32>,
     /// The policy afterwards.
     pub policy: GroupPolicy,
+    /// Leaves among the removed whose devices asked to be re-added.
+    pub re_added: Vec<ReAddedLeaf>,
     /// The accounts of the added leaves, as the log shows them in the commit's proofs: to be kept
     /// and watched by whoever merges it.
     pub shown: Vec<ShownAccount>,
 }
 
+impl Judged {
+    /// Whether it takes a leaf out for good, which starts a generation.
+    pub(crate) fn takes_out(&self) -> bool {
+        let comes_back = |leaf: &u32| self.re_added.iter().any(|one| one.leaf == *leaf);
+        self.removed.iter().any(|leaf| !comes_back(leaf))
+    }
+}
+
 impl Group {
     /// Judges what a commit does. `processed` comes from the public part of the group; `carried`
-    /// are the leaves whose SelfRemoves travel with it; `accepted` is its time in the chain, or all
-    /// times that it may get there.
+    /// are the leaves whose SelfRemoves travel with it, `requests` the re-adds; `accepted` is its
+    /// time in the chain, or all times that it may get there.
     pub(crate) fn judge(
         &self,
         processed: &ProcessedMessage,
         carried: &[u32],
+        requests: &[ReAddRequest],
         accepted: RangeInclusive<u64>,
     ) -> Result<Judged, Violation> {
         let Sender::Member(sender) = processed.sender() else {
@@ -100,7 +118,8 @@ impl Group {
         if !changes.refers_to(carried) {
             return Err(Violation::Proposal);
         }
-        self.check_roles(&by, &before, &policy, &changes)?;
+        let re_added = self.judge_re_adds(&changes, requests, &accepted)?;
+        self.check_roles(&by, &before, &policy, &changes, &re_added)?;
         check_path(staged, &by)?;
         self.check_size(&changes)?;
         check_form(&before, &policy, &changes.added)?;
@@ -113,6 +132,7 @@ impl Group {
             added: changes.added,
             removed,
             policy,
+            re_added,
             shown: Vec::new(),
         })
     }
@@ -123,12 +143,16 @@ impl Group {
         before: &GroupPolicy,
         after: &GroupPolicy,
         changes: &Changes,
+        re_added: &[ReAddedLeaf],
     ) -> Result<(), Violation> {
         let own_leaves = changes.removed.iter().all(|leaf| {
-            self.member_at(*leaf)
-                .is_some_and(|m| m.account == by.account)
+            let is_own = |m: Member| m.account == by.account;
+            re_added.iter().any(|one| one.leaf == *leaf)
+                || self.member_at(*leaf).is_some_and(is_own)
         });
-        let needs_role = !changes.added.is_empty() || before != after || !own_leaves;
+        // Each re-added leaf is one that is added.
+        let adds = changes.added.len() > re_added.len();
+        let needs_role = adds || before != after || !own_leaves;
         if needs_role && !before.is_admin(&by.account()) {
             return Err(Violation::Role);
         }
@@ -227,11 +251,13 @@ pub(crate) fn judge_proofs(
 
 /// What a commit's proposals do.
 #[derive(Default)]
-struct Changes {
-    added: Vec<LeafClaim>,
+pub(crate) struct Changes {
+    pub(crate) added: Vec<LeafClaim>,
+    /// BLAKE3 of their key packages.
+    pub(crate) key_packages: Vec<Hash>,
     lifetimes: Vec<KeyPackageLifetime>,
     /// By the committer.
-    removed: Vec<u32>,
+    pub(crate) removed: Vec<u32>,
     /// By themselves.
     left: Vec<u32>,
 }
@@ -274,6 +300,9 @@ fn changes(staged: &StagedCommit) -> Result<Changes, Violation> {
                 let leaf = add.key_package().leaf_node();
                 let claim = claim_of(leaf).filter(|_| is_small(leaf));
                 changes.added.push(claim.ok_or(Violation::Leaf)?);
+                let bytes = add.key_package().tls_serialize_detached();
+                let bytes = bytes.map_err(|_| Violation::Proposal)?;
+                changes.key_packages.push(blake3(&bytes));
                 changes
                     .lifetimes
                     .push(KeyPackageLifetime::of(add.key_package()));

@@ -139,6 +139,16 @@ pub mod extension {
     pub const SELF_REMOVES: u16 = 3;
     /// [`super::InboxCapability`].
     pub const CAPABILITY: u16 = 4;
+    /// [`crate::reset::ReAdds`].
+    pub const RE_ADDS: u16 = 5;
+}
+
+/// Extension types of a Welcome wrapper.
+pub mod wrapper_extension {
+    /// [`crate::reset::ResetClaim`].
+    pub const RESET: u16 = 1;
+    /// [`crate::reset::ReAddLog`].
+    pub const RE_ADD_LOG: u16 = 2;
 }
 
 /// Which Welcomes a commit left, so that any member can send a pointer again.
@@ -348,6 +358,18 @@ pub struct WelcomeWrapper {
     pub base_commit_head: Hash,
     /// Ascending types, each once.
     pub extensions: Vec<Extension>,
+}
+
+impl WelcomeWrapper {
+    /// The data of an extension, if it is there.
+    #[must_use]
+    pub fn extension(&self, extension_type: u16) -> Option<&[u8]> {
+        let found = self
+            .extensions
+            .iter()
+            .find(|known| known.extension_type == extension_type)?;
+        Some(found.data.as_slice())
+    }
 }
 
 /// What a joiner finds in its inbox, sealed to its X-Wing key (§5.2).

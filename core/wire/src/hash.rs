@@ -64,6 +64,12 @@ pub mod label {
         TREE = "paigham/1 tree";
         /// HPKE info of a pointer.
         POINTER = "paigham/1 pointer";
+        /// Signature of a reset's claim.
+        RESET = "paigham/1 reset";
+        /// Signature and id of a request for a re-add.
+        RE_ADD = "paigham/1 re-add";
+        /// HPKE info of a request for a re-add.
+        RE_ADD_MESSAGE = "paigham/1 re-add message";
         /// Key of the map's leaf hashes.
         MAP_LEAF = "paigham/1 map leaf";
         /// Key of the map's inner hashes.

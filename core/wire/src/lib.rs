@@ -13,6 +13,7 @@
 //! | [`identity`] | the records of an account and their rules (`spec/identity.md`); handles (`spec/handles.md`) |
 //! | [`keys`] | the keys of an epoch (§3.3) |
 //! | [`envelope`] | what an envelope holds, credential, policy, Welcome (§4, §5) |
+//! | [`reset`] | the claim of a reset, the request for a re-add (§5.3, §5.4) |
 //! | [`leaf`] | the values of the certified map (§6.1) |
 //! | [`map`] | the certified map and its witnesses (§6.1) |
 //! | [`relay`] | requests, replies and errors of the relay (§6.2) |
@@ -52,5 +53,6 @@ pub mod network;
 #[cfg(feature = "client")]
 pub mod recovery_kit;
 pub mod relay;
+pub mod reset;
 pub mod shards;
 pub mod ticket;

@@ -21,7 +21,7 @@ use paigham_wire::leaf::Leaf;
 use paigham_wire::map::{MerkleMap, Witness};
 use paigham_wire::network as net;
 use paigham_wire::relay as rel;
-use paigham_wire::{admin, blob, shards, ticket};
+use paigham_wire::{admin, blob, reset, shards, ticket};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -145,6 +145,8 @@ all_hold! {
     /// A committer, or a stranger, sends a Welcome.
     welcomes: env::WelcomeWrapper, env::WelcomePointer, env::PointerContent,
         env::SealedPointer;
+    /// A member of a group that cannot go on.
+    resets: reset::ResetClaim, reset::ReAddMessage, reset::ReAdds, reset::ReAddLog;
     /// Records, keys and leaves.
     records_keys_and_leaves: idn::IdentityRecord, idn::DeviceEntry, EpochKeys, EntryDigest, Leaf;
 }

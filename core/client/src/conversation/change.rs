@@ -39,6 +39,44 @@ pub(crate) enum Intent {
     StepDown,
     /// This device renews its keys in the group.
     Renew,
+    /// The devices of a group that stopped come in: account, device, leaf key.
+    Reset {
+        devices: Vec<OldDevice>,
+        /// Those that do not: the log has revoked them, or they cannot be reached.
+        left_out: Vec<OldDevice>,
+        claimed: Vec<ClaimedDevice>,
+    },
+    /// Devices whose Welcome was spoiled go out and come in by one commit.
+    AddAnew {
+        accounts: Vec<[u8; 16]>,
+        devices: Vec<[u8; 16]>,
+        claimed: Vec<ClaimedDevice>,
+    },
+    /// A device's leaf is replaced, as it has asked.
+    ReAdd {
+        #[serde(with = "serde_bytes")]
+        message: Vec<u8>,
+    },
+}
+
+/// A device of a group that stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OldDevice {
+    pub account: [u8; 16],
+    pub device: [u8; 16],
+    pub leaf_key: [u8; 32],
+}
+
+impl Intent {
+    /// Key packages that were claimed for it.
+    pub const fn claimed_mut(&mut self) -> Option<&mut Vec<ClaimedDevice>> {
+        match self {
+            Self::Add { claimed, .. }
+            | Self::AddAnew { claimed, .. }
+            | Self::Reset { claimed, .. } => Some(claimed),
+            _ => None,
+        }
+    }
 }
 
 impl Client {
@@ -127,6 +165,7 @@ impl Client {
     }
 
     pub(super) fn check_group(&self, queue: QueueId) -> Result<Conversation, ClientError> {
+        let queue = self.current(queue)?;
         let conversation = Conversation::load(&self.store.begin(), queue)?;
         conversation.check_open()?;
         match conversation.peer {
@@ -141,6 +180,7 @@ impl Client {
         queue: QueueId,
         intent: Intent,
     ) -> Result<(), ClientError> {
+        let queue = self.current(queue)?;
         self.sync_account().await?;
         let set = self.store.begin();
         let mut conversation = Conversation::load(&set, queue)?;
@@ -171,6 +211,7 @@ impl Client {
             if conversation.has_ended() {
                 return Ok(());
             }
+            self.check_own_welcome(queue).await?;
             if conversation.submission.is_some() {
                 if !self.submit(queue, report).await? {
                     lost += 1;

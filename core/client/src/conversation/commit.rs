@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 use paigham_group::commit::{Base, Change};
 use paigham_group::{Group, GroupError, Member};
 use paigham_wire::codec::encode;
+#[cfg(feature = "testkit")]
+use paigham_wire::ids::CanisterId;
 use paigham_wire::ids::{AccountId, QueueId};
 use paigham_wire::relay::{CommitAccepted, PostRefusal, RelayError};
 use serde::{Deserialize, Serialize};
 
 use super::change::Intent;
-use super::invite::ClaimedDevice;
-use super::{Conversation, POST_SECONDS};
+use super::invite::{ClaimedDevice, ResetDue};
+use super::{Conversation, OwnWelcome, POST_SECONDS};
 use crate::client::Client;
 use crate::error::{ClientError, NotVerified};
 use crate::inbox::OutgoingDeposit;
@@ -33,15 +35,20 @@ pub(crate) struct Submission {
     not_after: u32,
     /// Whether it is the first intent's; otherwise it only takes leavers out.
     pub for_intent: bool,
-    /// What tells the joiners, once it is accepted.
+    /// What tells the joiners, once it is accepted; of a home that was written before Welcomes were
+    /// looked at.
     pub deposits: Vec<OutgoingDeposit>,
+    /// Its Welcome, if anybody joins.
+    #[serde(default)]
+    pub welcome: Option<OwnWelcome>,
     pub added: Vec<[u8; 16]>,
     pub removed: Vec<[u8; 16]>,
     pub policy_changed: bool,
 }
 
 /// A change with everything that its commit carries.
-pub(super) struct Prepared {
+#[derive(Default)]
+pub(crate) struct Prepared {
     pub change: Change,
     pub joiners: Vec<ClaimedDevice>,
     /// What shows the joiners' accounts to the others.
@@ -93,6 +100,7 @@ impl Client {
                 .into_iter()
                 .map(|proved| proved.proof)
                 .collect(),
+            reset: self.claim_of(&set, &conversation)?,
         };
         let staged = group.commit(
             &self.crypto,
@@ -114,11 +122,23 @@ impl Client {
             .iter()
             .map(|pointer| self.pointer_deposit(pointer, &prepared.joiners))
             .collect::<Result<Vec<_>, _>>()?;
+        let pointers = &staged.pointers;
+        let welcome = (!pointers.is_empty()).then(|| OwnWelcome {
+            ids: pointers
+                .iter()
+                .map(|one| one.pointer.welcome_id.0)
+                .collect(),
+            accounts: added.clone(),
+            devices: pointers.iter().map(|one| one.device.0).collect(),
+            deposits,
+            ..OwnWelcome::of(&staged.submit.bundle)
+        });
         conversation.submission = Some(Submission {
             request,
             not_after,
             for_intent: intent.is_some(),
-            deposits,
+            deposits: Vec::new(),
+            welcome,
             added,
             removed,
             policy_changed: prepared.change.policy.is_some(),
@@ -149,11 +169,7 @@ impl Client {
                 revoked,
             )
         };
-        let mut prepared = Prepared {
-            change: Change::default(),
-            joiners: Vec::new(),
-            proved: Vec::new(),
-        };
+        let mut prepared = Prepared::default();
         let own = self.account.id();
         match intent {
             Some(Intent::Add { accounts, claimed }) => {
@@ -163,6 +179,22 @@ impl Client {
                 self.prepare_add(queue, &members, accounts, claimed, &mut prepared)
                     .await?;
                 if prepared.change.add.is_empty() && epoch > 0 {
+                    return Ok(None);
+                }
+            }
+            Some(Intent::AddAnew {
+                accounts,
+                devices,
+                claimed,
+            }) => {
+                let (gone, stay): (Vec<_>, Vec<_>) = members
+                    .iter()
+                    .copied()
+                    .partition(|member| devices.contains(&member.device));
+                self.prepare_add(queue, &stay, accounts, claimed, &mut prepared)
+                    .await?;
+                prepared.change.remove = gone.iter().map(|member| member.leaf).collect();
+                if prepared.change.add.is_empty() && gone.is_empty() {
                     return Ok(None);
                 }
             }
@@ -218,6 +250,25 @@ impl Client {
                 }
                 prepared.change.policy = Some(after);
             }
+            Some(Intent::Reset {
+                devices, claimed, ..
+            }) => {
+                let due = ResetDue {
+                    devices,
+                    claimed,
+                    policy,
+                };
+                self.prepare_reset(queue, &members, due, &mut prepared)
+                    .await?;
+                if prepared.change.add.is_empty() && prepared.change.policy.is_none() && epoch > 0 {
+                    return Ok(None);
+                }
+            }
+            Some(Intent::ReAdd { message }) => {
+                if !self.prepare_re_add(queue, message, &mut prepared).await? {
+                    return Ok(None);
+                }
+            }
             Some(Intent::Renew) => {}
             // Nobody asked for it: it takes out who leaves and what was revoked.
             None => prepared.change.remove = revoked,
@@ -265,6 +316,7 @@ impl Client {
         let certified_ns = self.catch_up_since(queue, since_ns, report).await?;
         let after = Conversation::load(&self.store.begin(), queue)?;
         let Some(still) = &after.submission else {
+            self.check_own_welcome(queue).await?;
             self.send_deposits().await?;
             return Ok(refusal.is_none());
         };
@@ -288,6 +340,37 @@ impl Client {
             ) => Ok(false),
             other => Err(other.into()),
         }
+    }
+
+    /// Another member has submitted the commit on its way with a Welcome that opens nothing.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    #[cfg(feature = "testkit")]
+    pub(crate) async fn stage_spoiled(
+        &mut self,
+        queue: QueueId,
+        intent: Intent,
+    ) -> Result<(), ClientError> {
+        use paigham_wire::codec::decode;
+        use paigham_wire::frame::PostRef;
+        use paigham_wire::relay::SubmitCommit;
+        self.stage(queue, Some(&intent)).await?;
+        let set = self.store.begin();
+        let mut conversation = Conversation::load(&set, queue)?;
+        conversation.intents.push(intent);
+        let group = Group::load(&self.crypto.with(set.mls()), conversation.group.clone())?;
+        let malformed = || ClientError::Bug("a commit of ours");
+        let submission = conversation.submission.as_mut().ok_or_else(malformed)?;
+        let mut submit: SubmitCommit = decode(&submission.request).map_err(|_| malformed())?;
+        let hash = PostRef::decode(submit.post.as_slice()).map_err(|_| malformed())?;
+        let hash = hash.hash();
+        submit.bundle.wrapper = b"opens nothing".to_vec().into();
+        let shard = CanisterId::new(&conversation.shard).ok_or_else(malformed)?;
+        group.sign_again(&self.crypto, &shard, &hash, &mut submit)?;
+        submission.request = encode(&submit);
+        conversation.save(&set)?;
+        self.commit(set)
     }
 
     /// Gives the commit on its way up: it can never be accepted any more. Its intent stays.

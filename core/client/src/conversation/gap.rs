@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::history::StoredBody;
 use super::receive::{Ahead, Stretch, current_leaf, entries_from};
-use super::{Conversation, MessageRow, StoredStanding};
+use super::{Asked, Conversation, MessageRow, StoredStanding};
 use crate::client::Client;
 use crate::error::{ClientError, NotVerified};
 use crate::verify::{CommitWalk, Cursor, Link, Seen};
@@ -332,15 +332,16 @@ impl Client {
         one.gap = Some(gap);
         one.seen = Seen::from(leaf);
         one.standing = StoredStanding::Lapsed;
+        one.asked = Some(Asked::default());
         one.save(&set)?;
         self.commit(set)
     }
 
-    /// A Welcome brings back a device that lapsed: the group that it could not follow makes place,
-    /// in the write-set of the join.
+    /// A Welcome brings back a device that could not follow: the group that it had makes place, in
+    /// the write-set of the join.
     pub(super) fn clear_lapsed(&self, set: &WriteSet, queue: QueueId) -> Result<(), ClientError> {
         match Conversation::load(set, queue) {
-            Ok(one) if one.standing == StoredStanding::Lapsed => {
+            Ok(one) if one.standing == StoredStanding::Lapsed || one.waits_for_re_add() => {
                 let provider = self.crypto.with(set.mls());
                 Ok(Group::load(&provider, one.group)?.delete(&provider)?)
             }

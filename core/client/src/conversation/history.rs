@@ -5,7 +5,6 @@ use paigham_store::{Order, Table, WriteSet};
 use paigham_wire::ids::{AccountId, QueueId};
 use serde::{Deserialize, Serialize};
 
-use super::Conversation;
 use crate::client::Client;
 use crate::error::ClientError;
 use crate::view::{Arrived, Body, MessageView, SyncReport, Verified};
@@ -42,6 +41,20 @@ pub(crate) enum StoredBody {
         before_ns: u64,
     },
     Lapsed,
+    /// The conversation goes on in a new queue, without somebody.
+    Reset {
+        without: Option<[u8; 16]>,
+    },
+    /// Entries that this device could not follow, until it was re-added.
+    Missed {
+        count: u32,
+    },
+    /// The leaf of a device was replaced at its request.
+    ReAdded {
+        account: [u8; 16],
+    },
+    /// The leaf of this device was replaced, and it has not asked.
+    Cloned,
 }
 
 impl MessageRow {
@@ -82,6 +95,37 @@ impl From<StoredBody> for Body {
                 before_ns,
             },
             StoredBody::Lapsed => Self::Lapsed,
+            StoredBody::Reset { without } => Self::Reset {
+                without: without.map(AccountId),
+            },
+            StoredBody::Missed { count } => Self::Missed { count },
+            StoredBody::ReAdded { account } => Self::ReAdded {
+                account: AccountId(account),
+            },
+            StoredBody::Cloned => Self::Cloned,
+        }
+    }
+}
+
+/// A queue in the history of a conversation.
+pub(super) enum Part {
+    /// All of it.
+    Whole(QueueId),
+    /// A reset that does not count: what was said in it.
+    Texts(QueueId),
+}
+
+impl Part {
+    const fn queue(&self) -> QueueId {
+        match self {
+            Self::Whole(queue) | Self::Texts(queue) => *queue,
+        }
+    }
+
+    const fn shows(&self, row: &MessageRow) -> bool {
+        match self {
+            Self::Whole(_) => true,
+            Self::Texts(_) => matches!(row.body, StoredBody::Text(_) | StoredBody::Unsupported(_)),
         }
     }
 }
@@ -92,24 +136,30 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub fn history(&self, queue: QueueId, limit: usize) -> Result<Vec<MessageView>, ClientError> {
+        let queue = self.current(queue)?;
         let set = self.store.begin();
-        Conversation::load(&set, queue)?;
-        let waiting = self.waiting_lines(&set, queue)?;
-        let room = limit.saturating_sub(waiting.len());
-        let rows: Vec<(u64, MessageRow)> = set.page(
-            Table::Message,
-            &queue.0,
-            0..=u64::MAX,
-            Order::Descending,
-            room,
-        )?;
-        let mut lines: Vec<_> = rows
-            .into_iter()
-            .rev()
-            .map(|(_, row)| self.line(row))
-            .collect();
-        lines.extend(waiting);
-        Ok(lines.split_off(lines.len().saturating_sub(limit)))
+        let mut lines = self.waiting_lines(&set, queue)?;
+        lines.reverse();
+        // Newest first, through everything that this conversation continues.
+        let before = self.predecessors(&set, queue)?;
+        for part in std::iter::once(Part::Whole(queue)).chain(before) {
+            let room = limit.saturating_sub(lines.len());
+            if room == 0 {
+                break;
+            }
+            let rows: Vec<(u64, MessageRow)> = set.page(
+                Table::Message,
+                &part.queue().0,
+                0..=u64::MAX,
+                Order::Descending,
+                room,
+            )?;
+            let shown = rows.into_iter().filter(|(_, row)| part.shows(row));
+            lines.extend(shown.map(|(_, row)| self.line(row)));
+        }
+        lines.truncate(limit);
+        lines.reverse();
+        Ok(lines)
     }
 
     /// Own texts that are not delivered yet.
@@ -164,7 +214,11 @@ impl Client {
             let (from, to) = (u64::from(one.told) + 1, u64::from(newest));
             let rows: Vec<(u64, MessageRow)> = set.scan(Table::Message, &queue.0, from, to)?;
             let conversation = self.conversation_name(&one);
-            for (_, row) in rows {
+            let part = match self.is_other_reset(&one)? {
+                true => Part::Texts(queue),
+                false => Part::Whole(queue),
+            };
+            for (_, row) in rows.into_iter().filter(|(_, row)| part.shows(row)) {
                 let seq = row.verified.seq;
                 let message = self.line(row);
                 if !message.mine || delivered.contains(&(queue, seq)) {

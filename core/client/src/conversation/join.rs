@@ -2,15 +2,17 @@
 
 use paigham_group::join::{join, open_wrapper};
 use paigham_group::proof::{LeafClaim, check_device};
-use paigham_group::{GroupError, Member};
+use paigham_group::reset::reset_claim;
+use paigham_group::{Group, GroupError, Member};
 use paigham_store::{Table, WriteSet};
 use paigham_wire::codec::{decode, encode};
 use paigham_wire::envelope::WelcomePointer;
 use paigham_wire::hash::blake3;
-use paigham_wire::ids::{AccountId, CanisterId, QueueId};
+use paigham_wire::ids::{AccountId, CanisterId, QueueId, WelcomeId};
 use paigham_wire::leaf::{Leaf, WelcomeLeaf};
-use paigham_wire::map::Found;
+use paigham_wire::map::{Found, Witness};
 use paigham_wire::relay::{RelayError, WelcomeReply, WelcomeRequest};
+use paigham_wire::reset::ResetClaim;
 use serde::{Deserialize, Serialize};
 
 use super::history::StoredBody;
@@ -19,7 +21,7 @@ use crate::client::Client;
 use crate::error::{ClientError, NotVerified};
 use crate::people::next_number;
 use crate::requests::Leave;
-use crate::verify::{Cursor, Seen};
+use crate::verify::{Cursor, Link, Seen};
 use crate::view::{Notice, SyncReport, Verified};
 
 const ALL: &[u8] = b"all";
@@ -179,7 +181,9 @@ impl Client {
     ) -> Result<(), ClientError> {
         let is_wrong = matches!(
             error,
-            ClientError::Group(GroupError::Welcome(_) | GroupError::Sealed) | ClientError::Ended(_)
+            ClientError::Group(GroupError::Welcome(_) | GroupError::Sealed)
+                | ClientError::Ended(_)
+                | ClientError::Reset(_)
         );
         let is_certified = matches!(
             error,
@@ -225,7 +229,10 @@ impl Client {
                 // Expired, or never there: certified.
                 return self.forget_joining(number);
             };
-            if !self.join_by(number, joining, pointer, &welcome).await? {
+            let is_followed = self
+                .join_by(number, joining, pointer, &welcome, report)
+                .await?;
+            if !is_followed {
                 return Ok(());
             }
             report.joined.push(pointer.queue);
@@ -252,6 +259,7 @@ impl Client {
         let known = self.known(queue)?;
         let is_over = |one: &Conversation| {
             matches!(one.standing, StoredStanding::Out | StoredStanding::Lapsed)
+                || one.waits_for_re_add()
         };
         Ok(known.is_some_and(|one| !is_over(&one)))
     }
@@ -281,20 +289,13 @@ impl Client {
             .connection
             .read::<WelcomeReply, RelayError>(&pointer.canister, "welcome", &request)
             .await?;
-        let leaf = match certified
-            .witness
-            .get(&pointer.welcome_id.locator().map_key())?
-        {
-            Found::Absent => return Ok(None),
-            Found::Present(value) => decode(value),
+        let Some(leaf) = welcome_leaf(&certified.witness, pointer.welcome_id)? else {
+            return Ok(None);
         };
-        let Ok(Leaf::Welcome(WelcomeLeaf {
+        let WelcomeLeaf {
             wrapper_hash,
             tree_hash,
-        })) = leaf
-        else {
-            return Err(NotVerified::Differs("another leaf where a Welcome is due").into());
-        };
+        } = leaf;
         let (wrapper, tree) = (reply.wrapper.as_slice(), reply.tree.as_slice());
         if blake3(wrapper) != wrapper_hash || blake3(tree) != tree_hash {
             return Err(NotVerified::Differs("another Welcome than the certified one").into());
@@ -303,6 +304,21 @@ impl Client {
             wrapper: wrapper.to_vec(),
             tree: tree.to_vec(),
         }))
+    }
+
+    /// What is certified of a Welcome, and when; `None` if it is certified not to be there.
+    pub(super) async fn welcome_leaf(
+        &self,
+        relay: &CanisterId,
+        welcome_id: WelcomeId,
+    ) -> Result<(Option<WelcomeLeaf>, u64), ClientError> {
+        let request = WelcomeRequest { welcome_id };
+        let (_, certified) = self
+            .connection
+            .read::<WelcomeReply, RelayError>(relay, "welcome", &request)
+            .await?;
+        let leaf = welcome_leaf(&certified.witness, welcome_id)?;
+        Ok((leaf, certified.time_ns))
     }
 
     /// A pointer is a stranger's word: only relays of this network are asked.
@@ -323,10 +339,19 @@ impl Client {
         joining: &Joining,
         pointer: &WelcomePointer,
         welcome: &SealedWelcome,
+        report: &mut SyncReport,
     ) -> Result<bool, ClientError> {
         let wrapper = open_wrapper(pointer, &welcome.wrapper)?;
+        let claim = reset_claim(&wrapper)?;
+        if let Some(claim) = &claim {
+            // To where the old group ends, before what says that it continues it.
+            let is_known = self.known(claim.old)?.is_some();
+            if is_known {
+                self.catch_up(claim.old, report).await?;
+            }
+        }
         // A first look without consequences: whom does it name, and where does it lead?
-        let (group, base, by) = {
+        let (group, base, added_by) = {
             let set = self.store.begin();
             self.clear_lapsed(&set, pointer.queue)?;
             let provider = self.crypto.with(set.mls());
@@ -337,11 +362,15 @@ impl Client {
                 commit_head: opened.base_commit_head,
                 epoch: opened.group.epoch().saturating_sub(1),
             };
-            let by = opened.group.member_at(opened.added_by);
-            (opened.group, base, by)
+            (opened.group, base, opened.added_by)
         };
+        let by = group.member_at(added_by);
         let by = by.ok_or(GroupError::Welcome("nobody made it"))?;
-        if joining.leave != Leave::Given && !self.is_welcome(by.account())? {
+        self.check_comeback(&group, added_by)?;
+        let has_leave = joining.leave == Leave::Given
+            || self.is_welcome(by.account())?
+            || self.brings_on(pointer.queue, claim.as_ref())?;
+        if !has_leave {
             // Who asks is looked up; the rest of the group only if the answer is yes.
             self.check_members(&[by]).await?;
             self.hold(number, joining, &group, by.account())?;
@@ -351,11 +380,21 @@ impl Client {
         self.check_members(&members).await?;
         let start = self.find_commit(&group, base, pointer).await?;
         let (commit, certified) = (&start.commit, start.certified);
+        let accepted_at = commit.entry.accepted_at;
+        let mut continues = None;
+        if let Some(claim) = &claim {
+            continues = Some(self.judge_reset(claim, &group, accepted_at).await?);
+        }
         let set = self.store.begin();
         self.clear_lapsed(&set, pointer.queue)?;
         let provider = self.crypto.with(set.mls());
-        let joined = join(&provider, &self.device, pointer, &wrapper, &welcome.tree)?;
+        let mut joined = join(&provider, &self.device, pointer, &wrapper, &welcome.tree)?;
+        joined.group.joined_at(accepted_at);
         let policy = joined.group.policy()?;
+        let by = joined.group.member_at(joined.added_by);
+        if let (Some(continues), Some(by)) = (&mut continues, &by) {
+            continues.note_post(by.account, accepted_at);
+        }
         let mut one = Conversation {
             number: 0,
             queue: pointer.queue.0,
@@ -378,6 +417,11 @@ impl Client {
             joined_by: Some(pointer.welcome_id.0),
             gap: start.gap,
             renew_at: renewal_of_joiner(commit.entry.accepted_at, joined.group.own_leaf()),
+            stop: None,
+            continues,
+            continued_by: None,
+            asked: None,
+            welcome: None,
             handed_until: 0,
             said_at: 0,
         };
@@ -389,14 +433,25 @@ impl Client {
                 one.number = before.number;
                 // What was read before, and not told yet, is told.
                 one.told = one.told.min(before.told);
+                if before.waits_for_re_add() {
+                    tell_missed(&set, &before, commit, certified)?;
+                }
                 one.save(&set)?;
             }
             Err(_) => one.enter(&set)?,
         }
-        let by = joined.group.member_at(joined.added_by);
+        let body = match &one.continues {
+            Some(continues) => StoredBody::Reset {
+                without: continues.without,
+            },
+            None => StoredBody::Joined,
+        };
+        if let Some(continues) = &one.continues {
+            self.choose(&set, continues.old)?;
+        }
         let row = MessageRow {
             from: by.map(|member| member.account),
-            body: StoredBody::Joined,
+            body,
             verified: Verified {
                 seq: commit.entry.seq,
                 epoch: commit.header.epoch,
@@ -413,6 +468,65 @@ impl Client {
         done.put(&set, number)?;
         self.commit(set)?;
         Ok(true)
+    }
+
+    /// Whether a Welcome says that it brings on what this home is in already: by a reset that a
+    /// member of the own group signed, or into the queue in which this device asked for a new leaf.
+    /// Such a one needs no leave. What it says is judged after.
+    fn brings_on(&self, queue: QueueId, claim: Option<&ResetClaim>) -> Result<bool, ClientError> {
+        let Some(claim) = claim else {
+            let known = self.known(queue)?;
+            return Ok(known.is_some_and(|one| one.asked.is_some()));
+        };
+        let old = self.known(claim.old)?;
+        let is_in = |one: &Conversation| {
+            !matches!(one.standing, StoredStanding::Out | StoredStanding::Lapsed)
+        };
+        let Some(old) = old.filter(is_in) else {
+            return Ok(false);
+        };
+        let set = self.store.begin();
+        let group = Group::load(&self.crypto.with(set.mls()), old.group)?;
+        let by = group.member_at(claim.leaf);
+        Ok(claim.new == queue && by.is_some_and(|by| claim.verify(&by.leaf_key)))
+    }
+
+    /// A device that could not apply a commit comes back into the group of its last good epoch, as
+    /// it was or as an admin of that epoch made it; anything else waits for the reset.
+    fn check_comeback(&self, group: &Group, added_by: u32) -> Result<(), ClientError> {
+        let Some(before) = self
+            .known(group.queue())?
+            .filter(Conversation::waits_for_re_add)
+        else {
+            return Ok(());
+        };
+        let set = self.store.begin();
+        let last_good = Group::load(&self.crypto.with(set.mls()), before.group)?;
+        let leaves = |group: &Group| {
+            let mut leaves: Vec<_> = group
+                .members()
+                .map(|member| (member.account, member.device, member.leaf_key))
+                .collect();
+            leaves.sort_unstable();
+            leaves
+        };
+        let policy = last_good.policy()?;
+        let is_same = leaves(&last_good) == leaves(group) && policy == group.policy()?;
+        let by = group.member_at(added_by);
+        let by_admin = by.is_some_and(|by| {
+            policy.is_admin(&by.account())
+                && last_good
+                    .members()
+                    .any(|m| m.account == by.account && m.leaf_key == by.leaf_key)
+        });
+        if is_same || by_admin {
+            Ok(())
+        } else {
+            Err(
+                GroupError::Welcome("it brings back into another group than this device knew")
+                    .into(),
+            )
+        }
     }
 
     /// Every leaf is a device of its account, as the directory certifies it now.
@@ -437,6 +551,44 @@ impl Client {
         }
         Ok(())
     }
+}
+
+fn welcome_leaf(
+    witness: &Witness,
+    welcome_id: WelcomeId,
+) -> Result<Option<WelcomeLeaf>, NotVerified> {
+    match witness.get(&welcome_id.locator().map_key())? {
+        Found::Absent => Ok(None),
+        Found::Present(value) => match decode(value) {
+            Ok(Leaf::Welcome(leaf)) => Ok(Some(leaf)),
+            _ => Err(NotVerified::Differs("another leaf where a Welcome is due")),
+        },
+    }
+}
+
+/// What lies between the commit that this device could not apply and the one that brought it back
+/// stays unread.
+fn tell_missed(
+    set: &WriteSet,
+    before: &Conversation,
+    commit: &Link,
+    certified: (u64, u64),
+) -> Result<(), ClientError> {
+    let first = before.newest_line();
+    let row = MessageRow {
+        from: None,
+        body: StoredBody::Missed {
+            count: commit.entry.seq.saturating_sub(first),
+        },
+        verified: Verified {
+            seq: first,
+            epoch: before.cursor.epoch,
+            accepted_at: before.stop.as_ref().map_or(0, |stop| stop.accepted_at),
+            certificate_time: certified.0,
+            certificate_age_ms: certified.1,
+        },
+    };
+    row.save(set, before.queue())
 }
 
 /// When a joiner renews its keys. Until then whoever has the private part of its key package, which

@@ -16,7 +16,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`]; what is unreachable is kept and goes on with the next sync.
     pub async fn leave(&mut self, queue: QueueId) -> Result<(), ClientError> {
-        self.check_group(queue)?;
+        let queue = self.check_group(queue)?.queue();
         let own = self.account.id();
         let set = self.store.begin();
         let mut conversation = Conversation::load(&set, queue)?;

@@ -15,9 +15,15 @@
 //! | `join` | Welcomes |
 //! | `joined_at` | the commit of a Welcome, on the chain |
 //! | `history` | what is shown |
+//! | `reset` | going on in a new queue after a commit that nobody takes |
+//! | `continues` | which of several resets counts, and what the user sees |
+//! | `welcome` | the Welcome of an own commit, before the joiners are told |
+//! | `ask` | a device that cannot follow asks for a new leaf |
 
+mod ask;
 mod change;
 mod commit;
+mod continues;
 mod gap;
 mod history;
 mod invite;
@@ -26,9 +32,11 @@ mod joined_at;
 mod leave;
 mod members;
 mod receive;
+mod reset;
 mod send;
 mod start;
 mod take;
+mod welcome;
 
 use std::time::Duration;
 
@@ -45,12 +53,18 @@ use crate::people::next_number;
 use crate::verify::{Cursor, Link, Seen};
 use crate::view::{ConversationView, Notice, Standing, SyncReport};
 
+pub(crate) use ask::Asked;
 pub(crate) use change::Intent;
+#[cfg(feature = "testkit")]
+pub(crate) use commit::Prepared;
 pub(crate) use commit::Submission;
+pub(crate) use continues::Continues;
 pub(crate) use gap::Gap;
 pub(crate) use history::MessageRow;
 pub(crate) use join::{Joining, Sender};
+pub(crate) use reset::Stop;
 pub(crate) use send::SealedPost;
+pub(crate) use welcome::OwnWelcome;
 
 const ALL: &[u8] = b"all";
 /// How long a post or commit may be on its way, in seconds; half of what the relay allows, so that
@@ -117,6 +131,21 @@ pub(crate) struct Conversation {
     /// From when on this device is to renew its keys in the group, nanoseconds since 1970; 0: not.
     #[serde(default)]
     pub renew_at: u64,
+    /// Where and why it stopped.
+    #[serde(default)]
+    pub stop: Option<Stop>,
+    /// What it continues, if it is a reset.
+    #[serde(default)]
+    pub continues: Option<Continues>,
+    /// The reset that counts.
+    #[serde(default)]
+    pub continued_by: Option<[u8; 32]>,
+    /// The request for a new leaf, while this device cannot follow.
+    #[serde(default)]
+    pub asked: Option<Asked>,
+    /// The Welcome of the last own commit, until it is certified to be the own one.
+    #[serde(default)]
+    pub welcome: Option<OwnWelcome>,
     /// Until when the capability lasts that the members have of this device, seconds since 1970;
     /// 0: one of them has none.
     #[serde(default)]
@@ -189,6 +218,15 @@ impl Conversation {
             self.standing,
             StoredStanding::Out | StoredStanding::Stopped(_) | StoredStanding::Lapsed
         )
+    }
+
+    /// Whether it stopped at a commit that others may have applied, and nobody made it anew yet.
+    fn waits_for_re_add(&self) -> bool {
+        let is_unusable = self.stop.as_ref().is_some_and(|stop| stop.rule.is_none());
+        matches!(self.standing, StoredStanding::Stopped(_))
+            && is_unusable
+            && self.asked.is_some()
+            && self.continued_by.is_none()
     }
 
     /// Whether entries behind the cursor have expired.
@@ -270,8 +308,13 @@ impl Client {
     /// # Errors
     /// [`ClientError::Store`].
     pub fn conversations(&self) -> Result<Vec<ConversationView>, ClientError> {
-        let all = self.all_conversations()?;
-        all.iter().map(|one| self.conversation_view(one)).collect()
+        let mut shown = Vec::new();
+        for one in self.all_conversations()? {
+            if self.is_shown(&one)? {
+                shown.push(self.conversation_view(&one)?);
+            }
+        }
+        Ok(shown)
     }
 
     /// One conversation.
@@ -279,6 +322,7 @@ impl Client {
     /// # Errors
     /// [`ClientError::NoSuchName`].
     pub fn conversation(&self, queue: QueueId) -> Result<ConversationView, ClientError> {
+        let queue = self.current(queue)?;
         let conversation = Conversation::load(&self.store.begin(), queue)?;
         self.conversation_view(&conversation)
     }
@@ -302,6 +346,7 @@ impl Client {
             epoch: one.cursor.epoch,
             seq: one.cursor.seq,
             authenticator: one.authenticator,
+            stopped_by: one.stop.as_ref().and_then(Stop::offender),
             waiting: self.outgoing(&self.store.begin(), one.queue())?.len(),
         })
     }
@@ -316,7 +361,12 @@ impl Client {
     /// # Errors
     /// [`ClientError::NoSuchName`], [`ClientError::Ambiguous`].
     pub fn find_conversation(&self, name: &str) -> Result<QueueId, ClientError> {
-        let all = self.all_conversations()?;
+        let mut all = Vec::new();
+        for one in self.all_conversations()? {
+            if self.is_shown(&one)? {
+                all.push(one);
+            }
+        }
         if let Ok(account) = self.find_account(name)
             && let Some(direct) = direct_with(&all, account).or_else(|| ended_with(&all, account))
         {
@@ -353,6 +403,9 @@ impl Client {
     /// would fail in all.
     pub(crate) async fn settle_all(&mut self, report: &mut SyncReport) -> Result<(), ClientError> {
         for one in self.all_conversations()? {
+            if one.standing != StoredStanding::Starting && !self.is_shown(&one)? {
+                continue;
+            }
             self.renew_if_due(&one)?;
             let outcome = self.settle(one.queue(), report).await;
             self.one_failed(&one, outcome)?;
@@ -447,6 +500,7 @@ mod tests {
                 pending: None,
                 leaving: Vec::new(),
                 commits: Vec::new(),
+                re_adds: Vec::new(),
             },
             cursor,
             seen: Seen {
@@ -465,6 +519,11 @@ mod tests {
             joined_by: None,
             gap: Some(Gap::behind(5)),
             renew_at: 10,
+            stop: None,
+            continues: None,
+            continued_by: None,
+            asked: None,
+            welcome: None,
             handed_until: 11,
             said_at: 12,
         }
@@ -483,7 +542,17 @@ mod tests {
         let now = open_conversation();
         let mut older = serde_cbor::value::to_value(&now).unwrap();
         let name = |name: &str| Value::Text(name.into());
-        for new in ["gap", "renew_at", "handed_until", "said_at"] {
+        for new in [
+            "gap",
+            "renew_at",
+            "said_at",
+            "stop",
+            "continues",
+            "continued_by",
+            "asked",
+            "welcome",
+            "handed_until",
+        ] {
             assert!(fields(&mut older).remove(&name(new)).is_some());
         }
         let seen = fields(&mut older).get_mut(&name("seen")).unwrap();

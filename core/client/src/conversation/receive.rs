@@ -222,6 +222,32 @@ impl Client {
         self.stretch(one, answer, &certified, ahead).await.map(Some)
     }
 
+    /// As if the next entry were a commit that this device alone cannot apply.
+    ///
+    /// # Errors
+    /// [`ClientError`], among others if there is none.
+    #[cfg(feature = "testkit")]
+    pub(crate) async fn stops_at_next(&mut self, queue: QueueId) -> Result<(), ClientError> {
+        use paigham_group::receive::Stopped;
+        let one = Conversation::load(&self.store.begin(), queue)?;
+        let stretch = self.next_stretch(&one, &mut Ahead::default()).await?;
+        let stretch = stretch.ok_or(ClientError::Bug("a gap"))?;
+        let link = stretch
+            .links
+            .first()
+            .ok_or(ClientError::Bug("nothing is new"))?;
+        let verified = crate::view::Verified {
+            seq: link.entry.seq,
+            epoch: link.header.epoch,
+            accepted_at: link.entry.accepted_at,
+            certificate_time: stretch.certified.0,
+            certificate_age_ms: stretch.certified.1,
+        };
+        let why = Stopped::Unusable("its path secret does not open".into());
+        self.stop(queue, why, verified)?;
+        Ok(())
+    }
+
     pub(super) fn fetch_token(&self, one: &Conversation) -> Result<ReadToken, ClientError> {
         let set = self.store.begin();
         let group = Group::load(&self.crypto.with(set.mls()), one.group.clone())?;

@@ -88,6 +88,7 @@ impl Client {
         queue: QueueId,
         texts: &[String],
     ) -> Result<Vec<MessageView>, ClientError> {
+        let queue = self.current(queue)?;
         let set = self.store.begin();
         Conversation::load(&set, queue)?.check_open()?;
         let first = next_number(&set, Table::Outbox, &queue.0)?;

@@ -25,7 +25,7 @@ impl Client {
             return Err(ClientError::Oneself);
         }
         if let Some(there) = direct_with(&self.all_conversations()?, account) {
-            return Ok(there);
+            return self.current(there);
         }
         let mut admins = vec![self.account.id(), account];
         admins.sort_unstable();
@@ -114,6 +114,11 @@ impl Client {
             joined_by: None,
             gap: None,
             renew_at: 0,
+            stop: None,
+            continues: None,
+            continued_by: None,
+            asked: None,
+            welcome: None,
             handed_until: 0,
             said_at: 0,
         };

@@ -1,19 +1,20 @@
 //! Verified entries, taken one by one, each in one step with the cursor.
 
 use paigham_group::content::{self, Content};
-use paigham_group::receive::{Committed, ReceiveError, Received};
+use paigham_group::receive::{Committed, ReceiveError, Received, Stopped};
 use paigham_group::{Group, Member};
 use paigham_store::{Table, WriteSet};
 use paigham_wire::envelope::GroupPolicy;
 use paigham_wire::frame::PostKind;
 use paigham_wire::ids::QueueId;
 
+use super::change::Intent;
 use super::commit::accounts_without;
 use super::gap::tell_lost;
 use super::history::StoredBody;
 use super::leave::end;
 use super::receive::Stretch;
-use super::{Conversation, MessageRow, StoredStanding};
+use super::{Asked, Conversation, MessageRow, OwnWelcome, Stop, StoredStanding};
 use crate::client::Client;
 use crate::error::{ClientError, NotVerified};
 use crate::log::{hear, keep_shown};
@@ -51,6 +52,11 @@ impl Client {
             one.seen = seen;
             one.save(&set)?;
             self.commit(set)?;
+        } else {
+            drop(set);
+        }
+        if stretch.complete {
+            self.note_read(queue, stretch.certified.0)?;
         }
         Ok(stretch.complete)
     }
@@ -88,13 +94,13 @@ impl Client {
         let (from, body) = match outcome {
             Ok(Some(line)) => line,
             Ok(None) => {
-                self.advance(set, &mut one, &current, link)?;
+                self.advance(set, &mut one, &current, link, false)?;
                 *group = Some(current);
                 return Ok(Taken::default());
             }
             Err(Failed::Stopped(why)) => {
                 drop(set);
-                return self.stop(queue, &why, verified);
+                return self.stop(queue, why, verified);
             }
             Err(Failed::Error(error)) => return Err(error),
         };
@@ -104,6 +110,10 @@ impl Client {
             verified,
         };
         row.save(&set, queue)?;
+        let mut decides = matches!(row.body, StoredBody::Reset { .. });
+        if let (Some(continues), Some(from)) = (&mut one.continues, row.from) {
+            decides |= continues.note_post(from, verified.accepted_at);
+        }
         if one.lost_its_peer(&current) {
             end(&mut one, StoredStanding::Out);
         }
@@ -117,7 +127,7 @@ impl Client {
             one.save(&set)?;
             self.commit(set)?;
         } else {
-            self.advance(set, &mut one, &current, link)?;
+            self.advance(set, &mut one, &current, link, decides)?;
             *group = Some(current);
         }
         Ok(Taken {
@@ -132,6 +142,7 @@ impl Client {
         one: &mut Conversation,
         group: &Group,
         link: &Link,
+        decides: bool,
     ) -> Result<(), ClientError> {
         if link.header.kind == PostKind::Commit {
             one.reflect(group)?;
@@ -140,14 +151,34 @@ impl Client {
         }
         one.take_place(link);
         one.save(&set)?;
+        if let Some(continues) = one.continues.as_ref().filter(|_| decides) {
+            self.choose(&set, continues.old)?;
+        }
         self.commit(set)
     }
 
     /// The conversation stops before this entry; its state stays that of the last good epoch.
-    fn stop(&self, queue: QueueId, why: &str, verified: Verified) -> Result<Taken, ClientError> {
+    pub(super) fn stop(
+        &self,
+        queue: QueueId,
+        stopped: Stopped,
+        verified: Verified,
+    ) -> Result<Taken, ClientError> {
+        let why = stopped.to_string();
         let set = self.store.begin();
         let mut one = Conversation::load(&set, queue)?;
-        end(&mut one, StoredStanding::Stopped(why.to_owned()));
+        end(&mut one, StoredStanding::Stopped(why.clone()));
+        let (rule, by) = match stopped {
+            Stopped::Violating { rule, by } => (Some(rule), by),
+            Stopped::Unusable(_) => (None, None),
+        };
+        one.stop = Some(Stop {
+            rule,
+            offender: by.map(|member| (member.leaf, member.account)),
+            accepted_at: verified.accepted_at,
+        });
+        // For others it may be a good one: they are asked to bring this device over it.
+        one.asked = rule.is_none().then(Asked::default);
         let certified = (verified.certificate_time, verified.certificate_age_ms);
         tell_lost(&set, &one, (verified.seq, verified.accepted_at), certified)?;
         if let Some(gap) = &mut one.gap {
@@ -156,7 +187,7 @@ impl Client {
         one.save(&set)?;
         let row = MessageRow {
             from: None,
-            body: StoredBody::Stopped(why.to_owned()),
+            body: StoredBody::Stopped(why),
             verified,
         };
         row.save(&set, queue)?;
@@ -221,7 +252,7 @@ impl Client {
         let received = group
             .receive(&self.crypto, &provider, &link.entry, &self.judge)
             .map_err(|error| match error {
-                ReceiveError::Stopped(stopped) => Failed::Stopped(stopped.to_string()),
+                ReceiveError::Stopped(stopped) => Failed::Stopped(stopped),
                 ReceiveError::Group(error) => Failed::Error(error.into()),
                 ReceiveError::Epoch { .. } => Failed::Error(NotVerified::Epoch.into()),
             })?;
@@ -250,7 +281,17 @@ impl Client {
                 for shown in &committed.judged.shown {
                     keep_shown(set, shown, now).map_err(Failed::Error)?;
                 }
-                Ok(before.map(|before| take_commit(one, &before, &committed)))
+                let own = self.account.device_id();
+                let replaces = committed.judged.re_added.iter();
+                let is_cloned =
+                    replaces.into_iter().any(|leaf| leaf.device == own) && one.asked.is_none();
+                let line = before.map(|before| take_commit(one, &before, &committed));
+                Ok(
+                    line.map(|(by, body)| match is_cloned && committed.removed_us {
+                        true => (by, StoredBody::Cloned),
+                        false => (by, body),
+                    }),
+                )
             }
         }
     }
@@ -266,7 +307,13 @@ impl Client {
         for deposit in &submission.deposits {
             deposit.queue(set)?;
         }
-        if submission.for_intent {
+        one.welcome = submission.welcome.map(|welcome| OwnWelcome {
+            accepted_at: link.entry.accepted_at,
+            ..welcome
+        });
+        // A reset is done when nobody is left to be taken over.
+        let goes_on = matches!(one.intents.first(), Some(Intent::Reset { .. }));
+        if submission.for_intent && !goes_on {
             one.drop_intent();
         }
         // Every commit renews the keys of who makes it.
@@ -274,7 +321,13 @@ impl Client {
         if one.standing == StoredStanding::Starting {
             one.standing = StoredStanding::Open;
             one.created_at = link.entry.accepted_at;
-            return Ok(Some((Some(self.account.id().0), StoredBody::Created)));
+            let body = match &one.continues {
+                Some(continues) => StoredBody::Reset {
+                    without: continues.without,
+                },
+                None => StoredBody::Created,
+            };
+            return Ok(Some((Some(self.account.id().0), body)));
         }
         let body = change_body(
             submission.added,
@@ -322,12 +375,12 @@ fn take_commit(one: &mut Conversation, before: &Roster, committed: &Committed) -
 type Line = (Option<[u8; 16]>, StoredBody);
 
 enum Failed {
-    Stopped(String),
+    Stopped(Stopped),
     Error(ClientError),
 }
 
 #[derive(Debug, Default)]
-struct Taken {
+pub(super) struct Taken {
     row: Option<MessageRow>,
     ended: bool,
 }
@@ -341,6 +394,12 @@ fn text_line(from: &Member, content: &[u8]) -> Option<Line> {
 }
 
 fn change_body(added: Vec<[u8; 16]>, removed: Vec<[u8; 16]>, policy_changed: bool) -> StoredBody {
+    // Who comes and goes by one commit has had a leaf replaced.
+    if let ([account], [gone]) = (&added[..], &removed[..])
+        && account == gone
+    {
+        return StoredBody::ReAdded { account: *account };
+    }
     match (added.is_empty() && removed.is_empty(), policy_changed) {
         (false, _) => StoredBody::Members { added, removed },
         (true, true) => StoredBody::PolicyChanged,

@@ -197,7 +197,10 @@ fn group_grp_004_nothing_is_encrypted_to_a_ghost() {
             let stopped = person.take_under(&judge, &relay.last()).unwrap_err();
             assert!(matches!(
                 stopped,
-                ReceiveError::Stopped(Stopped::Violating(Violation::Proof))
+                ReceiveError::Stopped(Stopped::Violating {
+                    rule: Violation::Proof,
+                    ..
+                })
             ));
             assert_eq!(person.group().epoch(), epoch);
             let ghosts = person

@@ -4,6 +4,7 @@
 mod attacks;
 mod joins;
 mod log_proofs;
+mod resets;
 mod schedules;
 mod stories;
 
@@ -364,6 +365,7 @@ impl Person {
             commit_head: commit_start(&QUEUE),
             not_after: self.net.soon(),
             proofs,
+            reset: None,
         }
     }
 
@@ -589,10 +591,18 @@ fn agree(people: &[&Person]) {
     }
 }
 
-/// All stop with the same violation.
+/// All stop with the same violation, of the same member.
 fn all_see(violation: Violation, entry: &Entry, people: &mut [&mut Person]) {
+    let mut offender = None;
     for person in people {
-        assert_eq!(person.stop(entry), Stopped::Violating(violation));
+        match person.stop(entry) {
+            Stopped::Violating { rule, by } => {
+                assert_eq!(rule, violation);
+                assert_eq!(*offender.get_or_insert(by), by, "another offender");
+                assert_eq!(by.is_none(), violation == Violation::Outsider);
+            }
+            other => panic!("{other:?}"),
+        }
     }
 }
 

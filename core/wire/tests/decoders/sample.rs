@@ -36,6 +36,9 @@ use paigham_wire::relay::{
     PoolReply, PoolRequest, Position, PostOutcome, PostRefusal, QueueCreated, ReadInbox, Refill,
     RelayError, ShardReply, SubmitCommit, TailReply, TailRequest, WelcomeReply, WelcomeRequest,
 };
+use paigham_wire::reset::{
+    LeftOut, ReAddLog, ReAddMessage, ReAddRequest, ReAdded, ReAdds, ResetClaim,
+};
 use paigham_wire::shards::{Shard, ShardMap, ShardState, ShardsReply};
 use paigham_wire::ticket::{Beacon, Difficulties, Ticket, TicketRefusal};
 use proptest::collection::vec;
@@ -291,6 +294,17 @@ structures! {
     }
     WelcomePointer { version, canister, queue, welcome_id, wrapper_key }
     SealedPointer { kem_output, ciphertext }
+    LeftOut { account, device }
+    ResetClaim {
+        version, old, new, epoch, commit_head, authenticator_hash, leaf, left_out, signature,
+    }
+    ReAddRequest {
+        version, queue, account, device, epoch, asked_at, key_package_hash, signature,
+    }
+    ReAddMessage { request, key_package }
+    ReAdds { requests }
+    ReAdded { device, accepted_at, request }
+    ReAddLog { entries }
 
     CreateQueue { control_key, nonce, signature, credential }
     QueueCreated { queue }
