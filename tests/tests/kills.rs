@@ -398,7 +398,7 @@ fn a_death_while_registering() {
                 }
                 person.hears().await;
                 assert!(person.me().registered, "{name}");
-                alice.add_contact(&name, person.account()).await.unwrap();
+                meet(&mut [&mut alice, &mut person]).await;
                 let chat = alice.start_chat(person.account()).await.unwrap();
                 alice.says(chat, &name).await;
                 person.hears().await;

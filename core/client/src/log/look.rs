@@ -124,7 +124,9 @@ impl Client {
             };
             let looked_at = whole.view.newest_timestamp();
             keep_label(&set, known, history, watch, looked_at)?;
-            notices.extend(remember(&set, &seen)?);
+            let notice = remember(&set, &seen)?;
+            // What the own account did, its owner knows or is alarmed of.
+            notices.extend(notice.filter(|_| seen.state.account() != self.account.id()));
             found.push(seen);
         }
         self.commit(set)?;
