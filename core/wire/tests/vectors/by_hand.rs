@@ -567,6 +567,7 @@ fn replies_are_as_the_prose_says() {
     let mut errors: Vec<Vec<u8>> = (1..=12).map(|n| vec![1, n]).collect();
     errors.extend((1..=6).map(|refusal| vec![1, 13, refusal]));
     errors.extend([vec![1, 14], vec![1, 15]]);
+    errors.extend((1..=12).map(|refusal| vec![1, 16, refusal]));
     assert_eq!(written, errors);
 }
 

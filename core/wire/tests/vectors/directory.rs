@@ -66,6 +66,7 @@ fn errors() -> Vec<Value> {
             json!({ "meaning": error.to_string(), "reply": hex(bytes) })
         })
         .collect();
-    assert_eq!(errors.len(), 15 + 5);
+    // Fourteen plain ones, six of tickets, twelve of handles.
+    assert_eq!(errors.len(), 14 + 6 + 12);
     errors
 }
