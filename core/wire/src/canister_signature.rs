@@ -35,9 +35,8 @@ pub use verified::{CanisterSignature, SIGNATURE_MAX_BYTES, SignatureError};
 #[cfg(feature = "client")]
 mod verified {
     use ic_certification::{HashTree, LookupResult};
-    use serde::{Deserialize, Serialize};
 
-    use crate::certificate::{CertificateError, VerifiedCertificate};
+    use crate::certificate::{CertificateError, CertifiedTree, VerifiedCertificate};
     use crate::hash::sha256;
     use crate::ids::CanisterId;
 
@@ -61,14 +60,6 @@ mod verified {
         Tree,
     }
 
-    #[derive(Serialize, Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Encoded {
-        #[serde(with = "serde_bytes")]
-        certificate: Vec<u8>,
-        tree: HashTree,
-    }
-
     /// A canister signature whose certificate holds and covers its tree. Which messages it signs,
     /// the tree says.
     #[derive(Debug, Clone)]
@@ -90,8 +81,8 @@ mod verified {
             root_key: &[u8],
             canister: &CanisterId,
         ) -> Result<Self, SignatureError> {
-            let Encoded { certificate, tree } = decode(bytes)?;
-            let certificate = VerifiedCertificate::verify(&certificate, root_key, canister)?;
+            let CertifiedTree { certificate, tree } = decode(bytes)?;
+            let certificate = VerifiedCertificate::verify_plain(&certificate, root_key, canister)?;
             if certificate.certified_data(canister)? != tree.digest() {
                 return Err(SignatureError::Tree);
             }
@@ -115,21 +106,14 @@ mod verified {
         }
     }
 
-    fn decode(bytes: &[u8]) -> Result<Encoded, SignatureError> {
+    fn decode(bytes: &[u8]) -> Result<CertifiedTree, SignatureError> {
         if bytes.len() > SIGNATURE_MAX_BYTES {
             return Err(SignatureError::Malformed);
         }
-        let decoded: Encoded =
-            serde_cbor::from_slice(bytes).map_err(|_| SignatureError::Malformed)?;
-        let mut serializer = serde_cbor::Serializer::new(Vec::with_capacity(bytes.len()));
-        let encoded = serializer
-            .self_describe()
-            .and_then(|()| decoded.serialize(&mut serializer));
-        encoded.map_err(|_| SignatureError::Malformed)?;
-        if serializer.into_inner() != bytes {
-            return Err(SignatureError::NotCanonical);
-        }
-        Ok(decoded)
+        CertifiedTree::decode(bytes).map_err(|error| match error {
+            CertificateError::NotCanonical => SignatureError::NotCanonical,
+            _ => SignatureError::Malformed,
+        })
     }
 }
 

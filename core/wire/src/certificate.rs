@@ -107,6 +107,25 @@ impl VerifiedCertificate {
         canister: &CanisterId,
     ) -> Result<Self, CertificateError> {
         let (certificate, tree) = certificate_of(bytes)?;
+        Self::check(certificate, tree, root_key, canister)
+    }
+
+    /// As [`VerifiedCertificate::verify`], of a certificate alone: what has a tree below it already
+    /// holds no second one.
+    pub(crate) fn verify_plain(
+        bytes: &[u8],
+        root_key: &[u8],
+        canister: &CanisterId,
+    ) -> Result<Self, CertificateError> {
+        Self::check(canonical(bytes)?, None, root_key, canister)
+    }
+
+    fn check(
+        certificate: Certificate,
+        tree: Option<HashTree>,
+        root_key: &[u8],
+        canister: &CanisterId,
+    ) -> Result<Self, CertificateError> {
         let time_ns = certified_time_ns(&certificate)?;
         let key = match &certificate.delegation {
             None => bls_key(root_key).ok_or(CertificateError::RootKey)?,
