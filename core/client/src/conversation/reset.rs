@@ -11,8 +11,6 @@ use paigham_group::reset::{MEMBERS_WAIT_NS, Rank, StoppedAt, with_admin};
 use paigham_group::verdict::Violation;
 use paigham_group::{Group, GroupError};
 use paigham_store::WriteSet;
-use paigham_wire::chain::{commit_start, queue_start};
-use paigham_wire::codec::encode;
 use paigham_wire::envelope::GroupPolicy;
 use paigham_wire::hash::Hash;
 use paigham_wire::ids::{AccountId, DeviceId, QueueId};
@@ -26,7 +24,6 @@ use super::{Conversation, Intent, StoredStanding, peer_of};
 use crate::account::random;
 use crate::client::Client;
 use crate::error::ClientError;
-use crate::verify::{Cursor, Seen};
 use crate::view::SyncReport;
 
 /// Who may make a group anew does it so many seconds apart, so that not all do it at once.
@@ -167,51 +164,15 @@ impl Client {
             queue: new.0,
         };
         let admins: Vec<_> = policy.admins.iter().map(|admin| admin.0).collect();
-        let cursor = Cursor {
-            seq: 0,
-            head: queue_start(&new),
-            commit_head: commit_start(&new),
-            epoch: 0,
+        let peer = peer_of(policy.form, &admins, own);
+        let all_over = Intent::Reset {
+            devices,
+            left_out: Vec::new(),
+            claimed: Vec::new(),
         };
         let mut one = Conversation {
-            number: 0,
-            queue: new.0,
-            shard: relay.as_slice().to_vec(),
-            peer: peer_of(policy.form, &admins, own),
-            name: String::new(),
-            members: Vec::new(),
-            admins: Vec::new(),
-            authenticator: [0; 32],
-            standing: StoredStanding::Starting,
-            group: group.state().clone(),
-            cursor,
-            seen: Seen {
-                seq: 0,
-                head: cursor.head,
-                epoch: 0,
-                generation: 0,
-                first_seq: 0,
-            },
-            told: 0,
-            created_at: 0,
-            create: Some(encode(&create)),
-            intents: vec![Intent::Reset {
-                devices,
-                left_out: Vec::new(),
-                claimed: Vec::new(),
-            }],
-            submission: None,
-            leave: None,
-            joined_by: None,
-            gap: None,
-            renew_at: 0,
-            said_at: 0,
-            stop: None,
             continues: Some(Continues::new(&stopped_group, stopped.offender, rank)),
-            continued_by: None,
-            asked: None,
-            welcome: None,
-            handed_until: 0,
+            ..Conversation::beginning(new, &relay, peer, &group, &create, all_over)
         };
         one.reflect(&group)?;
         one.enter(&set)?;

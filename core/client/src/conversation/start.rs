@@ -4,7 +4,7 @@ use paigham_group::Group;
 use paigham_wire::chain::{commit_start, queue_start};
 use paigham_wire::codec::{decode, encode};
 use paigham_wire::envelope::{GroupForm, GroupPolicy};
-use paigham_wire::ids::{AccountId, QueueId};
+use paigham_wire::ids::{AccountId, CanisterId, QueueId};
 use paigham_wire::relay::{CreateQueue, QueueCreated};
 
 use super::{Conversation, Intent, StoredStanding, direct_with};
@@ -13,6 +13,61 @@ use crate::client::Client;
 use crate::error::{ClientError, NotVerified};
 use crate::verify::{Cursor, Seen};
 use crate::view::SyncReport;
+
+impl Conversation {
+    /// One whose queue is not made yet, and which `intent` fills.
+    pub(super) fn beginning(
+        queue: QueueId,
+        relay: &CanisterId,
+        peer: Option<[u8; 16]>,
+        group: &Group,
+        create: &CreateQueue,
+        intent: Intent,
+    ) -> Self {
+        let cursor = Cursor {
+            seq: 0,
+            head: queue_start(&queue),
+            commit_head: commit_start(&queue),
+            epoch: 0,
+        };
+        Self {
+            number: 0,
+            queue: queue.0,
+            shard: relay.as_slice().to_vec(),
+            peer,
+            name: String::new(),
+            members: Vec::new(),
+            admins: Vec::new(),
+            authenticator: [0; 32],
+            standing: StoredStanding::Starting,
+            group: group.state().clone(),
+            cursor,
+            seen: Seen {
+                seq: 0,
+                head: cursor.head,
+                epoch: 0,
+                generation: 0,
+                first_seq: 0,
+            },
+            told: 0,
+            created_at: 0,
+            create: Some(encode(create)),
+            intents: vec![intent],
+            submission: None,
+            leave: None,
+            joined_by: None,
+            gap: None,
+            renew_at: 0,
+            stop: None,
+            continues: None,
+            continued_by: None,
+            asked: None,
+            welcome: None,
+            handed_until: 0,
+            said_at: 0,
+        }
+    }
+}
 
 impl Client {
     /// Opens the 1:1 chat with an account: the one there is, or a new one.
@@ -74,54 +129,16 @@ impl Client {
         let set = self.store.begin();
         let provider = self.crypto.with(set.mls());
         let group = Group::create(&provider, &self.device, queue, &policy, &control)?;
-        let cursor = Cursor {
-            seq: 0,
-            head: queue_start(&queue),
-            commit_head: commit_start(&queue),
-            epoch: 0,
+        let peer = match form {
+            GroupForm::Direct => others.first().map(|peer| peer.0),
+            GroupForm::Group => None,
         };
-        let mut conversation = Conversation {
-            number: 0,
-            queue: queue.0,
-            shard: relay.as_slice().to_vec(),
-            peer: match form {
-                GroupForm::Direct => others.first().map(|peer| peer.0),
-                GroupForm::Group => None,
-            },
-            name: String::new(),
-            members: Vec::new(),
-            admins: Vec::new(),
-            authenticator: [0; 32],
-            standing: StoredStanding::Starting,
-            group: group.state().clone(),
-            cursor,
-            seen: Seen {
-                seq: 0,
-                head: cursor.head,
-                epoch: 0,
-                generation: 0,
-                first_seq: 0,
-            },
-            told: 0,
-            created_at: 0,
-            create: Some(encode(&create)),
-            intents: vec![Intent::Add {
-                accounts: others.iter().map(|one| one.0).collect(),
-                claimed: Vec::new(),
-            }],
-            submission: None,
-            leave: None,
-            joined_by: None,
-            gap: None,
-            renew_at: 0,
-            stop: None,
-            continues: None,
-            continued_by: None,
-            asked: None,
-            welcome: None,
-            handed_until: 0,
-            said_at: 0,
+        let everybody = Intent::Add {
+            accounts: others.iter().map(|one| one.0).collect(),
+            claimed: Vec::new(),
         };
+        let mut conversation =
+            Conversation::beginning(queue, &relay, peer, &group, &create, everybody);
         conversation.reflect(&group)?;
         conversation.enter(&set)?;
         self.commit(set)?;

@@ -1,16 +1,13 @@
 //! Handles that were looked up, held against the log once in each monitoring window, as accounts
 //! are (`spec/client.md` §9.4).
 
-use paigham_lookup::Reading;
 use paigham_lookup::handle::handle_label;
-use paigham_transparency::verifier::{TreeView, VerifyError};
 use paigham_wire::identity::handle::Skeleton;
-use paigham_wire::log::{MONITOR_MAX_REQUESTS, Monitor};
+use paigham_wire::log::MONITOR_MAX_REQUESTS;
 
 use super::kept::{HandleWatch, all_handles};
 use crate::client::Client;
 use crate::error::ClientError;
-use crate::log::{bytes_of, keep_view, kept_view};
 
 const NS_PER_MS: u64 = 1_000_000;
 
@@ -56,38 +53,15 @@ impl Client {
         &mut self,
         some: &[(Skeleton, HandleWatch)],
     ) -> Result<(), ClientError> {
-        let view = kept_view(&self.store.begin())?;
-        let view = view.ok_or(ClientError::Bug("handles without a view"))?;
-        let asked = some
-            .iter()
-            .map(|(skeleton, kept)| {
-                let request = kept.watch.request(handle_label(skeleton)?, &view);
-                Ok(Monitor::Contact(bytes_of(&request)?))
-            })
-            .collect::<Result<Vec<_>, ClientError>>()?;
-        let connection = &self.connection;
-        let reply = connection
-            .in_step(async || connection.ask_monitor(asked.clone()).await)
-            .await?;
-        let mut reading = Reading::open(&self.trust, Some(&view), reply.head.as_slice())?;
-        let mut left = Vec::with_capacity(some.len());
-        for ((skeleton, kept), answer) in some.iter().zip(&reply.answers) {
-            let (label, answer) = (handle_label(skeleton)?, answer.as_slice());
-            let watch = reading.check(answer, |verifier, known: Option<&TreeView>, now| {
-                let known = known.ok_or(VerifyError::State)?;
-                let request = kept.watch.request(label, known);
-                verifier.contact_monitor(known, &kept.watch, &request, answer, now)
-            })?;
-            left.push(watch);
+        let mut asked = Vec::with_capacity(some.len());
+        for (skeleton, kept) in some {
+            asked.push((handle_label(skeleton)?, &kept.watch));
         }
-        let whole = reading.finish((), None)?;
-        connection.check_time(whole.certificate_time_ns).await?;
-        let set = self.store.begin();
-        keep_view(&set, &whole.view, &whole.head)?;
+        let (set, left) = self.hold_against_log(&asked).await?;
         for ((skeleton, kept), watch) in some.iter().zip(left) {
             let kept = HandleWatch {
                 watch,
-                watched_at: connection.now_ns() / NS_PER_MS,
+                watched_at: self.connection.now_ns() / NS_PER_MS,
                 ..kept.clone()
             };
             kept.save(&set, skeleton)?;

@@ -23,7 +23,6 @@ mod problem;
 mod publish;
 mod watch;
 
-pub(crate) use ask::bytes_of;
 pub(crate) use gossip::{SAID_EVERY_NS, hear, newest_roots};
 pub(crate) use kept::{KeptLabel, damaged, encoded, keep_view, kept_view};
 pub(crate) use look::{LookedUp, Proved, keep_shown, look_up_once};

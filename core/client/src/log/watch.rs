@@ -3,7 +3,9 @@
 
 use paigham_lookup::Reading;
 use paigham_lookup::account::account_label;
-use paigham_transparency::verifier::{TreeView, VerifyError};
+use paigham_store::WriteSet;
+use paigham_transparency::hash::Label;
+use paigham_transparency::verifier::{ContactMap, TreeView, VerifyError};
 use paigham_wire::ids::AccountId;
 use paigham_wire::log::{MONITOR_MAX_REQUESTS, Monitor};
 
@@ -47,12 +49,35 @@ impl Client {
     }
 
     async fn watch_some(&mut self, some: &[(AccountId, KeptLabel)]) -> Result<(), ClientError> {
+        let mut asked = Vec::with_capacity(some.len());
+        for (account, kept) in some {
+            asked.push((account_label(*account)?, &kept.watch));
+        }
+        let (set, left) = self.hold_against_log(&asked).await?;
+        for ((account, kept), watch) in some.iter().zip(left) {
+            let kept = KeptLabel {
+                watch,
+                watched_at: self.connection.now_ns() / NS_PER_MS,
+                ..kept.clone()
+            };
+            kept.save(&set, *account)?;
+        }
+        self.commit(set)
+    }
+
+    /// Asks for what is under watch of some labels, at most [`MONITOR_MAX_REQUESTS`], and checks
+    /// the answers under one head. Gives what is still to be watched of each, with a write-set that
+    /// holds the new view.
+    pub(crate) async fn hold_against_log(
+        &self,
+        some: &[(Label, &ContactMap)],
+    ) -> Result<(WriteSet, Vec<ContactMap>), ClientError> {
         let view = kept_view(&self.store.begin())?;
         let view = view.ok_or(ClientError::Bug("labels without a view"))?;
         let asked = some
             .iter()
-            .map(|(account, kept)| {
-                let request = kept.watch.request(account_label(*account)?, &view);
+            .map(|(label, watch)| {
+                let request = watch.request(label.clone(), &view);
                 Ok(Monitor::Contact(bytes_of(&request)?))
             })
             .collect::<Result<Vec<_>, ClientError>>()?;
@@ -62,27 +87,19 @@ impl Client {
             .await?;
         let mut reading = Reading::open(&self.trust, Some(&view), reply.head.as_slice())?;
         let mut left = Vec::with_capacity(some.len());
-        for ((account, kept), answer) in some.iter().zip(&reply.answers) {
-            let (label, answer) = (account_label(*account)?, answer.as_slice());
-            let watch = reading.check(answer, |verifier, known: Option<&TreeView>, now| {
+        for ((label, watch), answer) in some.iter().zip(&reply.answers) {
+            let answer = answer.as_slice();
+            let still = reading.check(answer, |verifier, known: Option<&TreeView>, now| {
                 let known = known.ok_or(VerifyError::State)?;
-                let request = kept.watch.request(label, known);
-                verifier.contact_monitor(known, &kept.watch, &request, answer, now)
+                let request = watch.request(label.clone(), known);
+                verifier.contact_monitor(known, watch, &request, answer, now)
             })?;
-            left.push(watch);
+            left.push(still);
         }
         let whole = reading.finish((), None)?;
         connection.check_time(whole.certificate_time_ns).await?;
         let set = self.store.begin();
         keep_view(&set, &whole.view, &whole.head)?;
-        for ((account, kept), watch) in some.iter().zip(left) {
-            let kept = KeptLabel {
-                watch,
-                watched_at: connection.now_ns() / NS_PER_MS,
-                ..kept.clone()
-            };
-            kept.save(&set, *account)?;
-        }
-        self.commit(set)
+        Ok((set, left))
     }
 }
