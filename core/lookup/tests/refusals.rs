@@ -6,13 +6,14 @@ mod common;
 
 use common::*;
 use ic_certification::{HashTree, labeled, leaf};
+use paigham_lookup::account::account_label;
 use paigham_lookup::{AccountHistory, CanisterHeads, LogTrust, LookupError};
 use paigham_transparency::codec::Codec;
 use paigham_transparency::store::Store;
-use paigham_transparency::structs::CipherSuite;
+use paigham_transparency::structs::{CipherSuite, FullTreeHead, SearchRequest, SearchResponse};
 use paigham_transparency::verifier::{VerifyError, VerifyHead};
 use paigham_wire::canister_signature::{SignatureError, head_key};
-use paigham_wire::certificate::CertificateError;
+use paigham_wire::certificate::{CertificateError, VerifiedCertificate};
 use paigham_wire::codec::{decode, encode};
 use paigham_wire::log::{FoundLabel, LabelAnswer};
 use paigham_wire::network::{CanisterRole, KeySet, NetworkCanister, NetworkFile, VerifiedNetwork};
@@ -100,7 +101,7 @@ fn the_places_of_what_counts_by_time_are_shown() {
     let (answer, head) = Reader::default().ask(&directory, amina.account());
     let mut answer = found(&answer);
     let size = Some(directory.store.tree_size());
-    let label = paigham_lookup::account::account_label(amina.account()).unwrap();
+    let label = account_label(amina.account()).unwrap();
     answer.times.insert(0, directory.place(&label, 1, size));
     let reply = (LabelAnswer::Found(answer), head);
     assert_eq!(refused(&directory, &amina, &reply), places(2));
@@ -116,7 +117,7 @@ fn the_answer_about_another_account_is_refused() {
     assert!(matches!(error, LookupError::Log(VerifyError::Vrf { .. })));
     // A log that has bilal's record under amina's label.
     let mut forged = Directory::new();
-    let label = paigham_lookup::account::account_label(amina.account()).unwrap();
+    let label = account_label(amina.account()).unwrap();
     forged.publish(MINUTE, &[(label, encode(&bilal.records[0]))]);
     let reply = Reader::default().ask(&forged, amina.account());
     assert_eq!(refused(&forged, &amina, &reply), LookupError::OtherAccount);
@@ -278,6 +279,64 @@ fn a_signature_has_one_encoding() {
     let (answer, _) = Reader::default().ask(&directory, amina.account());
     let twice = bilal.read(&directory, amina.account(), &(answer, head));
     assert_eq!(twice.unwrap_err(), LookupError::Form("two heads"));
+}
+
+/// A canister signature holds a plain certificate. One with a tree of its own below it would hold two
+/// claims about what the canister certified: the tree of the signature is compared with the map in
+/// the other tree, and nobody has certified that as a signature.
+#[test]
+fn a_certificate_in_a_signature_has_no_tree_of_its_own() {
+    let (directory, amina) = amina();
+    let (answer, _) = Reader::default().ask(&directory, amina.account());
+    let LabelAnswer::Found(found) = answer else {
+        panic!("she is there");
+    };
+    let request = SearchRequest {
+        last: None,
+        label: account_label(amina.account()).unwrap(),
+        version: None,
+    };
+    let search = SearchResponse::decode_for(&request, found.search.as_slice()).unwrap();
+    let read = |signature: Vec<u8>| {
+        let mut search = search.clone();
+        let FullTreeHead::Updated(head) = &mut search.full_tree_head else {
+            panic!("a head for somebody who knows none");
+        };
+        head.signature = signature;
+        let found = FoundLabel {
+            search: search.encode().unwrap().into(),
+            ..found.clone()
+        };
+        let reply = (LabelAnswer::Found(found), Vec::new());
+        let read = Reader::default().read(&directory, amina.account(), &reply);
+        read.map(|_| ())
+    };
+    let (signer, time) = (&directory.signer, directory.certificate_time());
+    let signs = signer.tree(&directory.signed_message());
+    let plain = Signature {
+        certificate: signer.certificate(signs.digest(), time),
+        tree: signs.clone(),
+    };
+    assert_eq!(read(self_described(&plain)), Ok(()));
+    // What the canister certified is a map that has the signature's root as its own.
+    let map = labeled("map", leaf(signs.digest()));
+    let with_tree = Signature {
+        certificate: signer.certificate(map.digest(), time),
+        tree: map,
+    };
+    let nested = Signature {
+        certificate: self_described(&with_tree),
+        tree: signs,
+    };
+    let certificate = VerifiedCertificate::verify(
+        &nested.certificate,
+        directory.trust().root_key(),
+        directory.trust().directory(),
+    );
+    let certified = certificate.unwrap().certified_data(&canister(7)).unwrap();
+    assert_eq!(certified, nested.tree.digest(), "a tree that would fit");
+    let error = SignatureError::Certificate(CertificateError::Malformed);
+    assert_eq!(read(self_described(&nested)), Err(LookupError::Head(error)));
 }
 
 /// The subnet certifies a log that has stood still: the answer is stale by certified time, whatever
