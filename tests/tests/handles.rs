@@ -40,7 +40,9 @@ async fn later(world: &World, time: Duration) {
 /// The newest record of the handle. Nothing is verified.
 async fn newest_record(world: &World) -> HandleRecord {
     let label = Handle::typed(HANDLE).unwrap().skeleton().label();
-    let reply = LogReader::of(world).raw(None, &[label.clone()]).await;
+    let reply = LogReader::of(world)
+        .raw(None, std::slice::from_ref(&label))
+        .await;
     let LabelAnswer::Found(found) = &reply.answers[0] else {
         panic!("nobody has claimed it");
     };

@@ -54,6 +54,15 @@ fn found<T>(outcome: Result<T, ClientError>) -> Option<Finding> {
     }
 }
 
+/// What is shown contradicts itself, or makes a root that is not signed: which of the two comes first
+/// depends on how much of the log the person knows already.
+fn does_not_lead_to_the_root(verdict: Option<Finding>) {
+    assert!(
+        matches!(verdict, Some(Finding::BadProof | Finding::BadSignature)),
+        "{verdict:?}"
+    );
+}
+
 /// What the files in a home prove to whoever has them and the network file.
 fn proved(world: &World, person: &Person) -> Vec<Finding> {
     let trust = LogTrust::of_network(&world.file()).unwrap();
@@ -163,7 +172,7 @@ fn a_hidden_version_is_noticed() {
             .await;
         for person in [&mut alice, &mut carol] {
             let verdict = looks_up(person, "Bob", bob.account()).await;
-            assert_eq!(verdict, Some(Finding::BadProof), "{}", person.name);
+            does_not_lead_to_the_root(verdict);
         }
         assert_eq!(proved(&world, &alice), []);
     });
@@ -188,20 +197,20 @@ fn a_swapped_record_and_a_swapped_commitment_are_refused() {
         assert!(swapped.replaces(&encode(&record), &encode(&other)) >= 1);
         controller.writes(&swapped).await;
         let verdict = looks_up(&mut alice, "Bob", bob.account()).await;
-        assert_eq!(verdict, Some(Finding::BadSignature));
+        does_not_lead_to_the_root(verdict);
 
         let leaf = swapped.leaf_of(&label(bob.account()));
         let committed = swapped.commits_to(&label(bob.account()), &encode(&other));
         assert_ne!(leaf.commitment, committed);
         let new_leaf = PrefixLeaf {
             commitment: committed,
-            ..leaf.clone()
+            ..leaf
         };
         let bytes = |leaf: &PrefixLeaf| [leaf.vrf_output, leaf.commitment].concat();
         assert_eq!(swapped.replaces(&bytes(&leaf), &bytes(&new_leaf)), 1);
         controller.writes(&swapped).await;
         let verdict = looks_up(&mut alice, "Bob", bob.account()).await;
-        assert_eq!(verdict, Some(Finding::BadSignature));
+        does_not_lead_to_the_root(verdict);
         assert_eq!(proved(&world, &alice), []);
 
         controller.writes(&honest).await;
