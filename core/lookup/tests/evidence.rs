@@ -171,7 +171,9 @@ fn a_network_file_for_one_reader_is_a_fork() {
     let trust = truth.trust();
     let mut shown = truth.clone();
     shown.publish(MINUTE, &[(network.clone(), b"for one alone".to_vec())]);
+    shown.publish(MINUTE, &[]);
     truth.wait(2 * MINUTE);
+    truth.publish(MINUTE, &[]);
     let (answer, head) = shown.answer(&network, None, 0, &RecordTimes);
     let mut reading = Reading::open(&trust, None, &head).unwrap();
     let found = reading.label(&network, None, &answer, &RecordTimes);
