@@ -64,6 +64,7 @@ impl Elsewhere {
             relays: 2,
             controllers,
             development: false,
+            auditors: None,
         }
     }
 

@@ -27,6 +27,7 @@ pub async fn deploy(data: &Path, options: &DeployOptions, out: &Output) -> Resul
         relays: options.relays,
         controllers: controllers.collect::<Result<_, _>>()?,
         development: options.endpoint.development,
+        auditors: options.auditors.key_set()?,
     };
     let progress = Progress::start("installing the canisters", out);
     let agent = agent(&options.endpoint).await?;
