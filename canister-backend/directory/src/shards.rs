@@ -1,12 +1,10 @@
 //! The shard map, set by the administrators' threshold, and the log of what they did.
 
-use ic_stable_structures::memory_manager::VirtualMemory;
-use ic_stable_structures::{Memory, StableBTreeMap, StableCell};
+use ic_stable_structures::Memory;
 use paigham_wire::admin::{
-    ADMIN_LOG_PAGE, Action, AdminEntry, AdminLogReply, AdminLogRequest, AdminRefusal,
-    Administration, ApprovalReply, ApproveRequest, Proposal,
+    Action, AdminLogReply, AdminRefusal, AdministrationStore, ApprovalReply, Settings,
 };
-use paigham_wire::codec::{decode, encode};
+use paigham_wire::codec::encode;
 use paigham_wire::directory::{DirectoryArgument, DirectoryError};
 use paigham_wire::hash::blake3;
 use paigham_wire::ids::{CanisterId, PrincipalId};
@@ -16,65 +14,43 @@ use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize, VLBytes};
 
 use crate::directory::Directory;
 
+/// What administrators set: the shard map.
 #[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
-struct State {
-    machine: Administration,
-    /// The encoded map; empty while none is set.
-    map: VLBytes,
+pub(crate) struct Map {
+    /// Encoded; empty while none is set.
+    encoded: VLBytes,
 }
 
-impl Default for State {
+impl Default for Map {
     fn default() -> Self {
         Self {
-            machine: Administration::default(),
-            map: Vec::new().into(),
+            encoded: Vec::new().into(),
+        }
+    }
+}
+
+impl Settings for Map {
+    /// The rest is the relays'.
+    fn has(action: &Action) -> bool {
+        matches!(action, Action::SetAdmins(_) | Action::SetShards(_))
+    }
+
+    fn apply(&mut self, action: &Action) {
+        if let Action::SetShards(map) = action {
+            self.encoded = encode(map).into();
         }
     }
 }
 
 /// Administrators, shard map and log.
-pub(crate) struct Shards<M: Memory> {
-    cell: StableCell<Vec<u8>, VirtualMemory<M>>,
-    log: StableBTreeMap<u32, Vec<u8>, VirtualMemory<M>>,
-    state: State,
-}
+pub(crate) type Shards<M> = AdministrationStore<Map, M>;
 
-impl<M: Memory> Shards<M> {
-    /// Opens them in the memories of the cell and the log.
-    pub(crate) fn open(cell: VirtualMemory<M>, log: VirtualMemory<M>) -> Self {
-        let cell = StableCell::init(cell, encode(&State::default()));
-        let state = decode(cell.get()).unwrap_or_default();
-        Self {
-            cell,
-            log: StableBTreeMap::init(log),
-            state,
-        }
+fn leaf<M: Memory>(shards: &Shards<M>) -> ShardsLeaf {
+    ShardsLeaf {
+        map_hash: blake3(shards.settings().encoded.as_slice()),
+        admin_entries: shards.entries(),
+        admin_head: *shards.head(),
     }
-
-    fn save(&mut self) {
-        self.cell.set(encode(&self.state));
-    }
-
-    fn leaf(&self) -> ShardsLeaf {
-        ShardsLeaf {
-            map_hash: blake3(self.state.map.as_slice()),
-            admin_entries: self.state.machine.entries(),
-            admin_head: *self.state.machine.head(),
-        }
-    }
-
-    fn page(&self, from: u32) -> Vec<AdminEntry> {
-        self.log
-            .range(from..)
-            .take(ADMIN_LOG_PAGE)
-            .map_while(|entry| decode(&entry.value()).ok())
-            .collect()
-    }
-}
-
-/// The directory has administrators and a shard map; the rest is the relays'.
-const fn is_ours(action: &Action) -> bool {
-    matches!(action, Action::SetAdmins(_) | Action::SetShards(_))
 }
 
 impl<M: Memory> Directory<M> {
@@ -89,10 +65,7 @@ impl<M: Memory> Directory<M> {
         if let Some(key) = &argument.release_key {
             self.set_release_key(key);
         }
-        if let Some(admins) = &argument.common.admins {
-            self.shards.state.machine = Administration::new(admins.clone());
-            self.shards.save();
-        }
+        self.shards.install(argument.common.admins.as_ref(), |_| {});
         Ok(())
     }
 
@@ -107,13 +80,8 @@ impl<M: Memory> Directory<M> {
         caller: &PrincipalId,
         now: u64,
     ) -> Result<ApprovalReply, AdminRefusal> {
-        let proposal: Proposal = decode(request).map_err(|_| AdminRefusal::Malformed)?;
-        if !is_ours(&proposal.action) {
-            return Err(AdminRefusal::WrongCanister);
-        }
-        let machine = &mut self.shards.state.machine;
-        let outcome = machine.propose(caller, &proposal, canister, now)?;
-        Ok(self.execute(outcome))
+        let reply = self.shards.propose(request, canister, caller, now)?;
+        Ok(self.take(reply))
     }
 
     /// `admin_approve`.
@@ -126,55 +94,39 @@ impl<M: Memory> Directory<M> {
         caller: &PrincipalId,
         now: u64,
     ) -> Result<ApprovalReply, AdminRefusal> {
-        let request: ApproveRequest = decode(request).map_err(|_| AdminRefusal::Malformed)?;
-        let machine = &mut self.shards.state.machine;
-        let outcome = machine.approve(caller, &request.proposal, now)?;
-        Ok(self.execute(outcome))
+        let reply = self.shards.approve(request, caller, now)?;
+        Ok(self.take(reply))
     }
 
+    /// What was executed is certified.
+    ///
     /// # Panics
     /// When stable memory cannot grow: half of the call is stored by then, and the trap undoes it.
-    fn execute(&mut self, outcome: (ApprovalReply, Option<AdminEntry>)) -> ApprovalReply {
-        let (reply, executed) = outcome;
-        let shards = &mut self.shards;
-        if let Some(entry) = executed {
-            shards.log.insert(entry.proposal.number, encode(&entry));
-            if let Action::SetShards(map) = &entry.proposal.action {
-                shards.state.map = encode(map).into();
-            }
+    fn take(&mut self, reply: ApprovalReply) -> ApprovalReply {
+        if reply.executed == 1 {
+            let leaf = encode(&Leaf::Shards(leaf(&self.shards)));
             self.map
-                .insert(
-                    &ShardsLeaf::key(),
-                    &encode(&Leaf::Shards(shards.leaf())),
-                    &[],
-                )
+                .insert(&ShardsLeaf::key(), &leaf, &[])
                 .expect("no stable memory left; the whole call is undone");
         }
-        shards.save();
         reply
     }
 
     /// `admin_log`; anybody may ask.
     ///
     /// # Errors
-    /// [`AdminRefusal::Malformed`].
+    /// [`AdminRefusal::Malformed`], [`AdminRefusal::NoCertificate`].
     pub fn admin_log(
         &self,
         request: &[u8],
         certificate: &[u8],
     ) -> Result<AdminLogReply, AdminRefusal> {
-        let request: AdminLogRequest = decode(request).map_err(|_| AdminRefusal::Malformed)?;
-        let machine = &self.shards.state.machine;
-        Ok(AdminLogReply {
-            certificate: self
-                .map_certificate(certificate)
-                .map_err(|_| AdminRefusal::NoCertificate)?
-                .into(),
-            witness: self.map.witness(&[ShardsLeaf::key()]).encode().into(),
-            admins: machine.admins().clone(),
-            open: machine.open().to_vec(),
-            entries: self.shards.page(request.from),
-        })
+        let certificate = self
+            .map_certificate(certificate)
+            .map_err(|_| AdminRefusal::NoCertificate)?;
+        let witness = self.map.witness(&[ShardsLeaf::key()]).encode();
+        self.shards
+            .page(request, certificate.into(), witness.into())
     }
 
     /// The shard map, with a witness; anybody may ask.
@@ -185,18 +137,13 @@ impl<M: Memory> Directory<M> {
         Ok(ShardsReply {
             certificate: self.map_certificate(certificate)?.into(),
             witness: self.map.witness(&[ShardsLeaf::key()]).encode().into(),
-            map: self.shards.state.map.clone(),
+            map: self.shards.settings().encoded.clone(),
         })
     }
 
     /// Whether a principal is one of the administrators.
     #[must_use]
     pub fn is_administrator(&self, principal: &PrincipalId) -> bool {
-        self.shards
-            .state
-            .machine
-            .admins()
-            .admins
-            .contains(principal)
+        self.shards.is_admin(principal)
     }
 }

@@ -91,9 +91,7 @@ impl Client {
         let refused = match self.bring_in(&skeleton.label(), version, &submission).await {
             Ok(()) => None,
             Err(ClientError::Directory(DirectoryError::Handle(reason))) => Some(reason),
-            Err(ClientError::Directory(
-                DirectoryError::NotReady | DirectoryError::Pending | DirectoryError::Busy,
-            )) => {
+            Err(ClientError::Directory(DirectoryError::NotReady | DirectoryError::Busy)) => {
                 return Err(ClientError::Unfinished(
                     "the log does not take the handle yet",
                 ));

@@ -121,9 +121,7 @@ impl Client {
                 return Err(ClientError::RecordLost);
             }
             Err(ClientError::Directory(DirectoryError::Rejected)) => {}
-            Err(ClientError::Directory(
-                DirectoryError::NotReady | DirectoryError::Pending | DirectoryError::Busy,
-            )) => {
+            Err(ClientError::Directory(DirectoryError::NotReady | DirectoryError::Busy)) => {
                 return Err(ClientError::Unfinished(
                     "the log does not take the record yet",
                 ));
@@ -144,19 +142,27 @@ impl Client {
         version: u32,
         submission: &Submission,
     ) -> Result<(), ClientError> {
-        for poll in 0..POLLS {
+        let mut is_taken = false;
+        for _ in 0..POLLS {
             let state = match self.version_status(label, version).await {
-                Err(ClientError::Directory(DirectoryError::NotWaiting)) if poll == 0 => {
-                    self.submit_version(submission).await?
-                }
                 // It waited, and did not follow any more when its turn came.
-                Err(ClientError::Directory(DirectoryError::NotWaiting)) => {
+                Err(ClientError::Directory(DirectoryError::NotWaiting)) if is_taken => {
                     return Err(DirectoryError::Rejected.into());
                 }
-                answered => answered?,
+                Err(ClientError::Directory(DirectoryError::NotWaiting)) => {
+                    self.submit_version(submission).await
+                }
+                answered => answered,
             };
-            if matches!(state.state, Submitted::Published { .. }) {
-                return Ok(());
+            match state {
+                // Another version of the label waits: its entry decides about this one.
+                Err(ClientError::Directory(DirectoryError::Pending)) => {}
+                answered => {
+                    is_taken = true;
+                    if matches!(answered?.state, Submitted::Published { .. }) {
+                        return Ok(());
+                    }
+                }
             }
             tokio::time::sleep(POLL_WAIT).await;
         }
