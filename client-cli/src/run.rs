@@ -77,8 +77,15 @@ async fn dispatch(cli: &Cli, out: &Output) -> Result<(), Failure> {
             limit,
         } => history::history(common, conversation.as_deref(), *limit, out).await,
         Command::Audit(command) => audit::audit(common, command, out).await,
-        Command::Lookup { who, proof } => lookup::lookup(common, who, proof.as_deref(), out).await,
-        Command::Verify { file } => verify::verify(common, file, out).await,
+        Command::Lookup {
+            who,
+            proof,
+            require_auditors,
+        } => lookup::lookup(common, who, proof.as_deref(), *require_auditors, out).await,
+        Command::Verify {
+            file,
+            require_auditors,
+        } => verify::verify(common, file, *require_auditors, out).await,
     }
 }
 

@@ -56,6 +56,7 @@ impl Country {
             relays: 1,
             controllers: vec![principal(1)],
             admins: Some(set(&[1, 2, 3], 2)),
+            auditors: None,
             development: false,
         };
         let data = tempfile::tempdir().unwrap();

@@ -12,6 +12,7 @@ use paigham_wire::ticket::Difficulties;
 use serde_bytes::ByteBuf;
 
 use crate::error::NetworkUpError;
+use crate::layout::Contents;
 use crate::log::{Asker, DirectoryLog, LogError};
 
 /// What people read of any network that this crate makes.
@@ -105,12 +106,10 @@ impl Signer {
 }
 
 /// Installs or upgrades what differs, and gives the network file that says what now runs:
-/// `previous` itself if it still does. `relays` are to be on each subnet; `None` keeps those that
-/// are there.
+/// `previous` itself if it still does.
 pub(crate) async fn assemble(
     subnets: &[Subnet],
-    relays: Option<u16>,
-    urls: Vec<String>,
+    contents: &Contents,
     signer: &Signer,
     previous: Option<&VerifiedNetwork>,
 ) -> Result<VerifiedNetwork, NetworkUpError> {
@@ -125,7 +124,7 @@ pub(crate) async fn assemble(
         } else {
             &[]
         };
-        canisters.extend(on_subnet(subnet, before, relays, previous, signer).await?);
+        canisters.extend(on_subnet(subnet, before, contents.relays, previous, signer).await?);
     }
     let now_ns = first_subnet.status().await?.time_ns;
     let now_seconds = now_ns / 1_000_000_000;
@@ -134,12 +133,11 @@ pub(crate) async fn assemble(
         Some(previous) => settled(&asker, previous, now_seconds).await?,
         None => {
             let root_key = first_subnet.root_key_der();
-            let (canisters, urls) = (canisters.clone(), urls.clone());
-            let file = first_file(root_key, canisters, urls, signer, now_seconds);
+            let file = first_file(root_key, canisters.clone(), contents, signer, now_seconds);
             begin(&asker, file, signer).await?
         }
     };
-    match successor(&previous, canisters, urls, now_seconds) {
+    match successor(&previous, canisters, contents, now_seconds) {
         Some(next) => logged(&asker, publishable(&next, signer)?).await,
         None => Ok(previous),
     }
@@ -327,7 +325,7 @@ fn entry(part: &Part, id: Principal) -> NetworkCanister {
 pub(crate) fn first_file(
     root_key: Vec<u8>,
     canisters: Vec<NetworkCanister>,
-    urls: Vec<String>,
+    contents: &Contents,
     signer: &Signer,
     now_seconds: u64,
 ) -> NetworkFile {
@@ -345,12 +343,12 @@ pub(crate) fn first_file(
             threshold: 0,
         },
         proof_types: PROOF_TYPES.to_vec(),
-        urls,
+        urls: contents.urls.clone(),
         gateways: Vec::new(),
         release: signer.key_set(),
         development: true,
         transparency: None,
-        auditors: None,
+        auditors: contents.auditors.clone(),
     }
 }
 
@@ -358,17 +356,20 @@ pub(crate) fn first_file(
 fn successor(
     previous: &VerifiedNetwork,
     canisters: Vec<NetworkCanister>,
-    urls: Vec<String>,
+    contents: &Contents,
     now_seconds: u64,
 ) -> Option<NetworkFile> {
     let old = previous.file();
     let fresh = old.expires_at > now_seconds.saturating_add(RENEW_SECONDS);
-    if fresh && old.canisters == canisters && old.urls == urls {
+    let auditors = contents.auditors.clone().or_else(|| old.auditors.clone());
+    let same = old.canisters == canisters && old.urls == contents.urls && old.auditors == auditors;
+    if fresh && same {
         return None;
     }
     Some(NetworkFile {
         canisters,
-        urls,
+        urls: contents.urls.clone(),
+        auditors,
         ..next_of(old, now_seconds)
     })
 }

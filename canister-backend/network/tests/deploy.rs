@@ -65,6 +65,7 @@ impl Elsewhere {
             controllers,
             admins: None,
             development: false,
+            auditors: None,
         }
     }
 

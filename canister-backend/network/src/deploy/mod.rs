@@ -20,7 +20,7 @@ use ic_agent::identity::{BasicIdentity, Identity, Secp256k1Identity};
 use paigham_modules::module_hash;
 use paigham_subnet::{Clock, SystemClock};
 use paigham_wire::admin::InitArgument;
-use paigham_wire::network::{NetworkCanister, NetworkFile, VerifiedNetwork};
+use paigham_wire::network::{KeySet, NetworkCanister, NetworkFile, VerifiedNetwork};
 
 use crate::assemble::{
     DIRECTORY_PART, Part, RELAY_PART, Signer, begin, first_file, logged, next_of, part_of,
@@ -28,7 +28,7 @@ use crate::assemble::{
 };
 use crate::error::NetworkUpError;
 use crate::folder::Folder;
-use crate::layout::RELAYS_MAX;
+use crate::layout::{Contents, RELAYS_MAX};
 use crate::log::Asker;
 use management::{Management, Mode};
 
@@ -105,6 +105,8 @@ pub struct Deployment {
     pub admins: Option<AdminSet>,
     /// Whether the network is one for development.
     pub development: bool,
+    /// Auditors of the log, and how many of them clients ask for.
+    pub auditors: Option<KeySet>,
 }
 
 /// An agent for an endpoint that acts as the identity in a PEM file.
@@ -191,13 +193,18 @@ pub async fn deploy(
         canisters.push(entry(part, id, &plan.controllers));
     }
     let signer = Signer::of_release_key(folder.release_key_or_new()?);
+    let contents = Contents {
+        urls: vec![plan.url.clone()],
+        relays: Some(plan.relays),
+        auditors: plan.auditors.clone(),
+    };
     let file = NetworkFile {
         name: plan.name.clone(),
         development: plan.development,
         ..first_file(
             agent.read_root_key(),
             canisters,
-            vec![plan.url.clone()],
+            &contents,
             &signer,
             now_seconds(),
         )

@@ -29,6 +29,7 @@ pub async fn deploy(data: &Path, options: &DeployOptions, out: &Output) -> Resul
         controllers: controllers.collect::<Result<_, _>>()?,
         admins: admins(options)?,
         development: options.endpoint.development,
+        auditors: options.auditors.key_set()?,
     };
     let progress = Progress::start("installing the canisters", out);
     let agent = agent(&options.endpoint).await?;

@@ -163,7 +163,7 @@ mod tests {
         let twice = [&entries[..2], &entries[1..]].concat();
         let mut swapped = entries.clone();
         swapped.swap(1, 2);
-        let mut changed = entries.clone();
+        let mut changed = entries;
         changed[2].executed_at += 1;
         for lie in [without, twice, swapped, changed] {
             let mut read = Followed::default();

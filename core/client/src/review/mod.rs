@@ -22,7 +22,7 @@ use paigham_transparency::structs::Configuration;
 use paigham_wire::hash::sha256;
 use paigham_wire::network::VerifiedNetwork;
 
-pub use paigham_lookup::{CanisterHeads, LogTrust};
+pub use paigham_lookup::{AuditorReport, AuditorSays, AuditorWord, CanisterHeads, LogTrust};
 pub use paigham_transparency::audit_file::MAGIC as AUDIT_MAGIC;
 pub use paigham_transparency::structs::AuditorTreeHead;
 pub use paigham_transparency::verifier::VerifyHead;
