@@ -9,14 +9,11 @@ use paigham_wire::blob::{
     ChunkRequest, CreateBlob, PutChunk,
 };
 use paigham_wire::chain::EntryDigest;
-use paigham_wire::directory::{
-    AccountRecords, DatedRecord, DirectoryError, LookupReply, LookupRequest, Ping, SubmitReply,
-    SubmitRequest,
-};
+use paigham_wire::directory::{DirectoryError, Ping};
 use paigham_wire::envelope::{
-    AuthenticatedData, Credential as LeafCredential, DirectoryMapProof, EnvelopePlaintext,
-    Extension, Gossip, GroupForm, GroupPolicy, InboxCapability, LogRoot, PointerContent, Proof,
-    SealedPointer, SelfRemoves, WelcomePointer, WelcomeRef, WelcomeWrapper, Welcomes,
+    AuthenticatedData, Credential as LeafCredential, EnvelopePlaintext, Extension, Gossip,
+    GroupForm, GroupPolicy, InboxCapability, LogRoot, PointerContent, Proof, SealedPointer,
+    SelfRemoves, WelcomePointer, WelcomeRef, WelcomeWrapper, Welcomes,
 };
 use paigham_wire::identity::{
     Authorisation, DeviceEntry, IdentityRecord, RecordContent, RecordKind, Role,
@@ -26,9 +23,7 @@ use paigham_wire::ids::{
     WelcomeId, WelcomeLocator,
 };
 use paigham_wire::keys::{EpochKeys, MacKey, ReadToken, WrapperKey};
-use paigham_wire::leaf::{
-    InboxLeaf, Leaf, QueueLeaf, RecordsLeaf, ShardLeaf, ShardsLeaf, WelcomeLeaf,
-};
+use paigham_wire::leaf::{InboxLeaf, Leaf, QueueLeaf, ShardLeaf, ShardsLeaf, WelcomeLeaf};
 use paigham_wire::relay::{
     Activity, BatchReply, Capability, Claim, Claimed, CommitAccepted, CommitBundle, CommitDigest,
     CreateInbox, CreateQueue, Credential, Deposit, DepositEntry, Drain, Entry, FetchItem,
@@ -201,7 +196,7 @@ choices! {
     ]
     DirectoryError [Malformed, TooLarge, Rejected, NoSuchAccount, Full, NoCertificate]
     Leaf [
-        Queue(QueueLeaf), Inbox(InboxLeaf), Welcome(WelcomeLeaf), Records(RecordsLeaf),
+        Queue(QueueLeaf), Inbox(InboxLeaf), Welcome(WelcomeLeaf),
         Shard(ShardLeaf), Shards(ShardsLeaf),
     ]
 }
@@ -218,7 +213,6 @@ structures! {
         last_resort_hash,
     }
     WelcomeLeaf { wrapper_hash, tree_hash }
-    RecordsLeaf { count, head }
     ShardLeaf {
         beacon, previous, difficulties, posts_since, commits_since, fill, admin_entries,
         admin_head,
@@ -266,17 +260,10 @@ structures! {
     Authorisation { role, key, signature }
     IdentityRecord { content, authorisation }
 
-    SubmitRequest { record }
-    SubmitReply { version, accepted_at }
-    LookupRequest { accounts }
-    DatedRecord { accepted_at, record }
-    AccountRecords { account, records }
-    LookupReply { certificate, witness, accounts }
     Ping { nonce }
 
     EnvelopePlaintext { version, mls_message, proofs, extensions }
     Proof { proof_type, data }
-    DirectoryMapProof { account, records, certificate, witness }
     Extension { extension_type, data }
     Welcomes { joiners, wrapper_key }
     WelcomeRef { account, device, welcome_id }
