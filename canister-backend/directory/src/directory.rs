@@ -6,6 +6,7 @@ use paigham_transparency::store::Store;
 use paigham_wire::hash::Hash;
 use paigham_wire::ids::CanisterId;
 use paigham_wire::map::{MapError, MerkleMap, StableMemory};
+use paigham_wire::ticket::desk::TicketDesk;
 
 use crate::handles::Holders;
 use crate::heads::Branches;
@@ -13,11 +14,15 @@ use crate::keys::KeyStore;
 use crate::pending::Pending;
 use crate::shards::Shards;
 use crate::store::{Foreign, LogMemories, LogStore};
+use crate::tickets::Tickets;
 
 /// Version of the layout of stable memory.
 const LAYOUT: u32 = 3;
 /// Most records of one account: its whole history must fit one reply.
 pub const MAX_RECORDS: u32 = 500;
+/// Of these the last are for records that the kit has signed: a thief of the identity key alone
+/// cannot fill what the owner needs to take the account back.
+pub const RECORDS_KEPT_FOR_KIT: u32 = 100;
 
 type Table<const N: usize, M> = StableBTreeMap<[u8; N], Vec<u8>, VirtualMemory<M>>;
 
@@ -53,6 +58,7 @@ pub struct Directory<M: Memory> {
     /// Key of an auditor → its newest statement.
     pub(crate) cosignatures: Table<32, M>,
     pub(crate) holders: Holders<VirtualMemory<M>>,
+    pub(crate) tickets: Tickets<VirtualMemory<M>>,
     pub(crate) branches: Branches,
 }
 
@@ -93,6 +99,7 @@ impl<M: Memory> Directory<M> {
             values: at(15),
             labels: at(16),
         };
+        let desk = TicketDesk::open(canister.clone(), at(24), at(25), at(26));
         let mut directory = Self {
             map: map.map_err(OpenError::Map)?,
             shards: Shards::open(at(5), at(6)),
@@ -104,6 +111,7 @@ impl<M: Memory> Directory<M> {
             release_key: StableCell::init(at(21), Vec::new()),
             cosignatures: StableBTreeMap::init(at(22)),
             holders: Holders::open(at(23)),
+            tickets: Tickets::open(desk, at(27)),
             branches: Branches::default(),
         };
         directory.certify();

@@ -72,9 +72,12 @@ impl<M: Memory> Shards<M> {
     }
 }
 
-/// The directory has administrators and a shard map; the rest is the relays'.
+/// The directory has administrators, a shard map and tickets; the rest is the relays'.
 const fn is_ours(action: &Action) -> bool {
-    matches!(action, Action::SetAdmins(_) | Action::SetShards(_))
+    matches!(
+        action,
+        Action::SetAdmins(_) | Action::SetShards(_) | Action::SetDifficulties(_)
+    )
 }
 
 impl<M: Memory> Directory<M> {
@@ -92,6 +95,9 @@ impl<M: Memory> Directory<M> {
         if let Some(admins) = &argument.common.admins {
             self.shards.state.machine = Administration::new(admins.clone());
             self.shards.save();
+        }
+        if let Some(difficulties) = &argument.common.difficulties {
+            self.set_difficulties(difficulties);
         }
         Ok(())
     }
@@ -136,6 +142,11 @@ impl<M: Memory> Directory<M> {
     /// When stable memory cannot grow: half of the call is stored by then, and the trap undoes it.
     fn execute(&mut self, outcome: (ApprovalReply, Option<AdminEntry>)) -> ApprovalReply {
         let (reply, executed) = outcome;
+        if let Some(AdminEntry { proposal, .. }) = &executed
+            && let Action::SetDifficulties(difficulties) = &proposal.action
+        {
+            self.set_difficulties(difficulties);
+        }
         let shards = &mut self.shards;
         if let Some(entry) = executed {
             shards.log.insert(entry.proposal.number, encode(&entry));

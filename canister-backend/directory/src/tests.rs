@@ -20,6 +20,7 @@ use crate::Directory;
 
 mod handles;
 mod log;
+mod tickets;
 
 const NOW: u64 = 1_700_000_000_000_000_000;
 

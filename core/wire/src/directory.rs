@@ -8,6 +8,8 @@ use crate::hash::Hash;
 use crate::identity::handle::HandleRejected;
 use crate::ids::AccountId;
 use crate::ticket::TicketRefusal;
+#[cfg(feature = "stable")]
+use crate::ticket::desk::Unpaid;
 
 /// The directory's argument at install: blob in Candid, this inside.
 #[derive(Debug, Clone, PartialEq, Eq, Default, TlsSize, TlsSerialize, TlsDeserializeBytes)]
@@ -74,6 +76,15 @@ pub struct LookupReply {
     pub accounts: Vec<AccountRecords>,
 }
 
+/// Reply of `beacon`: what a ticket of the directory needs.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub struct BeaconReply {
+    /// The canister's certificate.
+    pub certificate: VLBytes,
+    /// Witness over [`crate::leaf::BeaconLeaf::key`].
+    pub witness: VLBytes,
+}
+
 /// `ping`: comes back as it is. A certificate over the reply proves the present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
 pub struct Ping {
@@ -103,7 +114,8 @@ pub enum DirectoryError {
     #[error("no such account")]
     #[tls_codec(discriminant = 4)]
     NoSuchAccount,
-    /// The account has as many records as the directory keeps, or a new one has no room.
+    /// The account has as many records as the directory keeps, or as many without its kit's
+    /// signature; or a new one has no room.
     #[error("the account has too many records")]
     #[tls_codec(discriminant = 5)]
     Full,
@@ -153,6 +165,16 @@ pub enum DirectoryError {
     #[error("the handle's record does not follow: {0}")]
     #[tls_codec(discriminant = 16)]
     Handle(HandleRejected),
+}
+
+#[cfg(feature = "stable")]
+impl From<Unpaid> for DirectoryError {
+    fn from(unpaid: Unpaid) -> Self {
+        match unpaid {
+            Unpaid::Ticket(refusal) => Self::Ticket(refusal),
+            Unpaid::Credential => Self::Credential,
+        }
+    }
 }
 
 impl From<TicketRefusal> for DirectoryError {

@@ -7,8 +7,8 @@ use paigham_wire::codec::encode;
 use paigham_wire::directory::DirectoryError;
 use paigham_wire::hash::Hash;
 use paigham_wire::identity::IdentityRecord;
-use paigham_wire::log::{Status, Submission, Submit, SubmitState, Submitted};
-use paigham_wire::relay::Credential;
+use paigham_wire::log::{Status, Submission, SubmitState, Submitted};
+use paigham_wire::ticket::TicketRefusal;
 use serde::{Deserialize, Serialize};
 
 use super::KeptLabel;
@@ -97,6 +97,19 @@ pub(crate) enum Published {
     Done,
 }
 
+/// Whether the directory takes the same submission another time.
+pub(crate) const fn is_for_later(error: &ClientError) -> bool {
+    matches!(
+        error,
+        ClientError::Directory(
+            DirectoryError::NotReady
+                | DirectoryError::Pending
+                | DirectoryError::Busy
+                | DirectoryError::Ticket(_)
+        )
+    )
+}
+
 impl Client {
     /// Brings the own record that waits into the log: submits it, waits a while for the entry, and
     /// looks it up. Each step may be interrupted; the next call goes on.
@@ -121,9 +134,7 @@ impl Client {
                 return Err(ClientError::RecordLost);
             }
             Err(ClientError::Directory(DirectoryError::Rejected)) => {}
-            Err(ClientError::Directory(
-                DirectoryError::NotReady | DirectoryError::Pending | DirectoryError::Busy,
-            )) => {
+            Err(error) if is_for_later(&error) => {
                 return Err(ClientError::Unfinished(
                     "the log does not take the record yet",
                 ));
@@ -145,9 +156,15 @@ impl Client {
         submission: &Submission,
     ) -> Result<(), ClientError> {
         for poll in 0..POLLS {
-            let state = match self.version_status(label, version).await {
+            let state = match self.version_status(label, version, submission).await {
                 Err(ClientError::Directory(DirectoryError::NotWaiting)) if poll == 0 => {
-                    self.submit_version(submission).await?
+                    match self.connection.submit(submission, version).await {
+                        // It was taken in once with this ticket.
+                        Err(ClientError::Directory(DirectoryError::Ticket(
+                            TicketRefusal::Spent,
+                        ))) => return Err(DirectoryError::Rejected.into()),
+                        answered => answered?,
+                    }
                 }
                 // It waited, and did not follow any more when its turn came.
                 Err(ClientError::Directory(DirectoryError::NotWaiting)) => {
@@ -163,25 +180,20 @@ impl Client {
         Err(ClientError::Unfinished("the record is not in the log yet"))
     }
 
-    async fn version_status(&self, label: &[u8], version: u32) -> Result<SubmitState, ClientError> {
+    async fn version_status(
+        &self,
+        label: &[u8],
+        version: u32,
+        submission: &Submission,
+    ) -> Result<SubmitState, ClientError> {
         let request = Status {
             label: label.into(),
             version,
+            value_hash: submission.value_hash(),
         };
         let directory = self.connection.directory().clone();
         self.connection
             .query::<SubmitState, DirectoryError>(&directory, "status", &encode(&request))
-            .await
-    }
-
-    async fn submit_version(&self, submission: &Submission) -> Result<SubmitState, ClientError> {
-        let request = Submit {
-            submission: submission.clone(),
-            credential: Credential::none(),
-        };
-        let directory = self.connection.directory().clone();
-        self.connection
-            .update::<_, DirectoryError>(&directory, "submit", &encode(&request))
             .await
     }
 

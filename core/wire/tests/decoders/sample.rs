@@ -10,8 +10,8 @@ use paigham_wire::blob::{
 };
 use paigham_wire::chain::EntryDigest;
 use paigham_wire::directory::{
-    AccountRecords, DatedRecord, DirectoryError, LookupReply, LookupRequest, Ping, SubmitReply,
-    SubmitRequest,
+    AccountRecords, BeaconReply, DatedRecord, DirectoryError, LookupReply, LookupRequest, Ping,
+    SubmitReply, SubmitRequest,
 };
 use paigham_wire::envelope::{
     AuthenticatedData, Credential as LeafCredential, DirectoryMapProof, EnvelopePlaintext,
@@ -27,8 +27,9 @@ use paigham_wire::ids::{
 };
 use paigham_wire::keys::{EpochKeys, MacKey, ReadToken, WrapperKey};
 use paigham_wire::leaf::{
-    InboxLeaf, Leaf, QueueLeaf, RecordsLeaf, ShardLeaf, ShardsLeaf, WelcomeLeaf,
+    BeaconLeaf, InboxLeaf, Leaf, QueueLeaf, RecordsLeaf, ShardLeaf, ShardsLeaf, WelcomeLeaf,
 };
+use paigham_wire::log::{Lookup, Status, Submission, Submit, Wanted};
 use paigham_wire::relay::{
     Activity, BatchReply, Capability, Claim, Claimed, CommitAccepted, CommitBundle, CommitDigest,
     CreateInbox, CreateQueue, Credential, Deposit, DepositEntry, Drain, Entry, FetchItem,
@@ -195,14 +196,18 @@ choices! {
         NoCertificate,
     ]
     ShardState [Open, Closed]
+    Submission [Identity(VLBytes), Handle(VLBytes), Network(VLBytes)]
     Action [
         SetAdmins(AdminSet), SetQuotas(Quotas), SetGateways(Vec<PrincipalId>),
         SetDifficulties(Difficulties), SetRetention(RetentionBounds), SetShards(ShardMap),
     ]
-    DirectoryError [Malformed, TooLarge, Rejected, NoSuchAccount, Full, NoCertificate]
+    DirectoryError [
+        Malformed, TooLarge, Rejected, NoSuchAccount, Full, NoCertificate, NotReady, Pending, Busy,
+        NotWaiting, DoesNotFit, NotAllowed, Ticket(TicketRefusal), Credential, Damaged,
+    ]
     Leaf [
         Queue(QueueLeaf), Inbox(InboxLeaf), Welcome(WelcomeLeaf), Records(RecordsLeaf),
-        Shard(ShardLeaf), Shards(ShardsLeaf),
+        Shard(ShardLeaf), Shards(ShardsLeaf), Beacon(BeaconLeaf),
     ]
 }
 
@@ -224,6 +229,8 @@ structures! {
         admin_head,
     }
     ShardsLeaf { map_hash, admin_entries, admin_head }
+    BeaconLeaf { beacon, previous, difficulties }
+    BeaconReply { certificate, witness }
 
     Beacon { issued_at, value }
     Difficulties { create_queue, create_inbox, deposit, claim, create_blob, look_up }
@@ -273,6 +280,10 @@ structures! {
     AccountRecords { account, records }
     LookupReply { certificate, witness, accounts }
     Ping { nonce }
+    Submit { submission, credential }
+    Status { label, version, value_hash }
+    Wanted { label, from, credential }
+    Lookup { last, wanted }
 
     EnvelopePlaintext { version, mls_message, proofs, extensions }
     Proof { proof_type, data }
