@@ -148,32 +148,35 @@ impl Client {
         self.finish_record()
     }
 
-    /// Submits a version of a label unless it waits already, until it is published.
+    /// Submits a version of a label unless it waits already, until it is published. While another
+    /// version of the label waits, the directory takes none; what becomes of it decides about this
+    /// one.
     pub(crate) async fn bring_in(
         &self,
         label: &[u8],
         version: u32,
         submission: &Submission,
     ) -> Result<(), ClientError> {
-        for poll in 0..POLLS {
+        let mut is_taken = false;
+        for _ in 0..POLLS {
             let state = match self.version_status(label, version, submission).await {
-                Err(ClientError::Directory(DirectoryError::NotWaiting)) if poll == 0 => {
-                    match self.connection.submit(submission, version).await {
-                        // It was taken in once with this ticket.
-                        Err(ClientError::Directory(DirectoryError::Ticket(
-                            TicketRefusal::Spent,
-                        ))) => return Err(DirectoryError::Rejected.into()),
-                        answered => answered?,
-                    }
+                Err(ClientError::Directory(DirectoryError::NotWaiting)) if !is_taken => {
+                    self.connection.submit(submission, version).await
                 }
-                // It waited, and did not follow any more when its turn came.
-                Err(ClientError::Directory(DirectoryError::NotWaiting)) => {
-                    return Err(DirectoryError::Rejected.into());
-                }
-                answered => answered?,
+                answered => answered,
             };
-            if matches!(state.state, Submitted::Published { .. }) {
-                return Ok(());
+            match state {
+                Ok(SubmitState {
+                    state: Submitted::Published { .. },
+                    ..
+                }) => return Ok(()),
+                Ok(_) => is_taken = true,
+                Err(ClientError::Directory(DirectoryError::Pending)) => {}
+                // It waited, and did not follow any more when its turn came.
+                Err(ClientError::Directory(
+                    DirectoryError::NotWaiting | DirectoryError::Ticket(TicketRefusal::Spent),
+                )) => return Err(DirectoryError::Rejected.into()),
+                Err(other) => return Err(other),
             }
             tokio::time::sleep(POLL_WAIT).await;
         }
