@@ -329,11 +329,26 @@ impl BareAgent {
         nonce: [u8; 32],
     ) -> QueueId {
         let (queue, request) = CreateQueue::sign(first_control_key, relay, nonce);
-        let request = self.paid(relay, request).await;
-        let answer = self.update(relay, "create_queue", &request).await;
-        let created: QueueCreated = reply::<_, RelayError>(&answer.unwrap()).unwrap();
+        let created = self.try_create_queue(relay, request).await.unwrap();
         assert_eq!(created.queue, queue);
         queue
+    }
+
+    /// Pays for a queue and asks for it.
+    ///
+    /// # Errors
+    /// What the relay answers.
+    ///
+    /// # Panics
+    /// If nothing answers.
+    pub async fn try_create_queue(
+        &self,
+        relay: &CanisterId,
+        request: CreateQueue,
+    ) -> Result<QueueCreated, RelayError> {
+        let request = self.paid(relay, request).await;
+        let answer = self.update(relay, "create_queue", &request).await;
+        decode_result(&answer.unwrap()).unwrap()
     }
 
     /// Makes a queue and starts its epoch 1.

@@ -1,14 +1,18 @@
 //! What hostile callers cost a relay: little, and nobody else anything.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use ed25519_dalek::SigningKey;
 use paigham_subnet::Outcome;
 use paigham_tests::bare::BareAgent;
+use paigham_tests::person::{Person, meet};
 use paigham_tests::story::story;
 use paigham_tests::world::World;
 use paigham_wire::blob::{BlobManifest, BlobRequest, CHUNK_BYTES, ChunkRequest, CreateBlob};
 use paigham_wire::blob::{BlobReply, BlobState, ChunkReply, PutChunk};
 use paigham_wire::codec::{decode_result, encode, encode_result};
-use paigham_wire::relay::{Credential, Position, RelayError};
+use paigham_wire::hash::blake3;
+use paigham_wire::ids::QueueId;
+use paigham_wire::relay::{CreateQueue, Credential, Position, RelayError};
 use serde_bytes::ByteBuf;
 
 /// `depth` levels of types, each a vector of the one before, the innermost of empty records.
@@ -160,5 +164,54 @@ fn a_blob_goes_through_the_wasm() {
             read.extend_from_slice(chunk.unwrap().bytes.as_slice());
         }
         assert!(read == bytes);
+    });
+}
+
+/// The place of the relay's map where a queue lies, while the map is small.
+fn place(queue: &QueueId) -> u8 {
+    queue.0[0] >> 4
+}
+
+/// Mallory makes queues whose ids begin with the same bits until the relay takes no more there. Alice,
+/// whose new chats would lie among them, begins them elsewhere, also where a Welcome would lie there,
+/// and Bob and Carol read them.
+#[test]
+fn who_is_crowded_out_begins_elsewhere() {
+    const CROWDED: u8 = 0xA;
+    const QUEUES_MAX: u64 = 200;
+    story(async || {
+        let world = World::in_memory().await;
+        let mut alice = Person::registered(&world, "Alice").await;
+        let mut bob = Person::registered(&world, "Bob").await;
+        let mut carol = Person::registered(&world, "Carol").await;
+        meet(&mut [&mut alice, &mut bob, &mut carol]).await;
+        let mallory = BareAgent::in_process(&world);
+        let relay = world.file().relay().unwrap();
+        let key = SigningKey::from_bytes(&[9; 32]);
+        let mut nonces = (0_u64..).map(|number| blake3(&number.to_be_bytes()));
+        let mut made = 0;
+        loop {
+            let (queue, request) = CreateQueue::sign(&key, &relay, nonces.next().unwrap());
+            if place(&queue) != CROWDED {
+                continue;
+            }
+            match mallory.try_create_queue(&relay, request).await {
+                Ok(_) => made += 1,
+                Err(RelayError::Full) => break,
+                Err(other) => panic!("{other}"),
+            }
+            assert!(made < QUEUES_MAX, "it takes ever more");
+        }
+
+        let wanted = |queue: &QueueId| place(queue) == CROWDED;
+        for friend in [&mut bob, &mut carol] {
+            let chat = alice.starts_chat_at(friend.account(), wanted).await;
+            let chat = chat.unwrap();
+            assert_ne!(place(&chat), CROWDED);
+            alice.says(chat, "here, then").await;
+            friend.hears().await;
+            assert_eq!(friend.texts(chat), ["here, then"]);
+        }
+        assert_eq!(alice.conversations().unwrap().len(), 2);
     });
 }

@@ -14,7 +14,6 @@ use crate::keys::KeyStore;
 use crate::pending::Pending;
 use crate::shards::Shards;
 use crate::store::{Foreign, LogMemories, LogStore};
-use crate::tickets::Tickets;
 
 /// Version of the layout of stable memory.
 const LAYOUT: u32 = 3;
@@ -58,7 +57,7 @@ pub struct Directory<M: Memory> {
     /// Key of an auditor → its newest statement.
     pub(crate) cosignatures: Table<32, M>,
     pub(crate) holders: Holders<VirtualMemory<M>>,
-    pub(crate) tickets: Tickets<VirtualMemory<M>>,
+    pub(crate) tickets: TicketDesk<VirtualMemory<M>>,
     pub(crate) branches: Branches,
 }
 
@@ -99,11 +98,9 @@ impl<M: Memory> Directory<M> {
             values: at(15),
             labels: at(16),
         };
-        let desk = TicketDesk::open(canister.clone(), at(24), at(25), at(26));
         let mut directory = Self {
             map: map.map_err(OpenError::Map)?,
             shards: Shards::open(at(5), at(6)),
-            canister,
             keys: KeyStore::open(at(7)),
             log: LogStore::open(log)?,
             pending: Pending::open(at(17), at(18), at(19)),
@@ -111,7 +108,8 @@ impl<M: Memory> Directory<M> {
             release_key: StableCell::init(at(21), Vec::new()),
             cosignatures: StableBTreeMap::init(at(22)),
             holders: Holders::open(at(23)),
-            tickets: Tickets::open(desk, at(27)),
+            tickets: TicketDesk::open(canister.clone(), at(24), at(25), at(26)),
+            canister,
             branches: Branches::default(),
         };
         directory.certify();

@@ -1,83 +1,83 @@
-//! The shard map, set by the administrators' threshold, and the log of what they did.
+//! The shard map and the price of tickets, set by the administrators' threshold, and the log of what
+//! they did.
 
-use ic_stable_structures::memory_manager::VirtualMemory;
-use ic_stable_structures::{Memory, StableBTreeMap, StableCell};
+use ic_stable_structures::Memory;
 use paigham_wire::admin::{
-    ADMIN_LOG_PAGE, Action, AdminEntry, AdminLogReply, AdminLogRequest, AdminRefusal,
-    Administration, ApprovalReply, ApproveRequest, Proposal,
+    Action, AdminLogReply, AdminRefusal, AdministrationStore, ApprovalReply, InitArgument,
+    Settings as AdminSettings,
 };
-use paigham_wire::codec::{decode, encode};
+use paigham_wire::codec::encode;
 use paigham_wire::directory::{DirectoryArgument, DirectoryError};
 use paigham_wire::hash::blake3;
 use paigham_wire::ids::{CanisterId, PrincipalId};
 use paigham_wire::leaf::{Leaf, ShardsLeaf};
 use paigham_wire::shards::ShardsReply;
-use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize, VLBytes};
+use paigham_wire::ticket::Difficulties;
+use tls_codec::{DeserializeBytes, TlsSerialize, TlsSize, VLBytes};
 
 use crate::directory::Directory;
 
-#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
-struct State {
-    machine: Administration,
-    /// The encoded map; empty while none is set.
+/// What administrators set.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize)]
+pub(crate) struct Settings {
+    /// The encoded shard map; empty while none is set.
     map: VLBytes,
+    pub(crate) difficulties: Difficulties,
 }
 
-impl Default for State {
+impl Default for Settings {
     fn default() -> Self {
         Self {
-            machine: Administration::default(),
             map: Vec::new().into(),
+            difficulties: Difficulties::default(),
+        }
+    }
+}
+
+impl DeserializeBytes for Settings {
+    /// Of a directory from before there were tickets nothing follows the map.
+    fn tls_deserialize_bytes(bytes: &[u8]) -> Result<(Self, &[u8]), tls_codec::Error> {
+        let (map, rest) = VLBytes::tls_deserialize_bytes(bytes)?;
+        let (difficulties, rest) = if rest.is_empty() {
+            (Difficulties::default(), rest)
+        } else {
+            Difficulties::tls_deserialize_bytes(rest)?
+        };
+        Ok((Self { map, difficulties }, rest))
+    }
+}
+
+impl AdminSettings for Settings {
+    /// The rest is the relays'.
+    fn has(action: &Action) -> bool {
+        matches!(
+            action,
+            Action::SetAdmins(_) | Action::SetShards(_) | Action::SetDifficulties(_)
+        )
+    }
+
+    fn apply(&mut self, action: &Action) {
+        match action {
+            Action::SetShards(map) => self.map = encode(map).into(),
+            Action::SetDifficulties(difficulties) => self.difficulties = *difficulties,
+            // The machine itself sets administrators.
+            Action::SetAdmins(_)
+            | Action::SetQuotas(_)
+            | Action::SetGateways(_)
+            | Action::SetRetention(_) => {}
         }
     }
 }
 
 /// Administrators, shard map and log.
-pub(crate) struct Shards<M: Memory> {
-    cell: StableCell<Vec<u8>, VirtualMemory<M>>,
-    log: StableBTreeMap<u32, Vec<u8>, VirtualMemory<M>>,
-    state: State,
-}
+pub(crate) type Shards<M> = AdministrationStore<Settings, M>;
 
-impl<M: Memory> Shards<M> {
-    /// Opens them in the memories of the cell and the log.
-    pub(crate) fn open(cell: VirtualMemory<M>, log: VirtualMemory<M>) -> Self {
-        let cell = StableCell::init(cell, encode(&State::default()));
-        let state = decode(cell.get()).unwrap_or_default();
-        Self {
-            cell,
-            log: StableBTreeMap::init(log),
-            state,
-        }
+fn leaf<M: Memory>(shards: &Shards<M>) -> ShardsLeaf {
+    ShardsLeaf {
+        map_hash: blake3(shards.settings().map.as_slice()),
+        admin_entries: shards.entries(),
+        admin_head: *shards.head(),
     }
-
-    fn save(&mut self) {
-        self.cell.set(encode(&self.state));
-    }
-
-    fn leaf(&self) -> ShardsLeaf {
-        ShardsLeaf {
-            map_hash: blake3(self.state.map.as_slice()),
-            admin_entries: self.state.machine.entries(),
-            admin_head: *self.state.machine.head(),
-        }
-    }
-
-    fn page(&self, from: u32) -> Vec<AdminEntry> {
-        self.log
-            .range(from..)
-            .take(ADMIN_LOG_PAGE)
-            .map_while(|entry| decode(&entry.value()).ok())
-            .collect()
-    }
-}
-
-/// The directory has administrators, a shard map and tickets; the rest is the relays'.
-const fn is_ours(action: &Action) -> bool {
-    matches!(
-        action,
-        Action::SetAdmins(_) | Action::SetShards(_) | Action::SetDifficulties(_)
-    )
 }
 
 impl<M: Memory> Directory<M> {
@@ -92,13 +92,16 @@ impl<M: Memory> Directory<M> {
         if let Some(key) = &argument.release_key {
             self.set_release_key(key);
         }
-        if let Some(admins) = &argument.common.admins {
-            self.shards.state.machine = Administration::new(admins.clone());
-            self.shards.save();
-        }
-        if let Some(difficulties) = &argument.common.difficulties {
-            self.set_difficulties(difficulties);
-        }
+        let InitArgument {
+            admins,
+            difficulties,
+        } = &argument.common;
+        self.shards.install(admins.as_ref(), |settings| {
+            if let Some(difficulties) = difficulties {
+                settings.difficulties = *difficulties;
+            }
+        });
+        self.certify_beacon();
         Ok(())
     }
 
@@ -113,13 +116,8 @@ impl<M: Memory> Directory<M> {
         caller: &PrincipalId,
         now: u64,
     ) -> Result<ApprovalReply, AdminRefusal> {
-        let proposal: Proposal = decode(request).map_err(|_| AdminRefusal::Malformed)?;
-        if !is_ours(&proposal.action) {
-            return Err(AdminRefusal::WrongCanister);
-        }
-        let machine = &mut self.shards.state.machine;
-        let outcome = machine.propose(caller, &proposal, canister, now)?;
-        Ok(self.execute(outcome))
+        let reply = self.shards.propose(request, canister, caller, now)?;
+        Ok(self.take(reply))
     }
 
     /// `admin_approve`.
@@ -132,60 +130,40 @@ impl<M: Memory> Directory<M> {
         caller: &PrincipalId,
         now: u64,
     ) -> Result<ApprovalReply, AdminRefusal> {
-        let request: ApproveRequest = decode(request).map_err(|_| AdminRefusal::Malformed)?;
-        let machine = &mut self.shards.state.machine;
-        let outcome = machine.approve(caller, &request.proposal, now)?;
-        Ok(self.execute(outcome))
+        let reply = self.shards.approve(request, caller, now)?;
+        Ok(self.take(reply))
     }
 
+    /// What was executed is certified.
+    ///
     /// # Panics
     /// When stable memory cannot grow: half of the call is stored by then, and the trap undoes it.
-    fn execute(&mut self, outcome: (ApprovalReply, Option<AdminEntry>)) -> ApprovalReply {
-        let (reply, executed) = outcome;
-        if let Some(AdminEntry { proposal, .. }) = &executed
-            && let Action::SetDifficulties(difficulties) = &proposal.action
-        {
-            self.set_difficulties(difficulties);
-        }
-        let shards = &mut self.shards;
-        if let Some(entry) = executed {
-            shards.log.insert(entry.proposal.number, encode(&entry));
-            if let Action::SetShards(map) = &entry.proposal.action {
-                shards.state.map = encode(map).into();
-            }
+    fn take(&mut self, reply: ApprovalReply) -> ApprovalReply {
+        if reply.executed == 1 {
+            let leaf = encode(&Leaf::Shards(leaf(&self.shards)));
             self.map
-                .insert(
-                    &ShardsLeaf::key(),
-                    &encode(&Leaf::Shards(shards.leaf())),
-                    &[],
-                )
+                .insert(&ShardsLeaf::key(), &leaf, &[])
                 .expect("no stable memory left; the whole call is undone");
+            self.certify_beacon();
         }
-        shards.save();
         reply
     }
 
     /// `admin_log`; anybody may ask.
     ///
     /// # Errors
-    /// [`AdminRefusal::Malformed`].
+    /// [`AdminRefusal::Malformed`], [`AdminRefusal::NoCertificate`].
     pub fn admin_log(
         &self,
         request: &[u8],
         certificate: &[u8],
     ) -> Result<AdminLogReply, AdminRefusal> {
-        let request: AdminLogRequest = decode(request).map_err(|_| AdminRefusal::Malformed)?;
-        let machine = &self.shards.state.machine;
-        Ok(AdminLogReply {
-            certificate: self
-                .map_certificate(certificate)
-                .map_err(|_| AdminRefusal::NoCertificate)?
-                .into(),
-            witness: self.map.witness(&[ShardsLeaf::key()]).encode().into(),
-            admins: machine.admins().clone(),
-            open: machine.open().to_vec(),
-            entries: self.shards.page(request.from),
-        })
+        let certificate = self
+            .map_certificate(certificate)
+            .map_err(|_| AdminRefusal::NoCertificate)?;
+        let witness = self.map.witness(&[ShardsLeaf::key()]).encode();
+        self.shards
+            .page(request, certificate.into(), witness.into())
     }
 
     /// The shard map, with a witness; anybody may ask.
@@ -196,18 +174,38 @@ impl<M: Memory> Directory<M> {
         Ok(ShardsReply {
             certificate: self.map_certificate(certificate)?.into(),
             witness: self.map.witness(&[ShardsLeaf::key()]).encode().into(),
-            map: self.shards.state.map.clone(),
+            map: self.shards.settings().map.clone(),
         })
     }
 
     /// Whether a principal is one of the administrators.
     #[must_use]
     pub fn is_administrator(&self, principal: &PrincipalId) -> bool {
-        self.shards
-            .state
-            .machine
-            .admins()
-            .admins
-            .contains(principal)
+        self.shards.is_admin(principal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A directory from before there were tickets keeps its shard map through the upgrade, and asks
+    /// for the usual work; what is stored from then on comes back as it was.
+    #[test]
+    fn a_map_from_before_tickets_is_read() {
+        let map: VLBytes = vec![7; 9].into();
+        let before = encode(&map);
+        let (settings, rest) = Settings::tls_deserialize_bytes(&before).unwrap();
+        assert_eq!((&settings.map, rest), (&map, &[][..]));
+        assert_eq!(settings.difficulties, Difficulties::default());
+        let set = Settings {
+            map,
+            difficulties: Difficulties::all(9),
+        };
+        let bytes = encode(&set);
+        let (again, rest) = Settings::tls_deserialize_bytes(&bytes).unwrap();
+        assert_eq!((again, rest), (set, &[][..]));
+        let cut = bytes.split_last().unwrap().1;
+        assert!(Settings::tls_deserialize_bytes(cut).is_err());
     }
 }

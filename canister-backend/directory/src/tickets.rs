@@ -4,7 +4,7 @@
 //! ticket is looked at before anything that depends on what the log holds, so that nobody learns by
 //! a refusal whether a label is there.
 
-use ic_stable_structures::{Memory, StableCell};
+use ic_stable_structures::Memory;
 use paigham_transparency::hash::Label;
 use paigham_transparency::store::Store;
 use paigham_wire::codec::{decode, encode};
@@ -14,57 +14,37 @@ use paigham_wire::identity::IdentityRecord;
 use paigham_wire::leaf::{BeaconLeaf, Leaf};
 use paigham_wire::log::{FREE_SPAN_MS, FREE_VERSIONS, Submission, Submit, Wanted};
 use paigham_wire::relay::{Position, credential};
-use paigham_wire::ticket::desk::{Receipt, TicketDesk};
+use paigham_wire::ticket::desk::Receipt;
 use paigham_wire::ticket::{Beacon, Difficulties, TicketRefusal};
 
 use crate::directory::Directory;
 use crate::judge::Named;
 
-/// Beacons, spent tickets, and what the administrators have set.
-pub(crate) struct Tickets<M: Memory> {
-    desk: TicketDesk<M>,
-    set: StableCell<Vec<u8>, M>,
-}
-
-impl<M: Memory> Tickets<M> {
-    pub(crate) fn open(desk: TicketDesk<M>, set: M) -> Self {
-        Self {
-            desk,
-            set: StableCell::init(set, encode(&Difficulties::default())),
-        }
-    }
-
-    fn set(&self) -> Difficulties {
-        decode(self.set.get()).unwrap_or_default()
+impl<M: Memory> Directory<M> {
+    /// What the administrators have set.
+    const fn difficulties_set(&self) -> Difficulties {
+        self.shards.settings().difficulties
     }
 
     /// Work that tickets need now. Look-ups leave nothing behind and stay at what is set, however
     /// many register.
     fn needed(&self) -> Difficulties {
-        let set = self.set();
+        let set = self.difficulties_set();
         Difficulties {
-            create_inbox: set.raised(self.desk.raise()).create_inbox,
+            create_inbox: set.raised(self.tickets.raise()).create_inbox,
             ..set
         }
-    }
-}
-
-impl<M: Memory> Directory<M> {
-    /// Sets what tickets cost.
-    pub(crate) fn set_difficulties(&mut self, difficulties: &Difficulties) {
-        self.tickets.set.set(encode(difficulties));
-        self.certify_beacon();
     }
 
     /// Whether a beacon is to be issued: twice an hour.
     #[must_use]
     pub fn beacon_is_due(&self, now: u64) -> bool {
-        self.tickets.desk.is_due(now)
+        self.tickets.is_due(now)
     }
 
     /// Issues a beacon of 32 random bytes that nobody knew before, if one is due.
     pub fn issue_beacon(&mut self, random: Hash, now: u64) {
-        if self.tickets.desk.issue(random, now) {
+        if self.tickets.issue(random, now) {
             self.certify_beacon();
         }
     }
@@ -74,15 +54,15 @@ impl<M: Memory> Directory<M> {
     /// # Panics
     /// At the first beacon, when stable memory cannot grow: the trap undoes the whole call. From
     /// then on the leaf is there and keeps its length.
-    fn certify_beacon(&mut self) {
-        let (beacon, previous) = self.tickets.desk.beacons();
+    pub(crate) fn certify_beacon(&mut self) {
+        let (beacon, previous) = self.tickets.beacons();
         if beacon == Beacon::NONE {
             return;
         }
         let leaf = BeaconLeaf {
             beacon,
             previous,
-            difficulties: self.tickets.needed(),
+            difficulties: self.needed(),
         };
         self.map
             .insert(&BeaconLeaf::key(), &encode(&Leaf::Beacon(leaf)), &[])
@@ -94,7 +74,7 @@ impl<M: Memory> Directory<M> {
     /// # Errors
     /// [`TicketRefusal::NotReady`] before the first beacon.
     pub fn beacon(&self, certificate: &[u8]) -> Result<BeaconReply, DirectoryError> {
-        if self.tickets.desk.beacons().0 == Beacon::NONE {
+        if self.tickets.beacons().0 == Beacon::NONE {
             return Err(TicketRefusal::NotReady.into());
         }
         Ok(BeaconReply {
@@ -108,9 +88,9 @@ impl<M: Memory> Directory<M> {
     /// # Errors
     /// [`DirectoryError::Ticket`], [`DirectoryError::Credential`].
     pub(crate) fn check_wanted(&self, wanted: &[Wanted], now: u64) -> Result<(), DirectoryError> {
-        let needed = self.tickets.needed();
+        let needed = self.needed();
         wanted.iter().try_for_each(|wanted| {
-            let desk = &self.tickets.desk;
+            let desk = &self.tickets;
             Ok(desk.check_query(wanted, &wanted.credential, &needed, now)?)
         })
     }
@@ -129,8 +109,8 @@ impl<M: Memory> Directory<M> {
         if !always && !self.is_beyond_free(&named.label, now)? {
             return Ok(None);
         }
-        let needed = self.tickets.needed();
-        let desk = &self.tickets.desk;
+        let needed = self.needed();
+        let desk = &self.tickets;
         Ok(Some(desk.check_new(
             submit,
             &submit.credential,
@@ -157,7 +137,7 @@ impl<M: Memory> Directory<M> {
             seq: named.version,
             accepted_at: now,
         };
-        if self.tickets.desk.spend(receipt, &made) {
+        if self.tickets.spend(receipt, &made) {
             self.certify_beacon();
         }
     }
@@ -179,9 +159,9 @@ impl<M: Memory> Directory<M> {
         };
         let costs = submit.submission.always_costs(version);
         let offered = &submit.credential;
-        let set = self.tickets.set();
+        let set = self.difficulties_set();
         !costs
             || (offered.credential_type == credential::TICKET
-                && self.tickets.desk.may_count(&submit, offered, &set))
+                && self.tickets.may_count(&submit, offered, &set))
     }
 }

@@ -1,14 +1,10 @@
 //! What administrators have set, and the log of what they did (`paigham_wire::admin`).
 
-use ic_stable_structures::memory_manager::VirtualMemory;
-use ic_stable_structures::{Memory, StableBTreeMap, StableCell};
+use ic_stable_structures::Memory;
 use paigham_wire::admin::{
-    ADMIN_LOG_PAGE, Action, AdminEntry, AdminLogReply, AdminLogRequest, AdminRefusal, AdminSet,
-    Administration, ApprovalReply, ApproveRequest, InitArgument, OpenProposal, Proposal, Quotas,
-    RetentionBounds,
+    Action, AdminLogReply, AdminRefusal, ApprovalReply, InitArgument, Quotas, RetentionBounds,
+    Settings as AdminSettings,
 };
-use paigham_wire::codec::{decode, encode};
-use paigham_wire::hash::Hash;
 use paigham_wire::ids::PrincipalId;
 use paigham_wire::leaf::ShardLeaf;
 use paigham_wire::ticket::Difficulties;
@@ -47,72 +43,19 @@ impl Default for Settings {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default, TlsSize, TlsSerialize, TlsDeserializeBytes)]
-struct State {
-    machine: Administration,
-    settings: Settings,
-}
-
-/// Administrators, settings and log.
-pub(crate) struct AdministrationStore<M: Memory> {
-    cell: StableCell<Vec<u8>, VirtualMemory<M>>,
-    log: StableBTreeMap<u32, Vec<u8>, VirtualMemory<M>>,
-    state: State,
-}
-
-impl<M: Memory> AdministrationStore<M> {
-    /// Opens them in the memories of the cell and the log.
-    pub(crate) fn open(cell: VirtualMemory<M>, log: VirtualMemory<M>) -> Self {
-        let cell = StableCell::init(cell, encode(&State::default()));
-        let state = decode(cell.get()).unwrap_or_default();
-        Self {
-            cell,
-            log: StableBTreeMap::init(log),
-            state,
-        }
+impl AdminSettings for Settings {
+    /// The shard map is the directory's.
+    fn has(action: &Action) -> bool {
+        !matches!(action, Action::SetShards(_))
     }
 
-    pub(crate) const fn settings(&self) -> &Settings {
-        &self.state.settings
-    }
-
-    pub(crate) const fn entries(&self) -> u32 {
-        self.state.machine.entries()
-    }
-
-    pub(crate) const fn head(&self) -> &Hash {
-        self.state.machine.head()
-    }
-
-    fn save(&mut self) {
-        self.cell.set(encode(&self.state));
-    }
-
-    fn admins(&self) -> &AdminSet {
-        self.state.machine.admins()
-    }
-
-    fn open_proposals(&self) -> &[OpenProposal] {
-        self.state.machine.open()
-    }
-
-    fn page(&self, from: u32) -> Vec<AdminEntry> {
-        self.log
-            .range(from..)
-            .take(ADMIN_LOG_PAGE)
-            .map_while(|entry| decode(&entry.value()).ok())
-            .collect()
-    }
-}
-
-impl Settings {
     fn apply(&mut self, action: &Action) {
         match action {
             Action::SetQuotas(quotas) => self.quotas = *quotas,
             Action::SetGateways(gateways) => self.gateways.clone_from(gateways),
             Action::SetDifficulties(difficulties) => self.difficulties = *difficulties,
             Action::SetRetention(bounds) => self.retention = *bounds,
-            // The machine itself sets administrators; the directory has the shard map.
+            // The machine itself sets administrators.
             Action::SetAdmins(_) | Action::SetShards(_) => {}
         }
     }
@@ -127,14 +70,12 @@ impl<M: Memory> Relay<M> {
         if !argument.is_allowed() {
             return Err(AdminRefusal::OutOfBounds);
         }
-        let state = &mut self.administration.state;
-        if let Some(admins) = &argument.admins {
-            state.machine = Administration::new(admins.clone());
-        }
-        if let Some(difficulties) = argument.difficulties {
-            state.settings.difficulties = difficulties;
-        }
-        self.administration.save();
+        self.administration
+            .install(argument.admins.as_ref(), |settings| {
+                if let Some(difficulties) = argument.difficulties {
+                    settings.difficulties = difficulties;
+                }
+            });
         self.certify_shard();
         Ok(())
     }
@@ -154,7 +95,7 @@ impl<M: Memory> Relay<M> {
     }
 
     pub(crate) fn is_admin(&self, caller: &PrincipalId) -> bool {
-        self.administration.admins().admins.contains(caller)
+        self.administration.is_admin(caller)
     }
 
     /// `admin_propose`.
@@ -164,13 +105,10 @@ impl<M: Memory> Relay<M> {
         caller: &PrincipalId,
         now: u64,
     ) -> Result<ApprovalReply, AdminRefusal> {
-        let proposal: Proposal = decode(request).map_err(|_| AdminRefusal::Malformed)?;
-        if matches!(proposal.action, Action::SetShards(_)) {
-            return Err(AdminRefusal::WrongCanister);
-        }
-        let machine = &mut self.administration.state.machine;
-        let outcome = machine.propose(caller, &proposal, &self.canister, now)?;
-        Ok(self.execute(outcome))
+        let reply = self
+            .administration
+            .propose(request, &self.canister, caller, now)?;
+        Ok(self.take(reply))
     }
 
     /// `admin_approve`.
@@ -180,22 +118,16 @@ impl<M: Memory> Relay<M> {
         caller: &PrincipalId,
         now: u64,
     ) -> Result<ApprovalReply, AdminRefusal> {
-        let request: ApproveRequest = decode(request).map_err(|_| AdminRefusal::Malformed)?;
-        let machine = &mut self.administration.state.machine;
-        let outcome = machine.approve(caller, &request.proposal, now)?;
-        Ok(self.execute(outcome))
+        let reply = self.administration.approve(request, caller, now)?;
+        Ok(self.take(reply))
     }
 
-    fn execute(&mut self, outcome: (ApprovalReply, Option<AdminEntry>)) -> ApprovalReply {
-        let (reply, executed) = outcome;
-        if let Some(entry) = executed {
-            let store = &mut self.administration;
-            store.log.insert(entry.proposal.number, encode(&entry));
-            store.state.settings.apply(&entry.proposal.action);
+    /// What was executed counts at once.
+    fn take(&mut self, reply: ApprovalReply) -> ApprovalReply {
+        if reply.executed == 1 {
             self.use_settings();
             self.certify_shard();
         }
-        self.administration.save();
         reply
     }
 
@@ -205,13 +137,8 @@ impl<M: Memory> Relay<M> {
         request: &[u8],
         certificate: Vec<u8>,
     ) -> Result<AdminLogReply, AdminRefusal> {
-        let request: AdminLogRequest = decode(request).map_err(|_| AdminRefusal::Malformed)?;
-        Ok(AdminLogReply {
-            certificate: certificate.into(),
-            witness: self.witness(&[ShardLeaf::key()]).into(),
-            admins: self.administration.admins().clone(),
-            open: self.administration.open_proposals().to_vec(),
-            entries: self.administration.page(request.from),
-        })
+        let witness = self.witness(&[ShardLeaf::key()]);
+        self.administration
+            .page(request, certificate.into(), witness.into())
     }
 }

@@ -2,6 +2,7 @@
 
 use ic_stable_structures::memory_manager::{MemoryId, MemoryManager, VirtualMemory};
 use ic_stable_structures::{Memory, StableBTreeMap, StableCell};
+use paigham_wire::admin::AdministrationStore;
 use paigham_wire::codec::{decode, encode};
 use paigham_wire::hash::Hash;
 use paigham_wire::ids::{CanisterId, InboxId, QueueId};
@@ -11,7 +12,7 @@ use paigham_wire::relay::RelayError;
 use paigham_wire::ticket::desk::TicketDesk;
 use tls_codec::{DeserializeBytes, Serialize};
 
-use crate::administration::AdministrationStore;
+use crate::administration::Settings;
 use crate::blobs::Blobs;
 use crate::entries::Entries;
 use crate::expiry::Retention;
@@ -53,7 +54,7 @@ pub struct Relay<M: Memory> {
     pub(crate) packages: Table<36, M>,
     pub(crate) claims: Table<64, M>,
     pub(crate) tickets: TicketDesk<VirtualMemory<M>>,
-    pub(crate) administration: AdministrationStore<M>,
+    pub(crate) administration: AdministrationStore<Settings, M>,
     pub(crate) blobs: Blobs<M>,
 }
 

@@ -186,6 +186,9 @@ pub enum ClientError {
     /// The directory does not take the handle's record.
     #[error("the handle is not taken: {0}")]
     HandleRefused(HandleRejected),
+    /// The relay has no room where the new inbox of this home would lie.
+    #[error("the relay has no room where the inbox of this home would lie")]
+    InboxCrowded,
     /// Another change of the own account is on its way.
     #[error("another change of this account is still on its way into the log")]
     RecordPending,
@@ -391,6 +394,7 @@ impl ClientError {
             | Self::HandleResting(_)
             | Self::NoHandle
             | Self::HandleRefused(_)
+            | Self::InboxCrowded
             | Self::RecordPending
             | Self::RecordLost
             | Self::MemberChanged(_)
@@ -491,6 +495,9 @@ impl ClientError {
                 "nothing of that answer was taken; if it stays so, tell the network's operator"
             }
             Self::NoSuchName(_) => "list them with `contacts` and `history`",
+            Self::InboxCrowded => {
+                "nobody knows this account or device yet: begin again with another home"
+            }
             Self::Away => {
                 "ask a member to take you out and add you again; with one person, begin a new chat"
             }

@@ -116,6 +116,22 @@ impl Client {
         self.settle(queue, &mut SyncReport::default()).await
     }
 
+    /// Opens the chat with an account, in a queue whose id is one that the caller looks for.
+    ///
+    /// # Errors
+    /// As [`Client::start_chat`].
+    pub async fn starts_chat_at(
+        &mut self,
+        account: AccountId,
+        wanted: impl Fn(&QueueId) -> bool,
+    ) -> Result<QueueId, ClientError> {
+        let mut new = self.new_queue().await?;
+        while !wanted(&new.id) {
+            new = self.new_queue().await?;
+        }
+        self.start_direct(&new, account).await
+    }
+
     fn group_of(&self, queue: QueueId) -> Result<Group, ClientError> {
         let set = self.store.begin();
         let one = Conversation::load(&set, queue)?;

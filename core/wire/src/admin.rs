@@ -5,7 +5,14 @@
 //! bytes, it is executed and logged. The log is readable by all and its head is certified. No
 //! action reaches a single queue, inbox, message or account: there is none that names one.
 //!
-//! [`Administration`] is the state machine; canisters store it and apply what it executes.
+//! [`Administration`] is the state machine; canisters keep it in an `AdministrationStore` (feature
+//! `stable`), with what they let administrators set.
+
+#[cfg(feature = "stable")]
+mod store;
+
+#[cfg(feature = "stable")]
+pub use store::{AdministrationStore, Settings};
 
 use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize, VLBytes};
 

@@ -20,7 +20,7 @@ use paigham_wire::log::{
 };
 use paigham_wire::network::{CanisterRole, KeySet, NetworkCanister, NetworkFile};
 use paigham_wire::relay::Credential;
-use paigham_wire::ticket::{Beacon, Difficulties, Paid, TicketRefusal};
+use paigham_wire::ticket::{Beacon, Paid, TicketRefusal};
 use tls_codec::VLBytes;
 
 use super::*;
@@ -68,7 +68,7 @@ impl Log {
     fn on(memory: VectorMemory) -> Self {
         let mut directory = Directory::open(memory, myself(), 1).unwrap();
         directory.draw_keys(&[7; 32]);
-        directory.set_difficulties(&Difficulties::all(BITS));
+        ask_for_work(&mut directory, BITS);
         directory.issue_beacon([1; 32], NOW);
         directory.certify();
         Self {
@@ -431,7 +431,7 @@ fn a_log_begins_with_its_network() {
         log.directory.beacon(CERTIFICATE),
         Err(TicketRefusal::NotReady.into())
     );
-    log.directory.set_difficulties(&Difficulties::all(BITS));
+    ask_for_work(&mut log.directory, BITS);
     assert_eq!(log.look(b"a:", None, 0), Err(DirectoryError::NotReady));
     assert_eq!(log.record(&create(1)), Err(DirectoryError::NotReady));
     let mut log = Log::new();
@@ -632,7 +632,7 @@ fn a_log_outlives_its_code() {
     let mut log = Log::begun();
     log.directory = Directory::open(memory.clone(), myself(), 1).unwrap();
     log.directory.draw_keys(&[8; 32]);
-    log.directory.set_difficulties(&Difficulties::all(BITS));
+    ask_for_work(&mut log.directory, BITS);
     log.directory.issue_beacon([2; 32], NOW);
     let file = log.network_file(1).sign(&[&key(50)]).unwrap();
     log.network(&file, Caller::Operator).unwrap();

@@ -6,8 +6,7 @@ use paigham_wire::leaf::BeaconLeaf;
 use paigham_wire::log::{FREE_SPAN_MS, FREE_VERSIONS, LabelAnswer, Submission};
 use paigham_wire::relay::Credential;
 use paigham_wire::ticket::{
-    BEACON_INTERVAL_NS, BEACON_LIFETIME_NS, Challenge, Difficulties, Paid, Purpose, TicketRefusal,
-    leading_zeros,
+    BEACON_INTERVAL_NS, BEACON_LIFETIME_NS, Challenge, Paid, Purpose, TicketRefusal, leading_zeros,
 };
 
 use paigham_transparency::hash::Label;
@@ -132,8 +131,8 @@ fn look_ups_are_no_stock() {
     log.pay(&mut paid);
     let beacon = log.beacon();
     let elsewhere = CanisterId::new(&[9]).unwrap();
-    let mut neighbour = Directory::open(VectorMemory::default(), elsewhere.clone(), 1).unwrap();
-    neighbour.set_difficulties(&Difficulties::all(BITS));
+    let mut neighbour = Directory::open(VectorMemory::default(), elsewhere, 1).unwrap();
+    ask_for_work(&mut neighbour, BITS);
     // Even if both had drawn the same beacon.
     neighbour.issue_beacon(beacon.value, beacon.issued_at);
     let lookup = encode(&paigham_wire::log::Lookup {

@@ -201,12 +201,13 @@ impl Client {
         queue: QueueId,
         report: &mut SyncReport,
     ) -> Result<(), ClientError> {
+        let mut queue = queue;
         // Rounds without progress: races that were lost, texts that are still there.
         let mut lost = 0;
         // The change that waits for a relay which does not answer: what is said goes on.
         let mut held = None;
         while lost < MAX_ROUNDS {
-            self.create_queue(queue).await?;
+            queue = self.create_queue(queue).await?;
             let conversation = Conversation::load(&self.store.begin(), queue)?;
             if conversation.has_ended() {
                 return Ok(());

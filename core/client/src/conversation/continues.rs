@@ -55,6 +55,12 @@ impl Continues {
         }
     }
 
+    /// The same, in another queue that is yet to be made.
+    pub fn moved_to(mut self, queue: QueueId) -> Self {
+        self.rank.queue = queue.0;
+        self
+    }
+
     /// An account has posted, in an entry accepted then. Returns whether that made it final.
     pub fn note_post(&mut self, account: [u8; 16], accepted_at: u64) -> bool {
         if self.posted.contains(&account) || self.final_at > 0 {
@@ -226,7 +232,11 @@ impl Client {
 }
 
 /// Texts that wait go over to what continues their conversation, to be sealed anew there.
-fn move_waiting(set: &WriteSet, from: [u8; 32], to: [u8; 32]) -> Result<(), ClientError> {
+pub(super) fn move_waiting(
+    set: &WriteSet,
+    from: [u8; 32],
+    to: [u8; 32],
+) -> Result<(), ClientError> {
     let waiting: Vec<(u64, OutgoingText)> = set.scan(Table::Outbox, &from, 0, u64::MAX)?;
     let first = next_number(set, Table::Outbox, &to)?;
     for (number, (old, mut text)) in (first..).zip(waiting) {

@@ -168,6 +168,11 @@ impl Conversation {
     /// Enters a new one into the list.
     pub fn enter(&mut self, set: &WriteSet) -> Result<(), ClientError> {
         self.number = next_number(set, Table::Conversation, ALL)?;
+        self.list(set)
+    }
+
+    /// Takes its number in the list.
+    fn list(&self, set: &WriteSet) -> Result<(), ClientError> {
         set.put_at(Table::Conversation, ALL, self.number, &self.queue)?;
         self.save(set)
     }

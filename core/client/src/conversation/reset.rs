@@ -12,16 +12,13 @@ use paigham_group::verdict::Violation;
 use paigham_group::{Group, GroupError};
 use paigham_store::WriteSet;
 use paigham_wire::envelope::GroupPolicy;
-use paigham_wire::hash::Hash;
 use paigham_wire::ids::{AccountId, DeviceId, QueueId};
-use paigham_wire::relay::CreateQueue;
 use paigham_wire::reset::{LeftOut, ResetClaim};
 use serde::{Deserialize, Serialize};
 
 use super::change::OldDevice;
 use super::continues::{Continues, candidates};
 use super::{Conversation, Intent, StoredStanding, peer_of};
-use crate::account::random;
 use crate::client::Client;
 use crate::error::ClientError;
 use crate::view::SyncReport;
@@ -135,10 +132,7 @@ impl Client {
     /// Makes the new group, in one step; what follows is settled like any conversation's beginning.
     async fn begin_reset(&mut self, queue: QueueId) -> Result<QueueId, ClientError> {
         self.connection.ensure_time().await?;
-        let nonce: Hash = random()?;
-        let relay = self.connection.open_relays().await?.place(&nonce)?;
-        let control = Self::fresh_signing_key()?;
-        let (new, create) = CreateQueue::sign(&control, &relay, nonce);
+        let new = self.new_queue().await?;
         let set = self.store.begin();
         let old = Conversation::load(&set, queue)?;
         let stopped = old.stopped_at().ok_or(ClientError::NotStopped)?;
@@ -148,7 +142,7 @@ impl Client {
         let policy = stopped_group.policy_of_reset(stopped.offender)?;
         // Who has no role adds the others nevertheless, and loses the role by the same commit.
         let beginning = with_admin(&policy, own);
-        let group = Group::create(&provider, &self.device, new, &beginning, &control)?;
+        let group = Group::create(&provider, &self.device, new.id, &beginning, &new.control)?;
         let devices = stopped_group
             .survivors(stopped.offender)
             .filter(|member| member.leaf != stopped_group.own_leaf())
@@ -161,7 +155,7 @@ impl Client {
         let rank = Rank {
             by_member: !stopped_group.policy()?.is_admin(&own),
             leaf: stopped_group.own_leaf(),
-            queue: new.0,
+            queue: new.id.0,
         };
         let admins: Vec<_> = policy.admins.iter().map(|admin| admin.0).collect();
         let peer = peer_of(policy.form, &admins, own);
@@ -172,12 +166,12 @@ impl Client {
         };
         let mut one = Conversation {
             continues: Some(Continues::new(&stopped_group, stopped.offender, rank)),
-            ..Conversation::beginning(new, &relay, peer, &group, &create, all_over)
+            ..Conversation::beginning(&new, peer, &group, vec![all_over])
         };
         one.reflect(&group)?;
         one.enter(&set)?;
         self.commit(set)?;
-        Ok(new)
+        Ok(new.id)
     }
 
     /// The policy of a reset once all are in it.

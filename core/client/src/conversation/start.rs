@@ -1,12 +1,15 @@
 //! Making a conversation.
 
+use ed25519_dalek::SigningKey;
 use paigham_group::Group;
 use paigham_wire::chain::{commit_start, queue_start};
 use paigham_wire::codec::{decode, encode};
 use paigham_wire::envelope::{GroupForm, GroupPolicy};
 use paigham_wire::ids::{AccountId, CanisterId, QueueId};
-use paigham_wire::relay::{CreateQueue, QueueCreated};
+use paigham_wire::relay::{CreateQueue, QueueCreated, RelayError};
 
+use super::continues::move_waiting;
+use super::leave::end;
 use super::{Conversation, Intent, StoredStanding, direct_with};
 use crate::account::{checked_name, random};
 use crate::client::Client;
@@ -14,16 +17,29 @@ use crate::error::{ClientError, NotVerified};
 use crate::verify::{Cursor, Seen};
 use crate::view::SyncReport;
 
+/// Nonces of one try to make a queue: who crowds one place of a relay's map does not hold places
+/// everywhere.
+const QUEUE_TRIES: u32 = 8;
+
+/// A queue that is yet to be made.
+pub(crate) struct NewQueue {
+    pub id: QueueId,
+    /// The relay that its nonce places it on.
+    relay: CanisterId,
+    /// First control key.
+    pub control: SigningKey,
+    create: CreateQueue,
+}
+
 impl Conversation {
-    /// One whose queue is not made yet, and which `intent` fills.
+    /// One whose queue is not made yet, and which `intents` fill.
     pub(super) fn beginning(
-        queue: QueueId,
-        relay: &CanisterId,
+        new: &NewQueue,
         peer: Option<[u8; 16]>,
         group: &Group,
-        create: &CreateQueue,
-        intent: Intent,
+        intents: Vec<Intent>,
     ) -> Self {
+        let queue = new.id;
         let cursor = Cursor {
             seq: 0,
             head: queue_start(&queue),
@@ -33,7 +49,7 @@ impl Conversation {
         Self {
             number: 0,
             queue: queue.0,
-            shard: relay.as_slice().to_vec(),
+            shard: new.relay.as_slice().to_vec(),
             peer,
             name: String::new(),
             members: Vec::new(),
@@ -51,8 +67,8 @@ impl Conversation {
             },
             told: 0,
             created_at: 0,
-            create: Some(encode(create)),
-            intents: vec![intent],
+            create: Some(encode(&new.create)),
+            intents,
             submission: None,
             leave: None,
             joined_by: None,
@@ -82,9 +98,20 @@ impl Client {
         if let Some(there) = direct_with(&self.all_conversations()?, account) {
             return self.current(there);
         }
+        let new = self.new_queue().await?;
+        self.start_direct(&new, account).await
+    }
+
+    /// Makes the 1:1 chat with an account.
+    pub(crate) async fn start_direct(
+        &mut self,
+        new: &NewQueue,
+        account: AccountId,
+    ) -> Result<QueueId, ClientError> {
         let mut admins = vec![self.account.id(), account];
         admins.sort_unstable();
-        self.start(GroupForm::Direct, "", admins, &[account]).await
+        self.start(new, GroupForm::Direct, "", admins, &[account])
+            .await
     }
 
     /// Makes a group of this account, its admin, and some others.
@@ -101,12 +128,14 @@ impl Client {
         let mut others: Vec<_> = members.iter().copied().filter(|one| *one != own).collect();
         others.sort_unstable();
         others.dedup();
-        self.start(GroupForm::Group, &name, vec![own], &others)
+        let new = self.new_queue().await?;
+        self.start(&new, GroupForm::Group, &name, vec![own], &others)
             .await
     }
 
     async fn start(
         &mut self,
+        new: &NewQueue,
         form: GroupForm,
         name: &str,
         admins: Vec<AccountId>,
@@ -115,10 +144,6 @@ impl Client {
         self.sync_account().await?;
         // Unknown accounts are refused before anything is made.
         self.look_up(others).await?;
-        let control = Self::fresh_signing_key()?;
-        let nonce = random()?;
-        let relay = self.connection.open_relays().await?.place(&nonce)?;
-        let (queue, create) = CreateQueue::sign(&control, &relay, nonce);
         let policy = GroupPolicy {
             version: 1,
             name: name.as_bytes().into(),
@@ -128,7 +153,7 @@ impl Client {
         };
         let set = self.store.begin();
         let provider = self.crypto.with(set.mls());
-        let group = Group::create(&provider, &self.device, queue, &policy, &control)?;
+        let group = Group::create(&provider, &self.device, new.id, &policy, &new.control)?;
         let peer = match form {
             GroupForm::Direct => others.first().map(|peer| peer.0),
             GroupForm::Group => None,
@@ -137,17 +162,73 @@ impl Client {
             accounts: others.iter().map(|one| one.0).collect(),
             claimed: Vec::new(),
         };
-        let mut conversation =
-            Conversation::beginning(queue, &relay, peer, &group, &create, everybody);
+        let mut conversation = Conversation::beginning(new, peer, &group, vec![everybody]);
         conversation.reflect(&group)?;
         conversation.enter(&set)?;
         self.commit(set)?;
-        self.settle(queue, &mut SyncReport::default()).await?;
+        self.settle(new.id, &mut SyncReport::default()).await?;
+        self.current(new.id)
+    }
+
+    /// Places a queue by a fresh nonce, under a fresh control key.
+    pub(crate) async fn new_queue(&self) -> Result<NewQueue, ClientError> {
+        let nonce = random()?;
+        let relay = self.connection.open_relays().await?.place(&nonce)?;
+        let control = Self::fresh_signing_key()?;
+        let (id, create) = CreateQueue::sign(&control, &relay, nonce);
+        Ok(NewQueue {
+            id,
+            relay,
+            control,
+            create,
+        })
+    }
+
+    /// Makes the queue of a new conversation, if it is not made yet; returns the queue, which is
+    /// another one where there was no room for it.
+    pub(super) async fn create_queue(&mut self, queue: QueueId) -> Result<QueueId, ClientError> {
+        let mut queue = queue;
+        for _ in 1..QUEUE_TRIES {
+            match self.create_this_queue(queue).await {
+                Err(ClientError::Relay(RelayError::Full)) => {
+                    queue = self.begin_elsewhere(queue).await?;
+                }
+                outcome => return outcome.map(|()| queue),
+            }
+        }
+        self.create_this_queue(queue).await?;
         Ok(queue)
     }
 
-    /// Makes the queue of a new conversation, if it is not made yet.
-    pub(super) async fn create_queue(&mut self, queue: QueueId) -> Result<(), ClientError> {
+    /// A new conversation whose queue finds no room begins again in another, which may be on
+    /// another relay. What waits in it goes along; the id that was given out leads there.
+    async fn begin_elsewhere(&mut self, queue: QueueId) -> Result<QueueId, ClientError> {
+        let new = self.new_queue().await?;
+        let set = self.store.begin();
+        let provider = self.crypto.with(set.mls());
+        let mut old = Conversation::load(&set, queue)?;
+        let mut old_group = Group::load(&provider, old.group.clone())?;
+        let policy = old_group.policy()?;
+        let group = Group::create(&provider, &self.device, new.id, &policy, &new.control)?;
+        let intents = std::mem::take(&mut old.intents);
+        let mut one = Conversation {
+            number: old.number,
+            continues: old.continues.take().map(|it| it.moved_to(new.id)),
+            ..Conversation::beginning(&new, old.peer, &group, intents)
+        };
+        one.reflect(&group)?;
+        one.list(&set)?;
+        old_group.delete(&provider)?;
+        end(&mut old, StoredStanding::Out);
+        old.create = None;
+        old.continued_by = Some(one.queue);
+        old.save(&set)?;
+        move_waiting(&set, old.queue, one.queue)?;
+        self.commit(set)?;
+        Ok(new.id)
+    }
+
+    async fn create_this_queue(&mut self, queue: QueueId) -> Result<(), ClientError> {
         let conversation = Conversation::load(&self.store.begin(), queue)?;
         let Some(request) = &conversation.create else {
             return Ok(());

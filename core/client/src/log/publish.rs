@@ -102,10 +102,7 @@ pub(crate) const fn is_for_later(error: &ClientError) -> bool {
     matches!(
         error,
         ClientError::Directory(
-            DirectoryError::NotReady
-                | DirectoryError::Pending
-                | DirectoryError::Busy
-                | DirectoryError::Ticket(_)
+            DirectoryError::NotReady | DirectoryError::Busy | DirectoryError::Ticket(_)
         )
     )
 }
@@ -148,9 +145,7 @@ impl Client {
         self.finish_record()
     }
 
-    /// Submits a version of a label unless it waits already, until it is published. While another
-    /// version of the label waits, the directory takes none; what becomes of it decides about this
-    /// one.
+    /// Submits a version of a label unless it waits already, until it is published.
     pub(crate) async fn bring_in(
         &self,
         label: &[u8],
@@ -171,6 +166,7 @@ impl Client {
                     ..
                 }) => return Ok(()),
                 Ok(_) => is_taken = true,
+                // Another version of the label waits: its entry decides about this one.
                 Err(ClientError::Directory(DirectoryError::Pending)) => {}
                 // It waited, and did not follow any more when its turn came.
                 Err(ClientError::Directory(
