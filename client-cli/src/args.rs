@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use paigham_network::{Layout, NetworkTopology};
+use paigham_network::{KeySet, Layout, NetworkTopology, auditors};
+
+use crate::failure::Failure;
 
 /// Private and verifiable messages, from a terminal.
 #[derive(Debug, Parser)]
@@ -118,11 +120,17 @@ pub enum Command {
         /// New file for the raw answer and all that is needed to check it again.
         #[arg(long, value_name = "FILE")]
         proof: Option<PathBuf>,
+        /// Fail unless as many auditors vouch for the log as the network asks for.
+        #[arg(long)]
+        require_auditors: bool,
     },
     /// Check a saved look-up or an audit file from its raw bytes, without a network.
     Verify {
         /// The file.
         file: PathBuf,
+        /// Fail unless as many auditors vouch for the log as the network asks for.
+        #[arg(long)]
+        require_auditors: bool,
     },
 }
 
@@ -148,7 +156,7 @@ pub enum AuditCommand {
         /// The file.
         file: PathBuf,
     },
-    /// Check a file and sign its newest head as an auditor.
+    /// Check a file, sign its newest head as an auditor, and hand the statement to the directory.
     Cosign {
         /// The file.
         file: PathBuf,
@@ -158,6 +166,9 @@ pub enum AuditCommand {
         /// Make the key first.
         #[arg(long)]
         new_key: bool,
+        /// Only print the statement; the directory does not get it.
+        #[arg(long)]
+        print: bool,
     },
 }
 
@@ -200,6 +211,33 @@ pub enum NetworkCommand {
         #[arg(long, value_name = "N")]
         subnet: Option<u16>,
     },
+    /// Show who administers the canisters of the network given with --network, what waits for their
+    /// approval, and everything they did, checked against the certified head of each log.
+    Administration {
+        /// Only this canister.
+        #[arg(long, value_name = "ID")]
+        canister: Option<String>,
+    },
+    /// Propose an action for a canister as one of its administrators, which approves it.
+    Propose {
+        /// The action as JSON, as `administration` shows it.
+        action: String,
+        /// The canister.
+        #[arg(long, value_name = "ID")]
+        canister: String,
+        #[command(flatten)]
+        endpoint: EndpointOptions,
+    },
+    /// Approve what another administrator has proposed.
+    Approve {
+        /// The proposal's hash, as `administration` shows it.
+        proposal: String,
+        /// The canister.
+        #[arg(long, value_name = "ID")]
+        canister: String,
+        #[command(flatten)]
+        endpoint: EndpointOptions,
+    },
     /// Show modules, root key, rounds and instruction use of the network given with --network.
     Status,
 }
@@ -226,6 +264,24 @@ pub struct UpOptions {
     /// it is].
     #[arg(long = "creator", value_name = "ID")]
     pub creators: Vec<String>,
+    #[command(flatten)]
+    pub auditors: AuditorOptions,
+}
+
+/// Who audits the log.
+#[derive(Debug, Args)]
+pub struct AuditorOptions {
+    /// Public key of an auditor, in hexadecimal; repeat it for several [default: as it is].
+    #[arg(long = "auditor", value_name = "KEY")]
+    pub keys: Vec<String>,
+    /// How many of them clients ask for.
+    #[arg(
+        long = "auditors-required",
+        value_name = "N",
+        default_value_t = 1,
+        requires = "keys"
+    )]
+    pub required: u32,
 }
 
 /// An endpoint, and as whom it is used.
@@ -267,6 +323,15 @@ pub struct DeployOptions {
     /// Who may change the canisters from then on; repeat it for several [default: nobody].
     #[arg(long = "controller", value_name = "ID")]
     pub controllers: Vec<String>,
+    /// Who administers the canisters: sets quotas, gateways, work for tickets, the shard map; repeat
+    /// it for several [default: nobody].
+    #[arg(long = "admin", value_name = "ID")]
+    pub admins: Vec<String>,
+    /// How many of them must agree [default: more than half].
+    #[arg(long, value_name = "K", requires = "admins")]
+    pub threshold: Option<u16>,
+    #[command(flatten)]
+    pub auditors: AuditorOptions,
 }
 
 /// Who signs for the subnets of a network.
@@ -280,8 +345,11 @@ pub enum TopologyName {
 
 impl UpOptions {
     /// As the network takes it.
-    pub fn layout(&self) -> Layout {
-        Layout {
+    ///
+    /// # Errors
+    /// For auditors that are none.
+    pub fn layout(&self) -> Result<Layout, Failure> {
+        Ok(Layout {
             topology: self.topology.map(|name| match name {
                 TopologyName::SelfRoot => NetworkTopology::SelfRoot,
                 TopologyName::Delegated => NetworkTopology::Delegated,
@@ -289,7 +357,32 @@ impl UpOptions {
             subnets: self.subnets,
             relays: self.relays,
             replicas: self.replicas,
+            auditors: self.auditors.key_set()?,
+        })
+    }
+}
+
+impl AuditorOptions {
+    /// As a network file names them; `None` where nobody was named.
+    ///
+    /// # Errors
+    /// For what is no key, or more auditors asked for than there are.
+    pub fn key_set(&self) -> Result<Option<KeySet>, Failure> {
+        if self.keys.is_empty() {
+            return Ok(None);
         }
+        let keys = self.keys.iter().map(|text| {
+            let mut key = [0; 32];
+            hex::decode_to_slice(text, &mut key).map_err(|_| {
+                Failure::user(
+                    format!("{text} is no auditor's key"),
+                    "a key has 64 hexadecimal digits; `paigham audit cosign` shows it",
+                )
+            })?;
+            Ok(key)
+        });
+        let keys = keys.collect::<Result<Vec<[u8; 32]>, Failure>>()?;
+        Ok(Some(auditors(keys, self.required)?))
     }
 }
 
@@ -494,14 +587,15 @@ mod tests {
             (
                 "paigham network up --data d",
                 "Network(Up { data: \"d\", options: UpOptions { listen: 127.0.0.1:8643, \
-                 topology: None, subnets: None, relays: None, replicas: 1, creators: [] } })",
+                 topology: None, subnets: None, relays: None, replicas: 1, creators: [], \
+                 auditors: AuditorOptions { keys: [], required: 1 } } })",
             ),
             (
                 "paigham network up --data d --listen 0.0.0.0:80 --topology delegated --subnets 2 \
-                 --relays 3 --replicas 4 --creator c",
+                 --relays 3 --replicas 4 --creator c --auditor a --auditor b --auditors-required 2",
                 "Network(Up { data: \"d\", options: UpOptions { listen: 0.0.0.0:80, \
                  topology: Some(Delegated), subnets: Some(2), relays: Some(3), replicas: 4, \
-                 creators: [\"c\"] } })",
+                 creators: [\"c\"], auditors: AuditorOptions { keys: [\"a\", \"b\"], required: 2 } } })",
             ),
             (
                 "paigham network upgrade --data d --url u --identity i --announce",
@@ -513,7 +607,8 @@ mod tests {
                 "Network(Deploy { data: \"d\", options: DeployOptions { endpoint: \
                  EndpointOptions { url: \"u\", identity: \"i\", root_key: None, \
                  development: false }, subnet: Some(\"s\"), at: \"aaaaa-aa\", \
-                 name: \"Paigham\", relays: 1, controllers: [\"c\"] } })",
+                 name: \"Paigham\", relays: 1, controllers: [\"c\"], \
+                 auditors: AuditorOptions { keys: [], required: 1 } } })",
             ),
             (
                 "paigham network rekey --data d",
@@ -615,13 +710,16 @@ mod tests {
             ),
             (
                 "paigham audit cosign f --key k --new-key",
-                "Audit(Cosign { file: \"f\", key: \"k\", new_key: true })",
+                "Audit(Cosign { file: \"f\", key: \"k\", new_key: true, print: false })",
             ),
             (
                 "paigham lookup alice --proof f",
-                "Lookup { who: \"alice\", proof: Some(\"f\") }",
+                "Lookup { who: \"alice\", proof: Some(\"f\"), require_auditors: false }",
             ),
-            ("paigham verify f", "Verify { file: \"f\" }"),
+            (
+                "paigham verify f --require-auditors",
+                "Verify { file: \"f\", require_auditors: true }",
+            ),
             (
                 "paigham history G --limit 5",
                 "History { conversation: Some(\"G\"), limit: 5 }",

@@ -47,6 +47,19 @@ async fn dispatch(cli: &Cli, out: &Output) -> Result<(), Failure> {
         Command::Network(NetworkCommand::Rekey { data, subnet }) => {
             network::rekey(data, *subnet, out)
         }
+        Command::Network(NetworkCommand::Administration { canister }) => {
+            network::administration(common, canister.as_deref(), out).await
+        }
+        Command::Network(NetworkCommand::Propose {
+            action,
+            canister,
+            endpoint,
+        }) => network::propose(common, (canister, action), endpoint, out).await,
+        Command::Network(NetworkCommand::Approve {
+            proposal,
+            canister,
+            endpoint,
+        }) => network::approve((canister, proposal), endpoint, out).await,
         Command::Network(NetworkCommand::Status) => network::status(common, out).await,
         Command::Register { name } => register::register(common, name.as_deref(), out).await,
         Command::Whoami => whoami::whoami(common, out).await,
@@ -64,8 +77,15 @@ async fn dispatch(cli: &Cli, out: &Output) -> Result<(), Failure> {
             limit,
         } => history::history(common, conversation.as_deref(), *limit, out).await,
         Command::Audit(command) => audit::audit(common, command, out).await,
-        Command::Lookup { who, proof } => lookup::lookup(common, who, proof.as_deref(), out).await,
-        Command::Verify { file } => verify::verify(common, file, out).await,
+        Command::Lookup {
+            who,
+            proof,
+            require_auditors,
+        } => lookup::lookup(common, who, proof.as_deref(), *require_auditors, out).await,
+        Command::Verify {
+            file,
+            require_auditors,
+        } => verify::verify(common, file, *require_auditors, out).await,
     }
 }
 

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
-use paigham_network::Network;
+use paigham_network::{Contents, Network, auditors};
 use paigham_subnet::testkit::{FaultJournal, Traps};
 use paigham_subnet::{
     CanisterRange, Clock, Config, InProcess, ManualClock, RootKey, Subnet, SystemClock, Topology,
 };
 use paigham_wire::ids::CanisterId;
-use paigham_wire::network::{CanisterRole, NetworkFile, VerifiedNetwork};
+use paigham_wire::network::{CanisterRole, KeySet, NetworkFile, VerifiedNetwork};
 use tempfile::TempDir;
 
 use crate::bare::BareAgent;
@@ -39,6 +39,8 @@ pub struct World {
     others: Vec<FaultJournal>,
     /// Relays on each subnet; one if `None`.
     relays: Option<u16>,
+    /// Auditors of the log, from the next start.
+    auditors: Option<KeySet>,
     clock: Option<ManualClock>,
     node: MaliciousNode,
     address: SocketAddr,
@@ -129,6 +131,7 @@ impl World {
             ground,
             others,
             relays,
+            auditors: None,
             clock,
             node,
             address,
@@ -174,9 +177,13 @@ impl World {
                         &self.config_of(index),
                     )?);
                 }
-                let urls = vec![self.url()];
+                let contents = Contents {
+                    urls: vec![self.url()],
+                    relays: self.relays,
+                    auditors: self.auditors.clone(),
+                };
                 let file = (!self.file.is_empty()).then_some(&self.file[..]);
-                Network::on_all(subnets, self.relays, urls, SEED, file).await?
+                Network::on_all(subnets, &contents, SEED, file).await?
             }
             Ground::Folder(folder) => Network::up(folder.path(), self.address).await?,
         };
@@ -209,6 +216,14 @@ impl World {
             .filter(|entry| entry.role == CanisterRole::Relay)
             .map(|entry| CanisterId::new(&entry.id).unwrap())
             .collect()
+    }
+
+    /// From its next start the network names auditors, and asks for so many of them.
+    ///
+    /// # Panics
+    /// For none, or for more than there are.
+    pub fn names_auditors(&mut self, keys: Vec<[u8; 32]>, required: u32) {
+        self.auditors = Some(auditors(keys, required).unwrap());
     }
 
     /// From its next start, some messages trap at a system call that the seed chooses.

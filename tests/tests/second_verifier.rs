@@ -224,5 +224,10 @@ fn it_agrees_on_live_answers_and_refuses_changed_ones() {
         let again = SavedLookup::from_bytes(&saved.to_bytes()).unwrap();
         let facts = again.verify().unwrap();
         assert_eq!(facts.standing().unwrap().0.version(), 3);
+        let path = folder.path().join("saved.pglk");
+        fs::write(&path, saved.to_bytes()).unwrap();
+        let read = verifier.passes(&["paigham_verify", path.to_str().unwrap(), "--json"]);
+        let read: Value = serde_json::from_str(&read).unwrap();
+        assert_eq!(read["version"], 3);
     });
 }

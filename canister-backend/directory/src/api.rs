@@ -178,8 +178,8 @@ fn cosign(request: ByteBuf) -> ByteBuf {
 }
 
 #[ic_cdk::query]
-fn cosignatures(_request: ByteBuf) -> ByteBuf {
-    let reply = Ok::<_, DirectoryError>(with(|directory| directory.cosignatures()));
+fn cosignatures(request: ByteBuf) -> ByteBuf {
+    let reply = with(|directory| directory.cosignatures(&request));
     ByteBuf::from(encode_result(&reply))
 }
 

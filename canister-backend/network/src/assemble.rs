@@ -12,6 +12,7 @@ use paigham_wire::ticket::Difficulties;
 use serde_bytes::ByteBuf;
 
 use crate::error::NetworkUpError;
+use crate::layout::Contents;
 use crate::log::{Asker, DirectoryLog, LogError};
 
 /// What people read of any network that this crate makes.
@@ -31,6 +32,21 @@ pub(crate) struct Part {
     pub role: CanisterRole,
     pub name: &'static str,
     pub module: &'static [u8],
+}
+
+impl Part {
+    /// The argument of its install. Who first brings the directory a network file either has the
+    /// release key that it is installed with, or controls or administers it.
+    pub(crate) fn argument(&self, common: InitArgument, release_key: Option<[u8; 32]>) -> Vec<u8> {
+        let argument = match self.role {
+            CanisterRole::Directory => encode(&DirectoryArgument {
+                common,
+                release_key,
+            }),
+            CanisterRole::Relay | CanisterRole::Bulletin => encode(&common),
+        };
+        candid::encode_one(Some(ByteBuf::from(argument))).expect("Candid has every vector of bytes")
+    }
 }
 
 pub(crate) const DIRECTORY_PART: Part = Part {
@@ -90,12 +106,10 @@ impl Signer {
 }
 
 /// Installs or upgrades what differs, and gives the network file that says what now runs:
-/// `previous` itself if it still does. `relays` are to be on each subnet; `None` keeps those that
-/// are there.
+/// `previous` itself if it still does.
 pub(crate) async fn assemble(
     subnets: &[Subnet],
-    relays: Option<u16>,
-    urls: Vec<String>,
+    contents: &Contents,
     signer: &Signer,
     previous: Option<&VerifiedNetwork>,
 ) -> Result<VerifiedNetwork, NetworkUpError> {
@@ -110,7 +124,7 @@ pub(crate) async fn assemble(
         } else {
             &[]
         };
-        canisters.extend(on_subnet(subnet, before, relays, previous, signer).await?);
+        canisters.extend(on_subnet(subnet, before, contents.relays, previous, signer).await?);
     }
     let now_ns = first_subnet.status().await?.time_ns;
     let now_seconds = now_ns / 1_000_000_000;
@@ -119,12 +133,11 @@ pub(crate) async fn assemble(
         Some(previous) => settled(&asker, previous, now_seconds).await?,
         None => {
             let root_key = first_subnet.root_key_der();
-            let (canisters, urls) = (canisters.clone(), urls.clone());
-            let file = first_file(root_key, canisters, urls, signer, now_seconds);
+            let file = first_file(root_key, canisters.clone(), contents, signer, now_seconds);
             begin(&asker, file, signer).await?
         }
     };
-    match successor(&previous, canisters, urls, now_seconds) {
+    match successor(&previous, canisters, contents, now_seconds) {
         Some(next) => logged(&asker, publishable(&next, signer)?).await,
         None => Ok(previous),
     }
@@ -272,15 +285,7 @@ async fn install(
         admins: None,
         difficulties: Some(Difficulties::all(DEVELOPMENT_BITS)),
     };
-    let argument = match part.role {
-        CanisterRole::Directory => encode(&DirectoryArgument {
-            common,
-            release_key: Some(signer.key.verifying_key().to_bytes()),
-        }),
-        CanisterRole::Relay | CanisterRole::Bulletin => encode(&common),
-    };
-    let argument = candid::encode_one(Some(ByteBuf::from(argument)))
-        .expect("Candid has every vector of bytes");
+    let argument = part.argument(common, Some(signer.key.verifying_key().to_bytes()));
     let id = subnet.install(part.module, argument, &[]).await;
     id.map_err(|error| NetworkUpError::Install {
         canister: part.name,
@@ -320,7 +325,7 @@ fn entry(part: &Part, id: Principal) -> NetworkCanister {
 pub(crate) fn first_file(
     root_key: Vec<u8>,
     canisters: Vec<NetworkCanister>,
-    urls: Vec<String>,
+    contents: &Contents,
     signer: &Signer,
     now_seconds: u64,
 ) -> NetworkFile {
@@ -338,12 +343,12 @@ pub(crate) fn first_file(
             threshold: 0,
         },
         proof_types: PROOF_TYPES.to_vec(),
-        urls,
+        urls: contents.urls.clone(),
         gateways: Vec::new(),
         release: signer.key_set(),
         development: true,
         transparency: None,
-        auditors: None,
+        auditors: contents.auditors.clone(),
     }
 }
 
@@ -351,17 +356,20 @@ pub(crate) fn first_file(
 fn successor(
     previous: &VerifiedNetwork,
     canisters: Vec<NetworkCanister>,
-    urls: Vec<String>,
+    contents: &Contents,
     now_seconds: u64,
 ) -> Option<NetworkFile> {
     let old = previous.file();
     let fresh = old.expires_at > now_seconds.saturating_add(RENEW_SECONDS);
-    if fresh && old.canisters == canisters && old.urls == urls {
+    let auditors = contents.auditors.clone().or_else(|| old.auditors.clone());
+    let same = old.canisters == canisters && old.urls == contents.urls && old.auditors == auditors;
+    if fresh && same {
         return None;
     }
     Some(NetworkFile {
         canisters,
-        urls,
+        urls: contents.urls.clone(),
+        auditors,
         ..next_of(old, now_seconds)
     })
 }

@@ -1,6 +1,7 @@
 //! What a network is made of.
 
 use paigham_subnet::{CanisterRange, Config, RootKey, Topology};
+use paigham_wire::network::KeySet;
 
 use crate::error::NetworkUpError;
 
@@ -19,7 +20,7 @@ pub enum NetworkTopology {
 }
 
 /// What a network is to be made of. `None` leaves a network as it is, and a new one small.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     /// Who signs for the subnets; for good. A new network's subnet is its own root.
     pub topology: Option<NetworkTopology>,
@@ -29,6 +30,36 @@ pub struct Layout {
     pub relays: Option<u16>,
     /// Executors of each subnet that run in lockstep.
     pub replicas: u16,
+    /// Auditors of the log, and how many of them clients ask for ([`auditors`]).
+    pub auditors: Option<KeySet>,
+}
+
+/// What a network file is to say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// Addresses of the subnet's HTTP interface.
+    pub urls: Vec<String>,
+    /// Relays on each subnet; `None` keeps those that are there.
+    pub relays: Option<u16>,
+    /// Auditors; `None` keeps those that the file before names.
+    pub auditors: Option<KeySet>,
+}
+
+/// Auditors of a log, of whom clients ask for so many.
+///
+/// # Errors
+/// [`NetworkUpError::Layout`]: at least one is asked for, and at most as many as there are.
+pub fn auditors(mut keys: Vec<[u8; 32]>, required: u32) -> Result<KeySet, NetworkUpError> {
+    keys.sort_unstable();
+    keys.dedup();
+    if required == 0 || usize::try_from(required).is_ok_and(|required| required > keys.len()) {
+        let why = "at least one auditor is required, and at most as many as are named";
+        return Err(NetworkUpError::Layout(why));
+    }
+    Ok(KeySet {
+        keys: keys.into_iter().map(Into::into).collect(),
+        threshold: required,
+    })
 }
 
 impl Default for Layout {
@@ -38,6 +69,7 @@ impl Default for Layout {
             subnets: None,
             relays: None,
             replicas: 1,
+            auditors: None,
         }
     }
 }
@@ -109,6 +141,15 @@ mod tests {
         assert_eq!(nothing.settle(3, Some(Delegated)).unwrap(), (3, Delegated));
         let more = layout(None, 4).settle(3, Some(Delegated));
         assert_eq!(more.unwrap(), (4, Delegated));
+    }
+
+    /// Auditors are named in one order, each once, and never more asked for than there are.
+    #[test]
+    fn auditors_are_a_key_set() {
+        let set = auditors(vec![[2; 32], [1; 32], [2; 32]], 2).unwrap();
+        assert_eq!(set.keys, [[1; 32].into(), [2; 32].into()]);
+        assert!(auditors(vec![[1; 32]], 0).is_err());
+        assert!(auditors(vec![[1; 32], [1; 32]], 2).is_err());
     }
 
     /// What would break what clients have pinned, or has no sense, is refused.

@@ -41,8 +41,9 @@ use paigham_wire::ids::CanisterId;
 use paigham_wire::network::{NETWORK_PATH, NetworkLink, VerifiedNetwork};
 
 pub use error::NetworkUpError;
-pub use layout::{Layout, NetworkTopology, RELAYS_MAX, SUBNETS_MAX};
+pub use layout::{Contents, Layout, NetworkTopology, RELAYS_MAX, SUBNETS_MAX, auditors};
 pub use log::LogError;
+pub use paigham_wire::network::KeySet;
 pub use rekey::{Rekey, rekey};
 
 use assemble::{Signer, assemble};
@@ -107,8 +108,12 @@ impl Network {
             Some(_) => Signer::of_release_key(folder.release_key()?),
             None => Signer::of_release_key(folder.release_key_or_new()?),
         };
-        let urls = vec![url_of(address)];
-        let file = assemble(subnets, layout.relays, urls, &signer, previous.as_ref()).await?;
+        let contents = Contents {
+            urls: vec![url_of(address)],
+            relays: layout.relays,
+            auditors: layout.auditors.clone(),
+        };
+        let file = assemble(subnets, &contents, &signer, previous.as_ref()).await?;
         if previous.as_ref() != Some(&file) {
             folder.publish(file.bytes())?;
         }
@@ -126,18 +131,16 @@ impl Network {
         urls: Vec<String>,
         seed: [u8; 32],
     ) -> Result<Self, NetworkUpError> {
-        Self::on_all(vec![subnet], None, urls, seed, None).await
+        Self::on_all(vec![subnet], &at(urls), seed, None).await
     }
 
-    /// Like [`Network::on`], on several subnets of one root key with so many relays each. `file` is
-    /// what [`file_bytes`](Self::file_bytes) gave before, if they were restarted.
+    /// Like [`Network::on`], on several subnets of one root key. `file` is what [`file_bytes`](Self::file_bytes) gave before, if they were restarted.
     ///
     /// # Errors
     /// [`NetworkUpError`].
     pub async fn on_all(
         subnets: Vec<Subnet>,
-        relays: Option<u16>,
-        urls: Vec<String>,
+        contents: &Contents,
         seed: [u8; 32],
         file: Option<&[u8]>,
     ) -> Result<Self, NetworkUpError> {
@@ -146,7 +149,7 @@ impl Network {
             .transpose()
             .map_err(NetworkUpError::File)?;
         let signer = Signer::from_seed(seed);
-        let file = assemble(&subnets, relays, urls, &signer, previous.as_ref()).await?;
+        let file = assemble(&subnets, contents, &signer, previous.as_ref()).await?;
         Self::new(subnets, file)
     }
 
@@ -161,7 +164,7 @@ impl Network {
         seed: [u8; 32],
         file: &[u8],
     ) -> Result<Self, NetworkUpError> {
-        Self::on_all(vec![subnet], None, urls, seed, Some(file)).await
+        Self::on_all(vec![subnet], &at(urls), seed, Some(file)).await
     }
 
     /// A network on a journal and a clock of the caller's, reached in the same process only.
@@ -288,6 +291,14 @@ pub fn link_to(file: &VerifiedNetwork, url: &str) -> NetworkLink {
     NetworkLink {
         hash: file.hash(),
         at: format!("{}{NETWORK_PATH}", url.trim_end_matches('/')),
+    }
+}
+
+/// Addresses, and the rest as it is.
+fn at(urls: Vec<String>) -> Contents {
+    Contents {
+        urls,
+        ..Contents::default()
     }
 }
 

@@ -63,7 +63,9 @@ impl Elsewhere {
             place: Place::Subnet(self.subnet.subnet_id()),
             relays: 2,
             controllers,
+            admins: None,
             development: false,
+            auditors: None,
         }
     }
 

@@ -25,6 +25,7 @@ fn delegated(subnets: u16, relays: u16) -> Layout {
         subnets: Some(subnets),
         relays: Some(relays),
         replicas: 1,
+        auditors: None,
     }
 }
 

@@ -29,8 +29,22 @@ pub async fn audit(common: &Common, command: &AuditCommand, out: &Output) -> Res
         }
         AuditCommand::Verify { file } => verify(common, file, out).await,
         AuditCommand::Explain { file } => explain(common, file, out).await,
-        AuditCommand::Cosign { file, key, new_key } => {
-            cosign(common, (file, key), *new_key, out).await
+        AuditCommand::Cosign {
+            file,
+            key,
+            new_key,
+            print,
+        } => {
+            let mut cosign = Cosigning {
+                common,
+                file,
+                auditor: if *new_key {
+                    Auditor::create(key)?
+                } else {
+                    Auditor::open(key)?
+                },
+            };
+            cosign.run(*print, out).await
         }
     }
 }
@@ -53,35 +67,43 @@ async fn explain(common: &Common, file: &Path, out: &Output) -> Result<(), Failu
     Ok(())
 }
 
-async fn cosign(
-    common: &Common,
-    (file, key): (&Path, &Path),
-    is_new: bool,
-    out: &Output,
-) -> Result<(), Failure> {
-    let trust = log_of(&session::network(common).await?)?;
-    let mut auditor = if is_new {
-        Auditor::create(key)?
-    } else {
-        Auditor::open(key)?
-    };
-    let audit = checked(Some(&trust), file, &mut |audit, said| {
-        auditor.compare(audit, said)
-    })?;
-    // An auditor speaks of what readers are shown, so the newest entry must be under a signed head.
-    if audit.newest_checkpoint() != Some(audit.state().size()) {
-        return Err(Failure::user(
-            "the file does not end with a signed head",
-            "`paigham audit resume` fetches it",
-        ));
+/// An auditor at work on a file.
+struct Cosigning<'a> {
+    common: &'a Common,
+    file: &'a Path,
+    auditor: Auditor,
+}
+
+impl Cosigning<'_> {
+    /// The statement is kept beside the key before anything else; what could not be handed in is
+    /// handed in by the same command again.
+    async fn run(&mut self, only_print: bool, out: &Output) -> Result<(), Failure> {
+        let reviewer = reviewer(self.common).await?;
+        let audit = checked(Some(reviewer.trust()), self.file, &mut |audit, said| {
+            self.auditor.compare(audit, said)
+        })?;
+        // An auditor speaks of what readers are shown, so the newest entry must be under a signed
+        // head.
+        if audit.newest_checkpoint() != Some(audit.state().size()) {
+            return Err(Failure::user(
+                "the file does not end with a signed head",
+                "`paigham audit resume` fetches it",
+            ));
+        }
+        let head = self.auditor.sign(&audit)?;
+        let key = self.auditor.public_key();
+        let handed_in = match only_print {
+            true => Ok(()),
+            false => reviewer.hand_in(key, &head).await,
+        };
+        out.show(&CosignDone {
+            key,
+            head: &head,
+            audit: &audit,
+            is_kept: !only_print && handed_in.is_ok(),
+        });
+        Ok(handed_in?)
     }
-    let head = auditor.sign(&audit)?;
-    out.show(&CosignDone {
-        key: auditor.public_key(),
-        head: &head,
-        audit: &audit,
-    });
-    Ok(())
 }
 
 async fn fetch(

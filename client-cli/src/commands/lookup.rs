@@ -17,6 +17,7 @@ pub async fn lookup(
     common: &Common,
     who: &str,
     proof: Option<&Path>,
+    require_auditors: bool,
     out: &Output,
 ) -> Result<(), Failure> {
     let label = label_of(who)?;
@@ -37,6 +38,9 @@ pub async fn lookup(
     }
     let facts = saved.verify()?;
     out.show(&LookupFactsLine::of_now(&facts, proof));
+    if require_auditors {
+        facts.require_auditors()?;
+    }
     Ok(())
 }
 

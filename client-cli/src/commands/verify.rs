@@ -14,7 +14,12 @@ use crate::output::{LookupFactsLine, Output};
 use crate::session;
 
 /// Says what kind of file it is by its first bytes.
-pub async fn verify(common: &Common, path: &Path, out: &Output) -> Result<(), Failure> {
+pub async fn verify(
+    common: &Common,
+    path: &Path,
+    require_auditors: bool,
+    out: &Output,
+) -> Result<(), Failure> {
     let unreadable = |error: std::io::Error| {
         Failure::new(Kind::Storage, format!("{}: {error}", path.display()), "")
     };
@@ -31,7 +36,7 @@ pub async fn verify(common: &Common, path: &Path, out: &Output) -> Result<(), Fa
         file.take(SAVED_MAX_BYTES)
             .read_to_end(&mut bytes)
             .map_err(unreadable)?;
-        return verify_lookup(common, &bytes, out).await;
+        return verify_lookup(common, &bytes, require_auditors, out).await;
     }
     Err(Failure::user(
         "this is no file that can be checked",
@@ -39,12 +44,20 @@ pub async fn verify(common: &Common, path: &Path, out: &Output) -> Result<(), Fa
     ))
 }
 
-async fn verify_lookup(common: &Common, bytes: &[u8], out: &Output) -> Result<(), Failure> {
+async fn verify_lookup(
+    common: &Common,
+    bytes: &[u8],
+    require_auditors: bool,
+    out: &Output,
+) -> Result<(), Failure> {
     let facts = SavedLookup::from_bytes(bytes)?.verify()?;
     let is_named = common.network.is_some();
     if is_named && session::network(common).await?.hash() != facts.network.hash() {
         return Err(paigham_client::review::ReviewError::OtherNetwork.into());
     }
     out.show(&LookupFactsLine::of_file(&facts, is_named));
+    if require_auditors {
+        facts.require_auditors()?;
+    }
     Ok(())
 }

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use paigham_client::AccountId;
-use paigham_client::review::{Audit, Audited, AuditorTreeHead, FoundFacts, LookupFacts};
+use paigham_client::review::{
+    Audit, Audited, AuditorReport, AuditorSays, AuditorTreeHead, FoundFacts, LookupFacts,
+};
 use serde_json::{Value, json};
 
 use super::human::count;
@@ -149,6 +151,8 @@ pub struct CosignDone<'a> {
     pub head: &'a AuditorTreeHead,
     /// The audit before it.
     pub audit: &'a Audit,
+    /// Whether the directory has taken it.
+    pub is_kept: bool,
 }
 
 impl Show for CosignDone<'_> {
@@ -160,14 +164,20 @@ impl Show for CosignDone<'_> {
             "time_ms": self.head.timestamp,
             "root": self.audit.state().root().map(hex::encode),
             "signature": hex::encode(&self.head.signature),
+            "handed_in": self.is_kept,
         })
     }
 
     fn text(&self, style: Style) -> String {
+        let kept = match self.is_kept {
+            true => "the directory has the statement and shows it to everybody",
+            false => "the directory does not have the statement",
+        };
         [
             style.bold(&format!("signed {} entries", self.head.tree_size)),
             format!("  auditor   {}", hex::encode(self.key)),
             format!("  signature {}", hex::encode(&self.head.signature)),
+            format!("  {kept}"),
         ]
         .join("\n")
     }
@@ -257,35 +267,93 @@ impl<'a> LookupFactsLine<'a> {
         }
     }
 
-    fn proved(&self) -> Vec<&'static str> {
+    fn proved(&self) -> Vec<String> {
         let mut proved = vec![
-            "the subnet's key certified the directory's signature over this head",
+            "the subnet's key certified the directory's signature over this head".to_owned(),
             match self.facts.found {
                 FoundFacts::Absent => "the label has no version in this log",
                 _ => "the label has these versions in this log and no later one",
-            },
+            }
+            .to_owned(),
         ];
         if matches!(self.facts.found, FoundFacts::Account(_)) {
-            proved.push("each record follows the one before it by the rules, signed as they ask");
-            proved.push("what counts by time is in the log since the time that was used");
+            proved.push(
+                "each record follows the one before it by the rules, signed as they ask".into(),
+            );
+            proved.push("what counts by time is in the log since the time that was used".into());
         }
+        proved.extend(self.vouched());
         proved
     }
 
-    fn not_proved(&self) -> Vec<&'static str> {
+    /// What the auditors who vouch have seen.
+    fn vouched(&self) -> Option<String> {
+        let report = self.facts.auditors.as_ref()?;
+        let followed = report.words.iter().filter_map(|one| match one.says {
+            AuditorSays::Vouches { size, .. } => Some(size),
+            AuditorSays::Late { .. } | AuditorSays::Nothing | AuditorSays::Disagrees => None,
+        });
+        let least = followed.min()?;
+        Some(format!(
+            "{} of {} ({} required) followed this very log, each at least its first {least} entries",
+            report.vouching(),
+            count(report.words.len(), "named auditor"),
+            report.required,
+        ))
+    }
+
+    /// What the auditors do not say.
+    fn not_vouched(&self) -> Option<String> {
+        let Some(report) = &self.facts.auditors else {
+            return Some("that anybody audits the log: the network file names no auditors".into());
+        };
+        (!report.is_met()).then(|| {
+            format!(
+                "that the log is audited as the network asks: {} of {} vouch for it",
+                report.vouching(),
+                count(report.required, "required auditor"),
+            )
+        })
+    }
+
+    fn not_proved(&self) -> Vec<String> {
         let mut open = Vec::new();
         if !self.is_network_named {
-            open.push("that the network file in it is the right one: compare its hash, or name yours with --network");
+            open.push("that the network file in it is the right one: compare its hash, or name yours with --network".to_owned());
         }
         if !self.is_fresh {
-            open.push("that it is still so: see the time of the certificate");
+            open.push("that it is still so: see the time of the certificate".into());
         }
-        open.push("that others are shown the same log: compare heads, or an audit of it");
+        open.push("that others are shown the same log: compare heads, or an audit of it".into());
+        open.extend(self.not_vouched());
         if matches!(self.facts.found, FoundFacts::Account(_)) {
-            open.push("whose account it is: compare safety numbers");
+            open.push("whose account it is: compare safety numbers".into());
         }
         open
     }
+}
+
+/// What each auditor says.
+pub(super) fn auditors(report: &AuditorReport) -> Value {
+    let words = report.words.iter().map(|one| {
+        let key = hex::encode(one.key);
+        match one.says {
+            AuditorSays::Vouches { size, timestamp } => {
+                json!({ "auditor": key, "says": "vouches", "entries": size, "time_ms": timestamp })
+            }
+            AuditorSays::Late { size, timestamp } => {
+                json!({ "auditor": key, "says": "late", "entries": size, "time_ms": timestamp })
+            }
+            AuditorSays::Nothing => json!({ "auditor": key, "says": "nothing" }),
+            AuditorSays::Disagrees => json!({ "auditor": key, "says": "disagrees" }),
+        }
+    });
+    json!({
+        "required": report.required,
+        "vouching": report.vouching(),
+        "met": report.is_met(),
+        "words": words.collect::<Vec<_>>(),
+    })
 }
 
 fn account(id: AccountId) -> String {
@@ -307,6 +375,7 @@ impl Show for LookupFactsLine<'_> {
             "asked_at_ms": time::milliseconds(facts.asked_at_ns),
             "absent": matches!(facts.found, FoundFacts::Absent),
             "account": self.account(),
+            "auditors": self.facts.auditors.as_ref().map(auditors),
             "proved": self.proved(),
             "not_proved": self.not_proved(),
             "file": self.proof.map(|path| path.display().to_string()),

@@ -292,6 +292,28 @@ impl Warning {
                 ),
                 facts: json!({ "version": version }),
             },
+            Notice::NotAudited {
+                vouching,
+                required,
+                met_at_ns,
+            } => Self {
+                kind: "not_audited",
+                message: not_audited(*vouching, *required, *met_at_ns),
+                facts: json!({
+                    "vouching": vouching,
+                    "required": required,
+                    "met_at_ms": met_at_ns.map(time::milliseconds),
+                }),
+            },
+            Notice::AuditorDisagrees(key) => Self {
+                kind: "auditor_disagrees",
+                message: format!(
+                    "the auditor {} has not signed the log that this device is shown: somebody may be \
+                     shown another one; ask the auditor, and compare with `paigham audit`",
+                    hex::encode(key)
+                ),
+                facts: json!({ "auditor": hex::encode(key) }),
+            },
             Notice::HandleChanged { handle, ends_at } => Self {
                 kind: "handle_changed",
                 message: handle_changed(handle, *ends_at),
@@ -324,6 +346,17 @@ impl Warning {
     pub(super) fn text(&self) -> String {
         format!("warning: {}", self.message)
     }
+}
+
+fn not_audited(vouching: usize, required: usize, met_at_ns: Option<u64>) -> String {
+    let last = match met_at_ns {
+        Some(at) => format!("enough of them last did at {}", time::utc(at)),
+        None => "enough of them never did".to_owned(),
+    };
+    format!(
+        "{vouching} of the {required} auditors that this network asks for vouch for its log; {last}. \
+         They may be late; nothing stops"
+    )
 }
 
 fn handle_changed(handle: &str, ends_at: Option<u64>) -> String {

@@ -4,6 +4,7 @@ use paigham_group::GroupError;
 use paigham_group::proof::ProofError;
 use paigham_lookup::LookupError;
 use paigham_store::{OpenError, StoreError};
+use paigham_wire::admin::AdminRefusal;
 use paigham_wire::certificate::CertificateError;
 use paigham_wire::directory::DirectoryError;
 use paigham_wire::identity::Rejected;
@@ -165,6 +166,9 @@ pub enum ClientError {
     /// The directory refused.
     #[error("the directory refused: {0}")]
     Directory(#[from] DirectoryError),
+    /// A canister refused to tell of its administrators.
+    #[error("the administrators' log: {0}")]
+    Administration(AdminRefusal),
     /// Two people see different safety numbers.
     #[error("that is not the safety number of this device and the account {0}")]
     OtherSafetyNumber(AccountId),
@@ -432,7 +436,8 @@ impl ClientError {
             | Self::RelayUnreachable { .. }
             | Self::Unfinished(_)
             | Self::Relay(_)
-            | Self::Directory(_) => ErrorKind::Network,
+            | Self::Directory(_)
+            | Self::Administration(_) => ErrorKind::Network,
             Self::Bug(_) => ErrorKind::Internal,
         }
     }

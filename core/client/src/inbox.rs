@@ -156,6 +156,7 @@ impl Client {
         self.watch_contacts().await?;
         self.watch_handles().await?;
         self.refresh_roots().await?;
+        self.watch_auditors().await?;
         self.watched_at = Some(now);
         Ok(())
     }

@@ -42,11 +42,12 @@ pub use account::{Environment, NewAccount};
 pub use client::Client;
 pub use clock::{Clock, SystemClock};
 pub use error::{ClientError, ErrorKind, NotVerified};
-pub use log::{Answer, ProblemKind, ProblemView};
+pub use log::{Answer, AuditorsView, ProblemKind, ProblemView};
 pub use own::{
     AccountStatus, DeviceStatus, FreezeKey, OwnChange, PendingRecover, Reauthenticated,
     RecoverTarget, Recovery,
 };
+pub use paigham_lookup::{AuditorReport, AuditorSays, AuditorWord};
 pub use paigham_store::{KdfCost, OpenError, Store, StoreError};
 pub use paigham_wire::hash::Hash;
 pub use paigham_wire::identity::Rejected;

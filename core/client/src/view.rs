@@ -317,6 +317,18 @@ pub enum Notice {
     NotPublished(u32),
     /// There is a problem that waits for an answer.
     Problem(u64),
+    /// Fewer auditors vouch for the log than the network asks for. They may be late; nothing stops.
+    NotAudited {
+        /// So many vouch.
+        vouching: usize,
+        /// So many are asked for.
+        required: usize,
+        /// When enough of them last did, nanoseconds since 1970.
+        met_at_ns: Option<u64>,
+    },
+    /// The statement of the auditor with this key does not hold over the log that this device is
+    /// shown: one of the two is shown another log, or a node has changed the statement.
+    AuditorDisagrees([u8; 32]),
     /// The own handle has a record that this device did not make: somebody holds the identity key.
     HandleChanged {
         /// As it is shown.

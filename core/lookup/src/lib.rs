@@ -23,6 +23,7 @@
 //! | [`finding`] | what is wrong, in words |
 //! | [`mod@evidence`] | files that show it to anybody |
 //! | [`handle`] | a handle's records and whose it is |
+//! | [`auditors`] | what the network's auditors say of a head |
 //!
 //! Nothing here reads a clock or does I/O: the time of a judgement is that of the head or of the
 //! certificate, so that everybody who holds an answer judges it alike. How old a certificate may
@@ -31,6 +32,7 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
+pub mod auditors;
 pub mod error;
 pub mod evidence;
 pub mod finding;
@@ -41,6 +43,7 @@ pub mod reading;
 pub mod trust;
 
 pub use account::{AccountHistory, verify_account};
+pub use auditors::{AuditorPolicy, AuditorReport, AuditorSays, AuditorWord};
 pub use error::LookupError;
 pub use evidence::Evidence;
 pub use finding::Finding;

@@ -1,11 +1,13 @@
 //! Checking every entry of a log, without knowing any label (draft, §15.2).
 
+use ed25519_dalek::{Signature, VerifyingKey};
+
 use crate::codec::{Codec, DecodeError, Reader, TooLong, put_len8, put_u64};
 use crate::hash::{HashValue, LogNode, log_leaf, log_parent};
 use crate::implicit::MAX_TREE_SIZE;
 use crate::log_tree::{full_subtrees, root_of};
 use crate::prefix_proof::{Lookup, Partial, PrefixProofError, evaluate};
-use crate::structs::{AuditorTreeHeadTbs, AuditorUpdate, Configuration};
+use crate::structs::{AuditorTreeHead, AuditorTreeHeadTbs, AuditorUpdate, Configuration};
 
 /// Why an entry is refused. The state stays at the entry before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +33,20 @@ pub enum AuditError {
     /// The log has reached its largest size.
     #[error("the log cannot have another entry")]
     Size,
+}
+
+/// Whether an auditor's head is its Ed25519 signature over `said` (draft, §11.3).
+#[must_use]
+pub fn is_signed_by(key: &[u8; 32], said: &AuditorTreeHeadTbs, head: &AuditorTreeHead) -> bool {
+    let key = VerifyingKey::from_bytes(key).ok();
+    let signature = Signature::from_slice(&head.signature).ok();
+    let bytes = said.encode().ok();
+    head.timestamp == said.timestamp
+        && head.tree_size == said.tree_size
+        && key
+            .zip(signature)
+            .zip(bytes)
+            .is_some_and(|((key, signature), bytes)| key.verify_strict(&bytes, &signature).is_ok())
 }
 
 /// A log as an auditor knows it after some entries: plain data.

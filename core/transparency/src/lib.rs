@@ -16,6 +16,7 @@
 //! - [`publish`] adds entries; [`prover`] answers requests from a [`store`].
 //! - [`verifier`] checks the answers against a [`verifier::TreeView`] and gives back the next one.
 //! - [`auditor`] checks every entry without knowing a label; [`audit_file`] is its file.
+//! - [`consistency`] connects what an auditor signed with a head of another size.
 //! - The algorithms between them are written once (module `algorithm`): the prover's source records
 //!   what they ask, the verifier's takes it from the proof.
 //! - [`structs`] are the draft's structures, [`hash`] and [`vrf`] every hash input byte by byte.
@@ -29,6 +30,7 @@ mod algorithm;
 pub mod audit_file;
 pub mod auditor;
 pub mod codec;
+pub mod consistency;
 pub mod hash;
 pub mod implicit;
 pub mod ladder;

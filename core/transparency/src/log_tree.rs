@@ -119,6 +119,13 @@ fn head(store: &(impl Store + ?Sized), subtree: Subtree) -> Option<LogNode> {
     })
 }
 
+/// The full subtrees of a log's first `size` entries, left to right.
+pub(crate) fn full_values(store: &(impl Store + ?Sized), size: u64) -> Option<Vec<HashValue>> {
+    let full = full_subtrees(size).into_iter();
+    full.map(|subtree| store.log_node(subtree.index()))
+        .collect()
+}
+
 /// The root of a log's first `size` entries.
 pub fn root(store: &(impl Store + ?Sized), size: u64) -> Option<HashValue> {
     let heads: Option<Vec<LogNode>> = full_subtrees(size)
@@ -243,4 +250,4 @@ pub(crate) fn full_heads(heads: &Heads, size: u64) -> Option<Vec<LogNode>> {
 
 #[cfg(test)]
 #[path = "log_tree_tests.rs"]
-mod tests;
+pub(crate) mod tests;

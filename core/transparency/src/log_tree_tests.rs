@@ -9,12 +9,18 @@ fn leaf(position: u64) -> HashValue {
 }
 
 fn log(size: u64) -> MemoryStore {
+    log_of(size, 9)
+}
+
+/// A log whose entries all have this prefix root.
+pub(crate) fn log_of(size: u64, prefix_root: u8) -> MemoryStore {
+    let prefix_root = [prefix_root; 32];
     let mut store = MemoryStore::default();
     for position in 0..size {
-        append(&mut store, leaf(position)).unwrap();
+        append(&mut store, log_leaf(position, &prefix_root)).unwrap();
         store.push_entry(LogEntry {
             timestamp: position,
-            prefix_root: [9; 32],
+            prefix_root,
             root: Child::Missing,
             first_leaf: 0,
         });

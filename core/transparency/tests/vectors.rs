@@ -14,14 +14,17 @@ mod forger;
 use std::path::PathBuf;
 
 use common::*;
-use paigham_transparency::auditor::AuditorState;
+use ed25519_dalek::{Signer, SigningKey};
+use paigham_transparency::auditor::{AuditorState, is_signed_by};
 use paigham_transparency::codec::{Codec, TooLong};
+use paigham_transparency::consistency::Consistency;
 use paigham_transparency::hash::{Label, commitment};
 use paigham_transparency::log_tree;
 use paigham_transparency::prover::audit_update;
 use paigham_transparency::store::Store;
 use paigham_transparency::structs::{
-    DistinguishedRequest, OwnerInitRequest, SearchResponse, TreeHeadTbs,
+    AuditorTreeHead, AuditorTreeHeadTbs, DistinguishedRequest, OwnerInitRequest, SearchResponse,
+    TreeHeadTbs,
 };
 use paigham_transparency::verifier::{ContactMap, Verifier, VerifyError};
 use paigham_transparency::vrf::{VrfPublicKey, VrfSecretKey};
@@ -485,6 +488,92 @@ fn kt_log_json() {
             "entries": entries_before,
             "answers": scribe.answers,
             "refused": refused,
+        }),
+    );
+}
+
+/// What an auditor signs of the first `size` entries; with another root where one is given.
+fn auditor_head(
+    log: &Log,
+    size: u64,
+    root: Option<[u8; 32]>,
+) -> (AuditorTreeHeadTbs, AuditorTreeHead) {
+    let said = AuditorTreeHeadTbs {
+        config: log.config.clone(),
+        timestamp: log.store.entry(size - 1).unwrap().timestamp,
+        tree_size: size,
+        root: root.unwrap_or_else(|| log_tree::root(&log.store, size).unwrap()),
+    };
+    let signature = auditor_key().sign(&said.encode().unwrap()).to_bytes();
+    let head = AuditorTreeHead {
+        timestamp: said.timestamp,
+        tree_size: size,
+        signature: signature.to_vec(),
+    };
+    (said, head)
+}
+
+fn auditor_key() -> SigningKey {
+    SigningKey::from_bytes(&[33; 32])
+}
+
+#[test]
+fn kt_auditors_json() {
+    let mut log = small_log();
+    let early = log.store.tree_size();
+    log.publish(47 * 60 * MINUTE, &[]);
+    let in_time = log.store.tree_size();
+    log.publish(2 * 60 * MINUTE, &[]);
+    let late = log.store.tree_size();
+    let root = |size| log_tree::root(&log.store, size).unwrap();
+    let prove = |smaller, larger| Consistency::prove(&log.store, smaller, larger).unwrap();
+    let mut consistency = Vec::new();
+    for larger in 1..=late {
+        for smaller in 1..=larger {
+            let proof = prove(smaller, larger);
+            let roots = proof.roots(smaller, larger).unwrap();
+            assert_eq!((roots.smaller, roots.larger), (root(smaller), root(larger)));
+            consistency.push(json!({
+                "smaller": smaller, "larger": larger, "proof": hex_of(proof.encode()),
+                "smaller_root": hex::encode(roots.smaller),
+                "larger_root": hex::encode(roots.larger),
+            }));
+        }
+    }
+    let key = auditor_key().verifying_key().to_bytes();
+    let statement = |what: &str, signed: u64, size: u64, other: Option<[u8; 32]>, says: &str| {
+        let (said, head) = auditor_head(&log, signed, other);
+        assert!(is_signed_by(&key, &said, &head));
+        json!({
+            "what": what, "key": hex::encode(key), "head": hex_of(head.encode()),
+            "size": size, "root": hex::encode(root(size)),
+            "newest": log.store.entry(size - 1).unwrap().timestamp,
+            "consistency": hex_of(prove(signed.min(size), signed.max(size)).encode()),
+            "says": says,
+        })
+    };
+    let statements = vec![
+        statement("of the same size", early, early, None, "vouches"),
+        statement("of an older size", 3, early, None, "vouches"),
+        statement("of a newer size", in_time, early, None, "vouches"),
+        statement("two days old, not more", early, in_time, None, "vouches"),
+        statement("more than two days old", early, late, None, "late"),
+        statement("of another log", 3, early, Some([9; 32]), "disagrees"),
+        statement(
+            "of another log, as large",
+            early,
+            early,
+            Some([9; 32]),
+            "disagrees",
+        ),
+    ];
+    check(
+        "kt-auditors.json",
+        &json!({
+            "auditor_seed": hex::encode([33; 32]),
+            "configuration": hex_of(log.config.encode()),
+            "consistency": consistency,
+            "statements": statements,
         }),
     );
 }

@@ -284,9 +284,26 @@ pub struct Cosign {
     pub head: VLBytes,
 }
 
-/// Reply of `cosignatures`: the newest statement of each auditor.
+/// `cosignatures`: the newest statement of each auditor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub struct CosignaturesRequest {
+    /// Number of entries of the head that the asker holds the statements against.
+    pub size: u64,
+}
+
+/// An auditor's statement, and what connects it with a head.
 #[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub struct Vouched {
+    /// The statement.
+    pub statement: Cosign,
+    /// The log's proof (`spec/transparency.md` §9) that of the two sizes, the statement's and the
+    /// one asked about, the log of the larger began with that of the smaller.
+    pub consistency: VLBytes,
+}
+
+/// Reply of `cosignatures`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
 pub struct Cosignatures {
     /// Ascending by key.
-    pub statements: Vec<Cosign>,
+    pub statements: Vec<Vouched>,
 }

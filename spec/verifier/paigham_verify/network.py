@@ -19,6 +19,7 @@ class Network:
     root_key: bytes
     directory: bytes
     transparency: bytes
+    auditors: tuple = None  # (keys, how many of them), or None
 
 
 def _value(item, depth=0):
@@ -70,4 +71,6 @@ def network(published):
     directories = [canister[2] for canister in file[8] if canister[1] == DIRECTORY]
     require(len(directories) >= 1, "Malformed", "no directory")
     require(file.get(15) is not None, "Malformed", "the network file names no log")
-    return Network(file[3], file[4], file[6], file[7], directories[0], file[15])
+    named = file.get(16)
+    auditors = (named[1], named[2]) if named and named[1] else None
+    return Network(file[3], file[4], file[6], file[7], directories[0], file[15], auditors)

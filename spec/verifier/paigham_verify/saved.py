@@ -1,6 +1,6 @@
 """A saved look-up (`spec/review.md` §2): network file and raw reply in one file."""
 
-from . import answers, ic, identity, lookup, network, structs
+from . import answers, auditors, ic, identity, lookup, network, structs
 from .errors import Refused, require
 from .wire import Reader, decode
 
@@ -22,6 +22,7 @@ def _verify(data):
     r = Reader(data)
     require(r.take(5) == MAGIC, "Malformed", "magic")
     published, asked_at, label, reply = r.vbytes(), r.u64(), r.vbytes(), r.vbytes()
+    shown = r.vbytes()
     r.end()
     net = network.network(published)
     config = decode(net.transparency, structs.configuration)
@@ -37,6 +38,9 @@ def _verify(data):
         "asked_at_ns": str(asked_at),
         "version": labels[0].version,
     }
+    if net.auditors is not None:
+        statements = decode(shown, auditors.cosignatures) if shown else []
+        facts["auditors"] = auditors.report(config, net.auditors, view, statements)
     if labels[0].version is not None and label[:2] == b"a:":
         account = lookup.account(labels[0], view.newest)
         facts["identity_key"] = account.identity_key.hex()

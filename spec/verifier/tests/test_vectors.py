@@ -2,7 +2,7 @@
 
 import unittest
 
-from paigham_verify import audit, ic, identity, owner, reader, structs, trees, vrf
+from paigham_verify import audit, auditors, ic, identity, owner, reader, structs, trees, vrf
 from paigham_verify import view as views
 from paigham_verify.edwards import verify as verify_ed25519
 from paigham_verify.errors import Refused
@@ -30,6 +30,26 @@ class Vrf(unittest.TestCase):
         for case in load("kt-vrf.json")["refused_public_keys"]:
             with self.assertRaises(Refused, msg=case["why"]):
                 vrf.public_key(unhex(case["public_key"]))
+
+
+class Auditors(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.file = load("kt-auditors.json")
+        cls.config = decode(unhex(cls.file["configuration"]), structs.configuration)
+
+    def test_proofs_connect_two_sizes(self):
+        for case in self.file["consistency"]:
+            roots = (unhex(case["smaller_root"]), unhex(case["larger_root"]))
+            sizes = (case["smaller"], case["larger"])
+            self.assertEqual(auditors.consistency(unhex(case["proof"]), *sizes), roots)
+
+    def test_statements_are_worth_what_they_say(self):
+        for case in self.file["statements"]:
+            parts = (unhex(case["key"]), unhex(case["head"]), unhex(case["consistency"]))
+            head = (case["size"], unhex(case["root"]), case["newest"])
+            said = auditors.judge(self.config, *head, auditors.Statement(*parts))
+            self.assertEqual(said, case["says"], case["what"])
 
 
 class Log(unittest.TestCase):

@@ -4,7 +4,9 @@ use ed25519_dalek::Signer;
 use ic_certification::{HashTree, LookupResult};
 use paigham_transparency::auditor::AuditorState;
 use paigham_transparency::codec::Codec;
+use paigham_transparency::consistency::Consistency;
 use paigham_transparency::hash::Label;
+use paigham_transparency::log_tree;
 use paigham_transparency::publish::PublishError;
 use paigham_transparency::store::Store;
 use paigham_transparency::structs::{
@@ -15,8 +17,8 @@ use paigham_transparency::verifier::{TreeView, Verifier, VerifyHead};
 use paigham_wire::hash::{Hash, sha256};
 use paigham_wire::leaf::BeaconLeaf;
 use paigham_wire::log::{
-    AuditReply, AuditRequest, Cosign, LabelAnswer, Lookup, LookupAnswers, Status, Submission,
-    Submit, SubmitState, Submitted, Wanted,
+    AuditReply, AuditRequest, Cosign, CosignaturesRequest, LabelAnswer, Lookup, LookupAnswers,
+    Status, Submission, Submit, SubmitState, Submitted, Wanted,
 };
 use paigham_wire::network::{CanisterRole, KeySet, NetworkCanister, NetworkFile};
 use paigham_wire::relay::Credential;
@@ -750,8 +752,25 @@ fn statements_of_auditors_are_kept() {
         say(&cosign(60, &signed[0])),
         Err(DirectoryError::DoesNotFit)
     );
-    assert_eq!(
-        log.directory.cosignatures().statements,
-        [cosign(60, &signed[1])]
-    );
+    log.record(&create(5)).unwrap();
+    log.publish_next();
+    let ask = |size| {
+        let request = encode(&CosignaturesRequest { size });
+        log.directory.cosignatures(&request)
+    };
+    // Whatever head somebody holds, older or newer than the statement: both roots are connected.
+    for size in [1, 2, 3] {
+        let statements = ask(size).unwrap().statements;
+        let [vouched] = &statements[..] else {
+            panic!("{statements:?}");
+        };
+        assert_eq!(vouched.statement, cosign(60, &signed[1]));
+        let proof = Consistency::decode(vouched.consistency.as_slice()).unwrap();
+        let roots = proof.roots(size.min(2), size.max(2)).unwrap();
+        let own = log_tree::root(&log.directory.log, size).unwrap();
+        assert!([roots.smaller, roots.larger].contains(&own));
+        assert!([roots.smaller, roots.larger].contains(&signed[1].root));
+    }
+    assert_eq!(ask(0), Err(DirectoryError::DoesNotFit));
+    assert_eq!(ask(4), Err(DirectoryError::DoesNotFit));
 }

@@ -21,6 +21,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs a network until Ctrl-C or SIGTERM, or until one of its subnets stops by itself.
 pub async fn up(data: &Path, options: &UpOptions, out: &Output) -> Result<(), Failure> {
+    let layout = options.layout()?;
     let listen = options.listen;
     // The address first: the network file names it, and a port that is taken is told at once.
     let listener = TcpListener::bind(listen)
@@ -30,7 +31,7 @@ pub async fn up(data: &Path, options: &UpOptions, out: &Output) -> Result<(), Fa
         .local_addr()
         .map_err(|error| cannot_listen(listen, &error))?;
     let progress = Progress::start("starting the subnet and compiling the canisters", out);
-    let started = Network::up_as(data, address, &options.layout()).await;
+    let started = Network::up_as(data, address, &layout).await;
     drop(progress);
     let network = started?;
     if let Err(failure) = set_creators(&network, &options.creators).await {

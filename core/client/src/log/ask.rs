@@ -6,7 +6,10 @@ use paigham_transparency::verifier::{TreeView, Verified, Verifier, VerifyError};
 use paigham_wire::codec::encode;
 use paigham_wire::directory::DirectoryError;
 use paigham_wire::ids::AccountId;
-use paigham_wire::log::{LookupAnswers, Monitor, MonitorAnswers, MonitorRequest, Wanted};
+use paigham_wire::log::{
+    Cosignatures, CosignaturesRequest, LookupAnswers, Monitor, MonitorAnswers, MonitorRequest,
+    Wanted,
+};
 use paigham_wire::relay::Credential;
 use tls_codec::VLBytes;
 
@@ -49,6 +52,17 @@ impl Connection {
             return Err(NotVerified::Malformed("monitor").into());
         }
         Ok(reply)
+    }
+
+    /// What the auditors of the network say, connected with the log at a size.
+    pub(crate) async fn ask_auditors(&self, size: u64) -> Result<Cosignatures, ClientError> {
+        let request = encode(&CosignaturesRequest { size });
+        let directory = self.directory().clone();
+        self.in_step(async || {
+            self.query::<Cosignatures, DirectoryError>(&directory, "cosignatures", &request)
+                .await
+        })
+        .await
     }
 
     /// Asks a node that is a little behind again: it does not have the head that was named.

@@ -11,9 +11,11 @@
 //! | `own` | the own label: versions that this device did not make |
 //! | `watch` | what contacts were shown to be, held against the log |
 //! | `gossip` | the log as other members see it |
+//! | `auditors` | the log as its auditors see it |
 //! | `problem` | what must not be, kept until it is answered, with evidence |
 
 mod ask;
+mod auditors;
 mod blame;
 mod gossip;
 mod kept;
@@ -23,6 +25,7 @@ mod problem;
 mod publish;
 mod watch;
 
+pub use auditors::AuditorsView;
 pub(crate) use gossip::{SAID_EVERY_NS, hear, newest_roots};
 pub(crate) use kept::{KeptLabel, damaged, encoded, keep_view, kept_view};
 pub(crate) use look::{LookedUp, Proved, keep_shown, look_up_once};

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use paigham_lookup::LookupError;
 use paigham_transparency::auditor::AuditError;
 use paigham_transparency::codec::{DecodeError, TooLong};
+use paigham_wire::directory::DirectoryError;
 use paigham_wire::network::NetworkError;
 
 use crate::error::{ClientError, ErrorKind};
@@ -107,6 +108,20 @@ pub enum ReviewError {
     /// The saved file was made under another network file than the one named.
     #[error("the file was saved under another network file than the one named")]
     OtherNetwork,
+    /// Fewer auditors vouch for the head than the network asks for.
+    #[error("{vouching} of the {required} auditors that the network asks for vouch for this log")]
+    NotAudited {
+        /// So many do.
+        vouching: usize,
+        /// So many are asked for.
+        required: usize,
+    },
+    /// The network file names no auditors.
+    #[error("the network file names no auditors")]
+    NoAuditors,
+    /// The directory does not take an auditor's statement.
+    #[error("the directory did not take the statement: {0}")]
+    NotTaken(DirectoryError),
     /// The network file names no log.
     #[error("the network file names no transparency log")]
     NoLog,
@@ -130,6 +145,8 @@ impl ReviewError {
             | Self::BehindSigned { .. }
             | Self::Empty
             | Self::NoLog
+            | Self::NoAuditors
+            | Self::NotTaken(_)
             | Self::AuditorFile(_) => ErrorKind::User,
             Self::Malformed { .. }
             | Self::Entry { .. }
@@ -138,6 +155,7 @@ impl ReviewError {
             | Self::HeadSignature { .. }
             | Self::Fewer { .. }
             | Self::SignedOtherwise { .. }
+            | Self::NotAudited { .. }
             | Self::Lookup(_)
             | Self::NetworkFile(_) => ErrorKind::NotVerified,
             Self::Network(error) => error.kind(),
@@ -156,6 +174,15 @@ impl ReviewError {
             Self::HeadSignature { .. } => "whoever gave the file may have changed it",
             Self::BehindSigned { .. } => "fetch the rest of the log first",
             Self::NoLog => "use the file of a network that has one",
+            Self::NotAudited { .. } => "ask the auditors, or go on without --require-auditors",
+            Self::NoAuditors => "there is nobody to require; go on without --require-auditors",
+            Self::NotTaken(DirectoryError::NotAllowed) => {
+                "the newest network file in the log must name this auditor's key, and the file must \
+                 be an audit of this log"
+            }
+            Self::NotTaken(DirectoryError::DoesNotFit) => {
+                "the directory has a newer statement of this auditor, or a shorter log"
+            }
             _ => "",
         }
     }

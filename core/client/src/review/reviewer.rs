@@ -3,11 +3,11 @@
 use paigham_lookup::LogTrust;
 use paigham_transparency::audit_file::{AuditHeader, AuditRecord, Checkpoint};
 use paigham_transparency::codec::Codec;
-use paigham_transparency::structs::AuditorUpdate;
+use paigham_transparency::structs::{AuditorTreeHead, AuditorUpdate};
 use paigham_wire::canister_signature::CanisterSignature;
 use paigham_wire::codec::encode;
 use paigham_wire::directory::DirectoryError;
-use paigham_wire::log::{AuditReply, AuditRequest, Wanted};
+use paigham_wire::log::{AuditReply, AuditRequest, Cosign, Wanted};
 use paigham_wire::network::VerifiedNetwork;
 use paigham_wire::relay::Credential;
 
@@ -27,7 +27,7 @@ const PAGE: u32 = 1_000;
 /// Somebody with a network file and nothing else.
 #[derive(Debug)]
 pub struct Reviewer {
-    connection: Connection,
+    pub(super) connection: Connection,
     trust: LogTrust,
 }
 
@@ -127,6 +127,26 @@ impl Reviewer {
         })
     }
 
+    /// Hands the directory an auditor's statement, for whoever asks.
+    ///
+    /// # Errors
+    /// [`ReviewError::NotTaken`], [`ReviewError::Network`].
+    pub async fn hand_in(&self, key: [u8; 32], head: &AuditorTreeHead) -> Result<(), ReviewError> {
+        let statement = Cosign {
+            key,
+            head: head.encode()?.into(),
+        };
+        let directory = self.connection.directory();
+        let taken = self
+            .connection
+            .update::<(), DirectoryError>(directory, "cosign", &encode(&statement))
+            .await;
+        match taken {
+            Err(crate::ClientError::Directory(refusal)) => Err(ReviewError::NotTaken(refusal)),
+            outcome => Ok(outcome?),
+        }
+    }
+
     /// Looks a label up as somebody who knows nothing of the log, and keeps everything that is
     /// needed to check the answer again. It was checked before it is given out.
     ///
@@ -139,13 +159,19 @@ impl Reviewer {
             credential: Credential::none(),
         };
         let reply = self.connection.ask_wanted(None, vec![wanted]).await?;
-        let saved = SavedLookup {
+        let mut saved = SavedLookup {
             network: self.connection.network().bytes().into(),
             asked_at: self.connection.now_ns(),
             label: label.into(),
             reply: encode(&reply).into(),
+            statements: Vec::new().into(),
         };
-        let facts = saved.verify()?;
+        let mut facts = saved.verify()?;
+        if facts.auditors.is_some() {
+            let shown = self.connection.ask_auditors(facts.view.size()).await?;
+            saved.statements = encode(&shown).into();
+            facts = saved.verify()?;
+        }
         self.connection
             .check_time(facts.certificate_time_ns)
             .await?;

@@ -1,14 +1,17 @@
 //! A look-up that anybody can check again, without a network (`spec/review.md` §2).
 
 use paigham_lookup::account::now_ns;
-use paigham_lookup::{AccountHistory, LogTrust, LookedUp, Reading, TimeRule, verify_account};
+use paigham_lookup::{
+    AccountHistory, AuditorPolicy, AuditorReport, LogTrust, LookedUp, Reading, TimeRule,
+    verify_account,
+};
 use paigham_transparency::hash::Label;
 use paigham_transparency::verifier::TreeView;
 use paigham_wire::codec::{decode, encode};
 use paigham_wire::identity::handle::{HandleKind, HandleRecord};
 use paigham_wire::identity::{AccountState, Standing};
 use paigham_wire::ids::AccountId;
-use paigham_wire::log::{ACCOUNT_PREFIX, LabelAnswer, LookupAnswers};
+use paigham_wire::log::{ACCOUNT_PREFIX, Cosignatures, LabelAnswer, LookupAnswers};
 use paigham_wire::network::VerifiedNetwork;
 use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize, VLBytes};
 
@@ -31,6 +34,9 @@ pub struct SavedLookup {
     pub label: VLBytes,
     /// The directory's reply.
     pub reply: VLBytes,
+    /// The directory's reply about its auditors, for the head of the look-up; empty if the network
+    /// names none.
+    pub statements: VLBytes,
 }
 
 /// What a saved look-up proves.
@@ -48,6 +54,8 @@ pub struct LookupFacts {
     pub asked_at_ns: u64,
     /// What the label maps to.
     pub found: FoundFacts,
+    /// What the network's auditors say of the head; `None` if it names none.
+    pub auditors: Option<AuditorReport>,
 }
 
 /// What a label maps to.
@@ -102,6 +110,7 @@ impl SavedLookup {
             None => of_label(&trust, label, answer, reply.head.as_slice())?,
         };
         Ok(LookupFacts {
+            auditors: self.auditors(&network, &trust, &looked.view)?,
             network,
             label: label.to_vec(),
             view: looked.view,
@@ -112,7 +121,40 @@ impl SavedLookup {
     }
 }
 
+impl SavedLookup {
+    fn auditors(
+        &self,
+        network: &VerifiedNetwork,
+        trust: &LogTrust,
+        view: &TreeView,
+    ) -> Result<Option<AuditorReport>, ReviewError> {
+        let Some(policy) = AuditorPolicy::of_network(network) else {
+            return Ok(None);
+        };
+        let shown = match self.statements.as_slice() {
+            [] => Cosignatures::default(),
+            bytes => decode(bytes).map_err(|_| ReviewError::OtherKind("list of statements"))?,
+        };
+        Ok(Some(policy.judge(trust, view, &shown)))
+    }
+}
+
 impl LookupFacts {
+    /// Refuses a head for which fewer auditors vouch than the network asks for.
+    ///
+    /// # Errors
+    /// [`ReviewError::NotAudited`], [`ReviewError::NoAuditors`].
+    pub fn require_auditors(&self) -> Result<(), ReviewError> {
+        let report = self.auditors.as_ref().ok_or(ReviewError::NoAuditors)?;
+        if report.is_met() {
+            return Ok(());
+        }
+        Err(ReviewError::NotAudited {
+            vouching: report.vouching(),
+            required: report.required,
+        })
+    }
+
     /// The account as it stands at the head, if it is one.
     #[must_use]
     pub fn standing(&self) -> Option<(&AccountState, Standing)> {
