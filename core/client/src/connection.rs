@@ -25,6 +25,7 @@ use tls_codec::{DeserializeBytes, Serialize};
 
 use crate::clock::{Clock, NetworkTime};
 use crate::error::{ClientError, NotVerified};
+use crate::paid::Purse;
 use reach::{READ_MAX, UPDATE_MAX};
 
 /// The agent's own freshness check is switched off by an expiry that never comes: it compares with
@@ -85,6 +86,8 @@ pub(crate) struct Connection {
     code_seen: Mutex<BTreeMap<Vec<u8>, (u64, u64)>>,
     /// Relays that let a time run out in this round, and what was said of it.
     silent: Mutex<BTreeMap<Vec<u8>, String>>,
+    /// Tickets that were found.
+    pub(crate) purse: Mutex<Purse>,
 }
 
 impl std::fmt::Debug for Connection {
@@ -126,6 +129,7 @@ impl Connection {
             compared: Mutex::new(None),
             code_seen: Mutex::default(),
             silent: Mutex::default(),
+            purse: Mutex::default(),
         })
     }
 

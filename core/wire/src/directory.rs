@@ -1,12 +1,14 @@
 //! Requests, replies and errors of the directory (`spec/protocol.md` §7); those to its log are in
 //! [`crate::log`].
 
-use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
+use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize, VLBytes};
 
 use crate::admin::InitArgument;
 use crate::hash::Hash;
 use crate::identity::handle::HandleRejected;
 use crate::ticket::TicketRefusal;
+#[cfg(feature = "stable")]
+use crate::ticket::desk::Unpaid;
 
 /// The directory's argument at install: blob in Candid, this inside.
 #[derive(Debug, Clone, PartialEq, Eq, Default, TlsSize, TlsSerialize, TlsDeserializeBytes)]
@@ -16,6 +18,15 @@ pub struct DirectoryArgument {
     /// A release key of the network. Whoever has a first network file that names it as one may log
     /// that file; without one, only administrators and controllers may.
     pub release_key: Option<Hash>,
+}
+
+/// Reply of `beacon`: what a ticket of the directory needs.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub struct BeaconReply {
+    /// The canister's certificate.
+    pub certificate: VLBytes,
+    /// Witness over [`crate::leaf::BeaconLeaf::key`].
+    pub witness: VLBytes,
 }
 
 /// `ping`: comes back as it is. A certificate over the reply proves the present.
@@ -47,7 +58,8 @@ pub enum DirectoryError {
     #[error("no such account")]
     #[tls_codec(discriminant = 4)]
     NoSuchAccount,
-    /// The account has as many records as the directory keeps, or a new one has no room.
+    /// The account has as many records as the directory keeps, or as many without its kit's
+    /// signature; or a new one has no room.
     #[error("the account has too many records")]
     #[tls_codec(discriminant = 5)]
     Full,
@@ -97,6 +109,16 @@ pub enum DirectoryError {
     #[error("the handle's record does not follow: {0}")]
     #[tls_codec(discriminant = 16)]
     Handle(HandleRejected),
+}
+
+#[cfg(feature = "stable")]
+impl From<Unpaid> for DirectoryError {
+    fn from(unpaid: Unpaid) -> Self {
+        match unpaid {
+            Unpaid::Ticket(refusal) => Self::Ticket(refusal),
+            Unpaid::Credential => Self::Credential,
+        }
+    }
 }
 
 impl From<TicketRefusal> for DirectoryError {

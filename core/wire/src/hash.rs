@@ -88,6 +88,8 @@ pub mod label {
         SHARD = "paigham/1 shard";
         /// Where the directory keeps the shard map.
         SHARDS = "paigham/1 shards";
+        /// Where the directory keeps its beacons.
+        BEACON = "paigham/1 beacon";
         /// Which shard a new queue or inbox gets.
         PLACEMENT = "paigham/1 placement";
         /// What a ticket says of the call that it pays for.

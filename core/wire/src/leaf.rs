@@ -24,6 +24,9 @@ pub enum Leaf {
     /// The shard map, in the directory.
     #[tls_codec(discriminant = 6)]
     Shards(ShardsLeaf),
+    /// What a ticket of the directory needs.
+    #[tls_codec(discriminant = 7)]
+    Beacon(BeaconLeaf),
 }
 
 /// Where a queue stands.
@@ -183,6 +186,25 @@ impl ShardsLeaf {
     #[must_use]
     pub fn key() -> Hash {
         blake3_labelled(label::SHARDS, &[])
+    }
+}
+
+/// What the directory says of its tickets; there from its first beacon on, always of one length.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub struct BeaconLeaf {
+    /// The newest beacon.
+    pub beacon: Beacon,
+    /// The one before it; [`Beacon::NONE`] before the second.
+    pub previous: Beacon,
+    /// Work that tickets need now.
+    pub difficulties: Difficulties,
+}
+
+impl BeaconLeaf {
+    /// Where it lies in the map.
+    #[must_use]
+    pub fn key() -> Hash {
+        blake3_labelled(label::BEACON, &[])
     }
 }
 

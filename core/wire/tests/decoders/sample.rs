@@ -9,7 +9,7 @@ use paigham_wire::blob::{
     ChunkRequest, CreateBlob, PutChunk,
 };
 use paigham_wire::chain::EntryDigest;
-use paigham_wire::directory::{DirectoryError, Ping};
+use paigham_wire::directory::{BeaconReply, DirectoryError, Ping};
 use paigham_wire::envelope::{
     AuthenticatedData, Credential as LeafCredential, EnvelopePlaintext, Extension, Gossip,
     GroupForm, GroupPolicy, InboxCapability, LogRoot, PointerContent, Proof, SealedPointer,
@@ -23,7 +23,10 @@ use paigham_wire::ids::{
     WelcomeId, WelcomeLocator,
 };
 use paigham_wire::keys::{EpochKeys, MacKey, ReadToken, WrapperKey};
-use paigham_wire::leaf::{InboxLeaf, Leaf, QueueLeaf, ShardLeaf, ShardsLeaf, WelcomeLeaf};
+use paigham_wire::leaf::{
+    BeaconLeaf, InboxLeaf, Leaf, QueueLeaf, ShardLeaf, ShardsLeaf, WelcomeLeaf,
+};
+use paigham_wire::log::{Lookup, Status, Submission, Submit, Wanted};
 use paigham_wire::relay::{
     Activity, BatchReply, Capability, Claim, Claimed, CommitAccepted, CommitBundle, CommitDigest,
     CreateInbox, CreateQueue, Credential, Deposit, DepositEntry, Drain, Entry, FetchItem,
@@ -190,14 +193,18 @@ choices! {
         NoCertificate,
     ]
     ShardState [Open, Closed]
+    Submission [Identity(VLBytes), Handle(VLBytes), Network(VLBytes)]
     Action [
         SetAdmins(AdminSet), SetQuotas(Quotas), SetGateways(Vec<PrincipalId>),
         SetDifficulties(Difficulties), SetRetention(RetentionBounds), SetShards(ShardMap),
     ]
-    DirectoryError [Malformed, TooLarge, Rejected, NoSuchAccount, Full, NoCertificate]
+    DirectoryError [
+        Malformed, TooLarge, Rejected, NoSuchAccount, Full, NoCertificate, NotReady, Pending, Busy,
+        NotWaiting, DoesNotFit, NotAllowed, Ticket(TicketRefusal), Credential, Damaged,
+    ]
     Leaf [
         Queue(QueueLeaf), Inbox(InboxLeaf), Welcome(WelcomeLeaf),
-        Shard(ShardLeaf), Shards(ShardsLeaf),
+        Shard(ShardLeaf), Shards(ShardsLeaf), Beacon(BeaconLeaf),
     ]
 }
 
@@ -218,6 +225,8 @@ structures! {
         admin_head,
     }
     ShardsLeaf { map_hash, admin_entries, admin_head }
+    BeaconLeaf { beacon, previous, difficulties }
+    BeaconReply { certificate, witness }
 
     Beacon { issued_at, value }
     Difficulties { create_queue, create_inbox, deposit, claim, create_blob, look_up }
@@ -261,6 +270,10 @@ structures! {
     IdentityRecord { content, authorisation }
 
     Ping { nonce }
+    Submit { submission, credential }
+    Status { label, version, value_hash }
+    Wanted { label, from, credential }
+    Lookup { last, wanted }
 
     EnvelopePlaintext { version, mls_message, proofs, extensions }
     Proof { proof_type, data }

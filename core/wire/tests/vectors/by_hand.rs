@@ -175,7 +175,7 @@ fn keys_are_as_the_prose_says() {
 #[test]
 fn leaves_are_as_the_tables_say() {
     let leaves = &read("protocol.json")["leaves"];
-    let tables: [(&str, u8, &[usize]); 5] = [
+    let tables: [(&str, u8, &[usize]); 6] = [
         ("queue", 1, &[4, 4, 32, 4, 32, 32, 4, 32, 32, 4]),
         ("inbox", 2, &[4, 32, 4, 32, 8, 32, 4, 4, 32]),
         ("welcome", 3, &[32, 32]),
@@ -185,6 +185,7 @@ fn leaves_are_as_the_tables_say() {
             &[8, 32, 8, 32, 1, 1, 1, 1, 1, 1, 8, 8, 2, 4, 32],
         ),
         ("shards", 6, &[32, 4, 32]),
+        ("beacon", 7, &[8, 32, 8, 32, 1, 1, 1, 1, 1, 1]),
     ];
     for (name, kind, lengths) in tables {
         let mut expected = vec![kind];
@@ -216,8 +217,14 @@ fn tickets_are_as_the_prose_says() {
         assert_eq!(bytes(&ticket["hash"]), hash);
         let bits = number(&ticket["bits"]) as usize;
         assert!((0..bits).all(|bit| hash[bit / 8] >> (7 - bit % 8) & 1 == 0));
-        // The credential is the last field of claims; of deposits the sealed bytes follow it.
         let request = bytes(&ticket["request"]);
+        if purpose == [6] {
+            // Of a look-up the label alone counts: the first field.
+            let label = &request[1..1 + usize::from(request[0])];
+            assert_eq!(call, h("paigham/1 call", &[label]));
+            continue;
+        }
+        // The credential is the last field of most; of deposits the sealed bytes follow it.
         let at = request.windows(16).position(|part| part == solved).unwrap();
         let unpaid = [&request[..at - 2], &[0, 0], &request[at + 16..]].concat();
         assert_eq!(call, h("paigham/1 call", &[&unpaid]));

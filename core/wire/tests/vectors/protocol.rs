@@ -10,7 +10,9 @@ use paigham_wire::frame::{
 use paigham_wire::hash::{blake3_labelled, label, sha256_labelled, sign};
 use paigham_wire::ids::{AccountId, InboxId, QueueId, WelcomeId};
 use paigham_wire::keys::{EpochKeys, MacKey, ReadToken};
-use paigham_wire::leaf::{InboxLeaf, Leaf, QueueLeaf, ShardLeaf, ShardsLeaf, WelcomeLeaf};
+use paigham_wire::leaf::{
+    BeaconLeaf, InboxLeaf, Leaf, QueueLeaf, ShardLeaf, ShardsLeaf, WelcomeLeaf,
+};
 use paigham_wire::ticket::{Beacon, Difficulties};
 use serde_json::{Value, json};
 
@@ -242,17 +244,18 @@ pub fn leaves() -> Value {
         issued_at: u64::from_be_bytes([n; 8]),
         value: [n + 1; 32],
     };
+    let difficulties = Difficulties {
+        create_queue: 5,
+        create_inbox: 6,
+        deposit: 7,
+        claim: 8,
+        create_blob: 9,
+        look_up: 10,
+    };
     let shard = ShardLeaf {
         beacon: beacon(1),
         previous: beacon(3),
-        difficulties: Difficulties {
-            create_queue: 5,
-            create_inbox: 6,
-            deposit: 7,
-            claim: 8,
-            create_blob: 9,
-            look_up: 10,
-        },
+        difficulties,
         posts_since: 0x0b0b_0b0b_0b0b_0b0b,
         commits_since: 0x0c0c_0c0c_0c0c_0c0c,
         fill: 0x0d0d,
@@ -264,11 +267,17 @@ pub fn leaves() -> Value {
         admin_entries: 0x0202_0202,
         admin_head: [3; 32],
     };
+    let beacons = BeaconLeaf {
+        beacon: beacon(1),
+        previous: beacon(3),
+        difficulties,
+    };
     json!({
         "queue": structure(&Leaf::Queue(queue)),
         "inbox": structure(&Leaf::Inbox(inbox)),
         "welcome": structure(&Leaf::Welcome(welcome)),
         "shard": structure(&Leaf::Shard(shard)),
         "shards": structure(&Leaf::Shards(shards)),
+        "beacon": structure(&Leaf::Beacon(beacons)),
     })
 }
