@@ -34,6 +34,7 @@ async fn is_published(agent: &BareAgent, world: &World, record: &IdentityRecord)
     let request = Status {
         label: record.content.account.directory_label()[..].into(),
         version: record.content.record_version,
+        value_hash: Submission::Identity(encode(record).into()).value_hash(),
     };
     let answer = agent.query(&directory, "status", &encode(&request)).await;
     let state: Result<SubmitState, DirectoryError> = decode_result(&answer.unwrap()).unwrap();

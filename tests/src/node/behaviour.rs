@@ -11,7 +11,8 @@ const DELAY_MAX_MS: u64 = 40;
 /// Parts of a reply at one of which a byte is turned over by chance.
 const PARTS: usize = 64;
 /// Methods whose replies are changed by chance, queries and updates.
-const FORGED: [&str; 6] = [
+const FORGED: [&str; 7] = [
+    "beacon",
     "fetch",
     "lookup",
     "read_inbox",

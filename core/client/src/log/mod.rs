@@ -31,4 +31,4 @@ pub(crate) use kept::{KeptLabel, damaged, encoded, keep_view, kept_view};
 pub(crate) use look::{LookedUp, Proved, keep_shown, look_up_once};
 pub use problem::{Answer, ProblemKind, ProblemView};
 pub(crate) use problem::{has_problem, stops_sending};
-pub(crate) use publish::{is_publishing, keep_record, note_made};
+pub(crate) use publish::{is_for_later, is_publishing, keep_record, note_made};
