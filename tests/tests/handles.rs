@@ -175,7 +175,7 @@ fn a_handle_that_a_thief_gave_up_comes_back_within_its_rest() {
         let refused = thief_hands_in(&world, HandleKind::Claim, &stolen).await;
         let expected = DirectoryError::Handle(HandleRejected::NotAuthorised);
         assert_eq!(refused, Err(expected));
-        later(&world, 30 * DAY).await;
+        world.pass_at_once(30 * DAY).await;
         until_when_it_rests(&mut friend).await;
         let back = malik.claim_handle(HANDLE).await.unwrap();
         assert_eq!(back.standing, HandleStanding::Held);
