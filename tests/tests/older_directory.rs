@@ -30,7 +30,7 @@ const OLDER_DIRECTORY: &[u8] = include_bytes!("../modules/directory-layout-3.was
 const ENTRIES: u32 = 1_000;
 
 /// Which directory runs.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Code {
     Older,
     OfNow,
@@ -40,6 +40,7 @@ enum Code {
 struct Auditor<'a> {
     world: &'a World,
     agent: BareAgent,
+    code: Code,
     log: AuditorState,
 }
 
@@ -48,11 +49,13 @@ impl<'a> Auditor<'a> {
         Self {
             world,
             agent: BareAgent::in_process(world),
+            code: Code::OfNow,
             log: AuditorState::default(),
         }
     }
 
-    async fn runs(&self, code: Code) {
+    async fn runs(&mut self, code: Code) {
+        self.code = code;
         let module = match code {
             Code::Older => OLDER_DIRECTORY,
             Code::OfNow => DIRECTORY,
@@ -63,8 +66,8 @@ impl<'a> Auditor<'a> {
     }
 
     /// What the code of now asks for a first record, its own kit knows; the older asks for nothing.
-    async fn registers(&self, code: Code, record: IdentityRecord) {
-        match code {
+    async fn registers(&self, record: IdentityRecord) {
+        match self.code {
             Code::Older => {
                 self.hands_in(&record).await;
                 self.waits_for(&record).await;
@@ -91,13 +94,16 @@ impl<'a> Auditor<'a> {
         let status = Status {
             label: record.content.account.directory_label()[..].into(),
             version: record.content.record_version,
+            value_hash: Submission::Identity(encode(record).into()).value_hash(),
         };
+        let mut request = encode(&status);
+        if self.code == Code::Older {
+            // It answers anybody: the hash came later.
+            request.truncate(request.len() - status.value_hash.len());
+        }
         let directory = self.world.file().directory().unwrap();
         loop {
-            let answer = self
-                .agent
-                .query(&directory, "status", &encode(&status))
-                .await;
+            let answer = self.agent.query(&directory, "status", &request).await;
             let state = decode_result::<SubmitState, DirectoryError>(&answer.unwrap()).unwrap();
             if matches!(state.unwrap().state, Submitted::Published { .. }) {
                 return;
@@ -158,7 +164,7 @@ fn a_log_outlives_an_upgrade_and_the_way_back() {
                 auditor.waits_for(waiting).await;
             }
             let (somebody, first) = Logged::create(round);
-            auditor.registers(code, first).await;
+            auditor.registers(first).await;
             people.push(somebody);
             let rotations: Vec<_> = people.iter_mut().map(Logged::rotate).collect();
             for rotation in &rotations {
@@ -169,7 +175,7 @@ fn a_log_outlives_an_upgrade_and_the_way_back() {
             }
             auditor.follows().await;
             // Handed in a moment before the code changes.
-            let last = people[0].rotate();
+            let last = people.last_mut().unwrap().rotate();
             auditor.hands_in(&last).await;
             waiting = Some(last);
         }
