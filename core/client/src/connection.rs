@@ -15,7 +15,7 @@ use paigham_wire::certificate::{
     FreshnessError, VerifiedCertificate, certified_time_ns, check_fresh,
 };
 use paigham_wire::codec::{decode_result, encode};
-use paigham_wire::directory::{DirectoryError, LookupReply, Ping};
+use paigham_wire::directory::{DirectoryError, Ping};
 use paigham_wire::ids::CanisterId;
 use paigham_wire::map::Witness;
 use paigham_wire::network::VerifiedNetwork;
@@ -60,7 +60,7 @@ macro_rules! certified {
         })*
     };
 }
-certified!(FetchReply, InboxReply, LookupReply, PoolReply, WelcomeReply);
+certified!(FetchReply, InboxReply, PoolReply, WelcomeReply);
 
 /// What a certificate and a witness show.
 #[derive(Debug, Clone)]

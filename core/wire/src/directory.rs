@@ -6,7 +6,6 @@ use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize, VLBytes};
 use crate::admin::InitArgument;
 use crate::hash::Hash;
 use crate::identity::handle::HandleRejected;
-use crate::ids::AccountId;
 use crate::ticket::TicketRefusal;
 #[cfg(feature = "stable")]
 use crate::ticket::desk::Unpaid;
@@ -19,61 +18,6 @@ pub struct DirectoryArgument {
     /// A release key of the network. Whoever has a first network file that names it as one may log
     /// that file; without one, only administrators and controllers may.
     pub release_key: Option<Hash>,
-}
-
-/// `submit`: the next record of an account.
-#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
-pub struct SubmitRequest {
-    /// The encoded identity record (`spec/identity.md`).
-    pub record: VLBytes,
-}
-
-/// The record is stored; a repeat of the newest one gets the same reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
-pub struct SubmitReply {
-    /// Its version, 0 for the create.
-    pub version: u32,
-    /// Canister time at which it was accepted, in nanoseconds since 1970.
-    pub accepted_at: u64,
-}
-
-/// `lookup`: the records of some accounts, at most [`LOOKUP_MAX_ACCOUNTS`].
-#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
-pub struct LookupRequest {
-    /// Whose.
-    pub accounts: Vec<AccountId>,
-}
-
-/// Most accounts of one lookup.
-pub const LOOKUP_MAX_ACCOUNTS: usize = 256;
-
-/// One record with the time at which the directory accepted it.
-#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
-pub struct DatedRecord {
-    /// Nanoseconds since 1970.
-    pub accepted_at: u64,
-    /// The encoded identity record.
-    pub record: VLBytes,
-}
-
-/// All records of one account, oldest first; empty if there is none.
-#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
-pub struct AccountRecords {
-    /// Whose.
-    pub account: AccountId,
-    /// Oldest first.
-    pub records: Vec<DatedRecord>,
-}
-
-/// Reply of `lookup`: accounts in the order asked for.
-#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
-pub struct LookupReply {
-    /// The canister's certificate.
-    pub certificate: VLBytes,
-    /// Witness over every account asked for.
-    pub witness: VLBytes,
-    /// The records.
-    pub accounts: Vec<AccountRecords>,
 }
 
 /// Reply of `beacon`: what a ticket of the directory needs.

@@ -18,10 +18,7 @@ pub enum Leaf {
     /// A Welcome that waits for its joiner.
     #[tls_codec(discriminant = 3)]
     Welcome(WelcomeLeaf),
-    /// A label of the directory.
-    #[tls_codec(discriminant = 4)]
-    Records(RecordsLeaf),
-    /// What a relay says of itself.
+    /// What a relay says of itself; 4 is retired.
     #[tls_codec(discriminant = 5)]
     Shard(ShardLeaf),
     /// The shard map, in the directory.
@@ -142,15 +139,6 @@ pub struct WelcomeLeaf {
     pub wrapper_hash: Hash,
     /// BLAKE3 of the sealed tree.
     pub tree_hash: Hash,
-}
-
-/// Where a label of the directory stands.
-#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
-pub struct RecordsLeaf {
-    /// Number of records.
-    pub count: u32,
-    /// Head of the record chain.
-    pub head: Hash,
 }
 
 /// What a relay says of itself; always of one length.

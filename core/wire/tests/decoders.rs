@@ -137,12 +137,11 @@ all_hold! {
         admin::ApprovalReply, admin::AdminLogRequest, admin::AdminLogReply, admin::AdminRefusal,
         shards::ShardMap, shards::ShardsReply;
     /// The directory is asked and answers.
-    directory_messages: dir::SubmitRequest, dir::SubmitReply, dir::LookupRequest,
-        dir::LookupReply, dir::Ping, dir::BeaconReply, dir::DirectoryError;
+    directory_messages: dir::Ping, dir::BeaconReply, dir::DirectoryError;
     /// Anybody asks the log, and submits to it.
     log_requests: log::Submit, log::Status, log::Lookup, log::Wanted;
     /// A member of a group writes what it likes into an envelope.
-    envelopes: env::EnvelopePlaintext, env::DirectoryMapProof, env::Welcomes, env::Gossip,
+    envelopes: env::EnvelopePlaintext, env::Welcomes, env::Gossip,
         env::SelfRemoves, env::InboxCapability, env::AuthenticatedData, env::Credential, env::GroupPolicy;
     /// A committer, or a stranger, sends a Welcome.
     welcomes: env::WelcomeWrapper, env::WelcomePointer, env::PointerContent,
@@ -395,8 +394,6 @@ fn vectors_do_not_blow_up() {
     check::<EntryDigest>();
     check::<WelcomeLocator>();
     check::<AccountId>();
-    check::<dir::AccountRecords>();
-    check::<dir::DatedRecord>();
     check::<env::Proof>();
     check::<env::Extension>();
     check::<env::WelcomeRef>();

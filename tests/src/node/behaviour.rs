@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use paigham_subnet::testkit::Dice;
 
-use super::Lie;
+use super::{Instead, Lie};
 
 /// Longest that a reply is held back by chance.
 const DELAY_MAX_MS: u64 = 40;
@@ -73,6 +73,7 @@ pub enum Freshness {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Behaviour {
     pub lie: Option<Lie>,
+    pub instead: Option<Instead>,
     pub signing: Signing,
     pub updates: Updates,
     pub passage: Passage,

@@ -9,14 +9,11 @@ use paigham_wire::blob::{
     ChunkRequest, CreateBlob, PutChunk,
 };
 use paigham_wire::chain::EntryDigest;
-use paigham_wire::directory::{
-    AccountRecords, BeaconReply, DatedRecord, DirectoryError, LookupReply, LookupRequest, Ping,
-    SubmitReply, SubmitRequest,
-};
+use paigham_wire::directory::{BeaconReply, DirectoryError, Ping};
 use paigham_wire::envelope::{
-    AuthenticatedData, Credential as LeafCredential, DirectoryMapProof, EnvelopePlaintext,
-    Extension, Gossip, GroupForm, GroupPolicy, InboxCapability, LogRoot, PointerContent, Proof,
-    SealedPointer, SelfRemoves, WelcomePointer, WelcomeRef, WelcomeWrapper, Welcomes,
+    AuthenticatedData, Credential as LeafCredential, EnvelopePlaintext, Extension, Gossip,
+    GroupForm, GroupPolicy, InboxCapability, LogRoot, PointerContent, Proof, SealedPointer,
+    SelfRemoves, WelcomePointer, WelcomeRef, WelcomeWrapper, Welcomes,
 };
 use paigham_wire::identity::{
     Authorisation, DeviceEntry, IdentityRecord, RecordContent, RecordKind, Role,
@@ -27,7 +24,7 @@ use paigham_wire::ids::{
 };
 use paigham_wire::keys::{EpochKeys, MacKey, ReadToken, WrapperKey};
 use paigham_wire::leaf::{
-    BeaconLeaf, InboxLeaf, Leaf, QueueLeaf, RecordsLeaf, ShardLeaf, ShardsLeaf, WelcomeLeaf,
+    BeaconLeaf, InboxLeaf, Leaf, QueueLeaf, ShardLeaf, ShardsLeaf, WelcomeLeaf,
 };
 use paigham_wire::log::{Lookup, Status, Submission, Submit, Wanted};
 use paigham_wire::relay::{
@@ -206,7 +203,7 @@ choices! {
         NotWaiting, DoesNotFit, NotAllowed, Ticket(TicketRefusal), Credential, Damaged,
     ]
     Leaf [
-        Queue(QueueLeaf), Inbox(InboxLeaf), Welcome(WelcomeLeaf), Records(RecordsLeaf),
+        Queue(QueueLeaf), Inbox(InboxLeaf), Welcome(WelcomeLeaf),
         Shard(ShardLeaf), Shards(ShardsLeaf), Beacon(BeaconLeaf),
     ]
 }
@@ -223,7 +220,6 @@ structures! {
         last_resort_hash,
     }
     WelcomeLeaf { wrapper_hash, tree_hash }
-    RecordsLeaf { count, head }
     ShardLeaf {
         beacon, previous, difficulties, posts_since, commits_since, fill, admin_entries,
         admin_head,
@@ -273,12 +269,6 @@ structures! {
     Authorisation { role, key, signature }
     IdentityRecord { content, authorisation }
 
-    SubmitRequest { record }
-    SubmitReply { version, accepted_at }
-    LookupRequest { accounts }
-    DatedRecord { accepted_at, record }
-    AccountRecords { account, records }
-    LookupReply { certificate, witness, accounts }
     Ping { nonce }
     Submit { submission, credential }
     Status { label, version, value_hash }
@@ -287,7 +277,6 @@ structures! {
 
     EnvelopePlaintext { version, mls_message, proofs, extensions }
     Proof { proof_type, data }
-    DirectoryMapProof { account, records, certificate, witness }
     Extension { extension_type, data }
     Welcomes { joiners, wrapper_key }
     WelcomeRef { account, device, welcome_id }
