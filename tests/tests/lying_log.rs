@@ -29,6 +29,8 @@ use paigham_wire::identity::IdentityRecord;
 use paigham_wire::ids::AccountId;
 use paigham_wire::network::CanisterRole;
 
+/// A directory of an earlier build.
+const WITHOUT_TICKETS: &[u8] = include_bytes!("../modules/directory-layout-3.wasm");
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(24 * 3_600);
@@ -408,6 +410,9 @@ fn the_certificate_of_another_canister_is_refused() {
         let memory = Controller::of(&world).memory().await;
         let twins = Controller::on(subnet, twin);
         twins.rewrites(|twin| twin.becomes(&memory)).await;
+        // A ticket counts at the canister that it is made for; this one asks for none.
+        let upgraded = subnet.upgrade(twin, WITHOUT_TICKETS, Vec::new()).await;
+        upgraded.unwrap();
         world.node().asks(Instead::OtherCanister(twin));
         let told = world.node().counts().lies;
         let verdict = looks_up(&mut alice, "Bob", bob.account()).await;
