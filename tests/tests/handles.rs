@@ -69,12 +69,14 @@ async fn thief_hands_in(
         submission: Submission::Handle(encode(&record).into()),
         credential: Credential::none(),
     };
-    let answer = agent.update(&directory, "submit", &encode(&request)).await;
-    decode_result::<SubmitState, DirectoryError>(&answer.unwrap()).unwrap()?;
     let status = Status {
         label: record.content.handle.skeleton().label().into(),
         version: record.content.record_version,
+        value_hash: request.submission.value_hash(),
     };
+    let request = agent.paid(&directory, request).await;
+    let answer = agent.update(&directory, "submit", &request).await;
+    decode_result::<SubmitState, DirectoryError>(&answer.unwrap()).unwrap()?;
     loop {
         let answer = agent.query(&directory, "status", &encode(&status)).await;
         let state = decode_result::<SubmitState, DirectoryError>(&answer.unwrap()).unwrap();

@@ -41,6 +41,8 @@ struct Auditor<'a> {
     world: &'a World,
     agent: BareAgent,
     log: AuditorState,
+    /// The code that runs.
+    code: Code,
 }
 
 impl<'a> Auditor<'a> {
@@ -49,10 +51,12 @@ impl<'a> Auditor<'a> {
             world,
             agent: BareAgent::in_process(world),
             log: AuditorState::default(),
+            code: Code::OfNow,
         }
     }
 
-    async fn runs(&self, code: Code) {
+    async fn runs(&mut self, code: Code) {
+        self.code = code;
         let module = match code {
             Code::Older => OLDER_DIRECTORY,
             Code::OfNow => DIRECTORY,
@@ -63,8 +67,8 @@ impl<'a> Auditor<'a> {
     }
 
     /// What the code of now asks for a first record, its own kit knows; the older asks for nothing.
-    async fn registers(&self, code: Code, record: IdentityRecord) {
-        match code {
+    async fn registers(&self, record: IdentityRecord) {
+        match self.code {
             Code::Older => {
                 self.hands_in(&record).await;
                 self.waits_for(&record).await;
@@ -87,17 +91,27 @@ impl<'a> Auditor<'a> {
         assert_eq!(state.unwrap().version, record.content.record_version);
     }
 
-    async fn waits_for(&self, record: &IdentityRecord) {
-        let status = Status {
+    /// How far a record is, as the code that runs is asked: the older tells it to anybody, without
+    /// the hash of the record, which lies at the end.
+    fn status(&self, record: &IdentityRecord) -> Vec<u8> {
+        let value_hash = Submission::Identity(encode(record).into()).value_hash();
+        let mut status = encode(&Status {
             label: record.content.account.directory_label()[..].into(),
             version: record.content.record_version,
-        };
+            value_hash,
+        });
+        match self.code {
+            Code::Older => status.truncate(status.len() - value_hash.len()),
+            Code::OfNow => {}
+        }
+        status
+    }
+
+    async fn waits_for(&self, record: &IdentityRecord) {
+        let status = self.status(record);
         let directory = self.world.file().directory().unwrap();
         loop {
-            let answer = self
-                .agent
-                .query(&directory, "status", &encode(&status))
-                .await;
+            let answer = self.agent.query(&directory, "status", &status).await;
             let state = decode_result::<SubmitState, DirectoryError>(&answer.unwrap()).unwrap();
             if matches!(state.unwrap().state, Submitted::Published { .. }) {
                 return;
@@ -158,7 +172,7 @@ fn a_log_outlives_an_upgrade_and_the_way_back() {
                 auditor.waits_for(waiting).await;
             }
             let (somebody, first) = Logged::create(round);
-            auditor.registers(code, first).await;
+            auditor.registers(first).await;
             people.push(somebody);
             let rotations: Vec<_> = people.iter_mut().map(Logged::rotate).collect();
             for rotation in &rotations {

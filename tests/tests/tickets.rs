@@ -1,6 +1,8 @@
 //! What a look-up and a registration cost, over the real canisters: a scraper works for each label,
 //! and people who know each other notice nothing.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::time::Duration;
 
 use paigham_tests::bare::BareAgent;
@@ -101,10 +103,9 @@ fn nobody_registers_for_nothing() {
             credential: Credential::none(),
         };
         let directory = &squatter.directory;
-        let shed = squatter
-            .agent
-            .update(directory, "submit", &encode(&request));
-        assert!(shed.await.is_err());
+        let unpaid = encode(&request);
+        let shed = squatter.agent.update(directory, "submit", &unpaid).await;
+        assert!(shed.is_err());
         let paid = squatter.agent.paid(directory, request).await;
         for _ in 0..2 {
             let answer = squatter.agent.update(directory, "submit", &paid).await;
