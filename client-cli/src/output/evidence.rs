@@ -102,7 +102,7 @@ fn proved(proved: &Proved) -> String {
             format!("the log showed {after} versions of an account in a larger log than {before}")
         }
         Proved::TwoNetworkFiles { number } => {
-            format!("the same release keys signed two network files of number {number}")
+            format!("release keys of this network signed two network files of number {number}")
         }
         Proved::LoggedValue { version, value } => format!(
             "the label's newest version in the log is {version}, SHA-256 {}",

@@ -212,11 +212,20 @@ fn two_network_files_of_one_number_are_proved() {
     let newest = Proved::LoggedValue { version: 1, value };
     assert!(judge(&second).proved.contains(&newest));
 
-    // Without the log, from the two files alone.
+    // Without the log, from the two files alone: for whoever believes one of them, or a later one
+    // of the same keys, and for nobody else.
     let other = Item::Network(network(1, "other", &[1], &[1]).into());
-    let report = check(&directory, &file(claimed, &first, vec![other]));
-    assert!(report.holds());
+    let two = file(claimed, &first, vec![other]);
+    let report = check(&directory, &two);
     assert_eq!(report.items, [Checked::NetworkFile { number: 1 }]);
+    assert!(!report.holds(), "anybody can make two files");
+    let under = |believed: &[u8]| {
+        let believed = VerifiedNetwork::pinned(believed).unwrap();
+        two.check_under(&directory.trust(), &believed).holds()
+    };
+    assert!(under(&first));
+    assert!(under(&network(3, "later", &[1], &[1])));
+    assert!(!under(&network(1, "of other keys", &[5], &[5])));
     let junk = Item::Network(b"junk".to_vec().into());
     let report = check(&directory, &file(claimed, &first, vec![junk]));
     assert_eq!(
@@ -258,6 +267,7 @@ fn what_is_no_network_file_is_proved() {
 #[test]
 fn what_was_watched_is_checked_again() {
     let mut directory = Directory::new();
+    Owner::create(&mut directory, 6);
     let amina = Owner::create(&mut directory, 7);
     let found = Reader::default()
         .look_up(&directory, amina.account())

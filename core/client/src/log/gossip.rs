@@ -130,14 +130,21 @@ fn merge(mut known: Vec<Root>, entries: &[DistinguishedEntry]) -> Vec<Root> {
 
 #[cfg(test)]
 mod tests {
+    use paigham_lookup::Evidence;
     use paigham_store::{MemoryBackend, Store};
 
     use super::*;
 
     const BILAL: AccountId = AccountId([2; 16]);
 
+    /// A home with a network.
     fn store() -> Store {
-        Store::on_backend(Box::new(MemoryBackend::default()), &[7; 32]).unwrap()
+        let store = Store::on_backend(Box::new(MemoryBackend::default()), &[7; 32]).unwrap();
+        let set = store.begin();
+        let file = serde_bytes::ByteBuf::from(*b"network file");
+        set.put(Table::Network, b"pinned", &file).unwrap();
+        set.commit().unwrap();
+        store
     }
 
     fn verified(position: u64) -> DistinguishedEntry {
@@ -195,7 +202,15 @@ mod tests {
         set.put(Table::Log, ROOTS, &roots).unwrap();
         compare(&set, load(&set, HEARD).unwrap(), 1).unwrap();
         assert_eq!(problems(&set), 1);
-        hear(&set, BILAL, &said(3, 9), 1).unwrap();
+        let all: Vec<(u64, Problem)> = set.scan(Table::Evidence, b"all", 0, u64::MAX).unwrap();
+        let file = Evidence::from_bytes(&all[0].1.evidence).unwrap();
+        let said = SaidRoot {
+            account: BILAL,
+            position: 7,
+            root: [9; 32],
+        };
+        assert_eq!(file.items, [Item::Said(said)]);
+        hear(&set, BILAL, &self::said(3, 9), 1).unwrap();
         assert_eq!(problems(&set), 1, "one log, one problem");
     }
 

@@ -45,7 +45,7 @@ pub fn check_evidence(
     is_of_network(&within, &network)?;
     let trust = LogTrust::of_network(&network)?;
     Ok(EvidenceFacts {
-        report: all.check(&trust),
+        report: all.check_under(&trust, &network),
         network,
         is_network_named: named.is_some(),
     })

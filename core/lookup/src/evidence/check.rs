@@ -3,6 +3,7 @@
 use paigham_transparency::Recent;
 use paigham_wire::hash::Hash;
 use paigham_wire::ids::AccountId;
+use paigham_wire::network::VerifiedNetwork;
 
 use super::Evidence;
 use super::files::NetworkFiles;
@@ -102,7 +103,7 @@ pub enum Proved {
         /// Versions shown later.
         after: u32,
     },
-    /// The same release keys signed two network files of this number.
+    /// Release keys of this network signed two network files of this number.
     TwoNetworkFiles {
         /// The number.
         number: u64,
@@ -170,6 +171,17 @@ impl Evidence {
     /// somebody who knew nothing.
     #[must_use]
     pub fn check(&self, trust: &LogTrust) -> Report {
+        self.judge(trust, None)
+    }
+
+    /// As [`Evidence::check`], by a reader who believes a network file: two files of one number prove
+    /// something only against the release keys of a file that is believed or logged.
+    #[must_use]
+    pub fn check_under(&self, trust: &LogTrust, network: &VerifiedNetwork) -> Report {
+        self.judge(trust, Some(network))
+    }
+
+    fn judge(&self, trust: &LogTrust, believed: Option<&VerifiedNetwork>) -> Report {
         let mut report = Report {
             claimed: self.finding,
             items: Vec::new(),
@@ -192,7 +204,7 @@ impl Evidence {
         }
         report.heads(&shown);
         report.handles(&shown);
-        let files = NetworkFiles::of(self.network.as_slice(), &shown);
+        let files = NetworkFiles::of(self.network.as_slice(), &shown, believed);
         report.proved.extend(files.two_of_one_number());
         report.limit_owner();
         report.limits.sort_unstable();

@@ -6,49 +6,65 @@ use super::check::Proved;
 use super::piece::{Piece, What};
 
 /// All network files of a piece of evidence.
-pub(super) struct NetworkFiles(Vec<VerifiedNetwork>);
+pub(super) struct NetworkFiles {
+    /// Those that are in it, and the one that it was judged under: anybody can make them.
+    shown: Vec<VerifiedNetwork>,
+    /// Those that the log holds or the reader believes.
+    believed: Vec<VerifiedNetwork>,
+}
 
 impl NetworkFiles {
-    /// The one that it was judged under, those that are in it, and those that the log showed.
-    pub(super) fn of(judged_under: &[u8], pieces: &[Piece]) -> Self {
-        let mut files: Vec<_> = VerifiedNetwork::pinned(judged_under).into_iter().collect();
+    pub(super) fn of(
+        judged_under: &[u8],
+        pieces: &[Piece],
+        believed: Option<&VerifiedNetwork>,
+    ) -> Self {
+        let mut files = Self {
+            shown: VerifiedNetwork::pinned(judged_under).into_iter().collect(),
+            believed: believed.into_iter().cloned().collect(),
+        };
         for piece in pieces {
             match piece {
-                Piece::File(file) => files.push((**file).clone()),
+                Piece::File(file) => files.shown.push((**file).clone()),
                 Piece::Shown(shown) => {
                     if let What::Networks(logged) = &shown.what {
-                        files.extend(logged.files().cloned());
+                        files.believed.extend(logged.files().cloned());
                     }
                 }
                 Piece::Word => {}
             }
         }
-        Self(files)
+        files
     }
 
-    /// Pairs that prove something against the release keys. That the two differ is not enough:
-    /// anybody can sign a file with keys of their own. Either both name the same release keys, or
-    /// both are signed by the keys of a file before them.
+    /// A pair that proves something against the release keys. That the two differ is not enough:
+    /// anybody can sign files with keys of their own. Enough release keys of one file that is believed
+    /// must have signed both.
     pub(super) fn two_of_one_number(&self) -> Option<Proved> {
-        let pairs = self.0.iter().enumerate();
+        let all: Vec<_> = self.shown.iter().chain(&self.believed).collect();
+        let pairs = all.iter().enumerate();
         let mut pairs = pairs.flat_map(|(index, one)| {
-            let others = self.0.iter().skip(index + 1);
-            others.map(move |other| (one, other))
+            let others = all.iter().skip(index + 1);
+            others.map(move |other| (*one, *other))
         });
-        let (one, _) =
-            pairs.find(|(one, other)| one.contradicts(other) && self.of_same_keys(one, other))?;
+        let (one, _) = pairs.find(|(one, other)| {
+            one.contradicts(other) && self.is_by_one_set_of_keys(one, other)
+        })?;
         Some(Proved::TwoNetworkFiles {
             number: one.file().sequence,
         })
     }
 
-    fn of_same_keys(&self, one: &VerifiedNetwork, other: &VerifiedNetwork) -> bool {
-        let signed_both = |before: &VerifiedNetwork| {
-            // Whether a file has expired does not matter here.
-            [one, other]
-                .iter()
-                .all(|file| before.successor(file.bytes(), 0).is_ok())
-        };
-        one.file().release == other.file().release || self.0.iter().any(signed_both)
+    fn is_by_one_set_of_keys(&self, one: &VerifiedNetwork, other: &VerifiedNetwork) -> bool {
+        let mut believed = self.believed.iter();
+        believed.any(|believed| is_signed_by(one, believed) && is_signed_by(other, believed))
     }
+}
+
+/// Whether a file is one that is believed, or enough release keys of that one signed it. Whether it
+/// has expired does not matter here.
+fn is_signed_by(file: &VerifiedNetwork, believed: &VerifiedNetwork) -> bool {
+    file.file() == believed.file()
+        || file.file().release == believed.file().release
+        || believed.successor(file.bytes(), 0).is_ok()
 }
