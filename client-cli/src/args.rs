@@ -219,6 +219,33 @@ pub enum NetworkCommand {
         #[arg(long, value_name = "N")]
         subnet: Option<u16>,
     },
+    /// Show who administers the canisters of the network given with --network, what waits for their
+    /// approval, and everything they did, checked against the certified head of each log.
+    Administration {
+        /// Only this canister.
+        #[arg(long, value_name = "ID")]
+        canister: Option<String>,
+    },
+    /// Propose an action for a canister as one of its administrators, which approves it.
+    Propose {
+        /// The action as JSON, as `administration` shows it.
+        action: String,
+        /// The canister.
+        #[arg(long, value_name = "ID")]
+        canister: String,
+        #[command(flatten)]
+        endpoint: EndpointOptions,
+    },
+    /// Approve what another administrator has proposed.
+    Approve {
+        /// The proposal's hash, as `administration` shows it.
+        proposal: String,
+        /// The canister.
+        #[arg(long, value_name = "ID")]
+        canister: String,
+        #[command(flatten)]
+        endpoint: EndpointOptions,
+    },
     /// Show modules, root key, rounds and instruction use of the network given with --network.
     Status,
 }
@@ -304,6 +331,13 @@ pub struct DeployOptions {
     /// Who may change the canisters from then on; repeat it for several [default: nobody].
     #[arg(long = "controller", value_name = "ID")]
     pub controllers: Vec<String>,
+    /// Who administers the canisters: sets quotas, gateways, work for tickets, the shard map; repeat
+    /// it for several [default: nobody].
+    #[arg(long = "admin", value_name = "ID")]
+    pub admins: Vec<String>,
+    /// How many of them must agree [default: more than half].
+    #[arg(long, value_name = "K", requires = "admins")]
+    pub threshold: Option<u16>,
     #[command(flatten)]
     pub auditors: AuditorOptions,
 }

@@ -47,6 +47,19 @@ async fn dispatch(cli: &Cli, out: &Output) -> Result<(), Failure> {
         Command::Network(NetworkCommand::Rekey { data, subnet }) => {
             network::rekey(data, *subnet, out)
         }
+        Command::Network(NetworkCommand::Administration { canister }) => {
+            network::administration(common, canister.as_deref(), out).await
+        }
+        Command::Network(NetworkCommand::Propose {
+            action,
+            canister,
+            endpoint,
+        }) => network::propose(common, (canister, action), endpoint, out).await,
+        Command::Network(NetworkCommand::Approve {
+            proposal,
+            canister,
+            endpoint,
+        }) => network::approve((canister, proposal), endpoint, out).await,
         Command::Network(NetworkCommand::Status) => network::status(common, out).await,
         Command::Register { name } => register::register(common, name.as_deref(), out).await,
         Command::Whoami => whoami::whoami(common, out).await,

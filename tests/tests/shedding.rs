@@ -173,14 +173,18 @@ fn place(queue: &QueueId) -> u8 {
 }
 
 /// Mallory makes queues whose ids begin with the same bits until the relay takes no more there. Alice,
-/// whose new chat would lie among them, begins it elsewhere, with what she has said already, and Bob
-/// reads it.
+/// whose new chats would lie among them, begins them elsewhere, also where a Welcome would lie there,
+/// and Bob and Carol read them.
 #[test]
 fn who_is_crowded_out_begins_elsewhere() {
     const CROWDED: u8 = 0xA;
     const QUEUES_MAX: u64 = 200;
     story(async || {
         let world = World::in_memory().await;
+        let mut alice = Person::registered(&world, "Alice").await;
+        let mut bob = Person::registered(&world, "Bob").await;
+        let mut carol = Person::registered(&world, "Carol").await;
+        meet(&mut [&mut alice, &mut bob, &mut carol]).await;
         let mallory = BareAgent::in_process(&world);
         let relay = world.file().relay().unwrap();
         let key = SigningKey::from_bytes(&[9; 32]);
@@ -199,15 +203,15 @@ fn who_is_crowded_out_begins_elsewhere() {
             assert!(made < QUEUES_MAX, "it takes ever more");
         }
 
-        let mut alice = Person::registered(&world, "Alice").await;
-        let mut bob = Person::registered(&world, "Bob").await;
-        meet(&mut [&mut alice, &mut bob]).await;
         let wanted = |queue: &QueueId| place(queue) == CROWDED;
-        let chat = alice.starts_chat_at(bob.account(), wanted).await.unwrap();
-        assert_ne!(place(&chat), CROWDED);
-        alice.says(chat, "here, then").await;
-        bob.hears().await;
-        assert_eq!(bob.texts(chat), ["here, then"]);
-        assert_eq!(alice.conversations().unwrap().len(), 1);
+        for friend in [&mut bob, &mut carol] {
+            let chat = alice.starts_chat_at(friend.account(), wanted).await;
+            let chat = chat.unwrap();
+            assert_ne!(place(&chat), CROWDED);
+            alice.says(chat, "here, then").await;
+            friend.hears().await;
+            assert_eq!(friend.texts(chat), ["here, then"]);
+        }
+        assert_eq!(alice.conversations().unwrap().len(), 2);
     });
 }

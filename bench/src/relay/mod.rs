@@ -95,7 +95,8 @@ impl Rows<'_> {
         self.small_batches()?;
         self.singles()?;
         self.fetches()?;
-        self.capacity(&batch_cost)
+        self.capacity(&batch_cost)?;
+        self.expiry()
     }
 
     fn row(&self, metric: &str, value: f64, unit: &str, meaning: &str) {
@@ -238,6 +239,38 @@ impl Rows<'_> {
             exact(spread.instructions) / spread.entries(),
             "instructions",
             "a message where each of 64 queues has one new",
+        );
+        Ok(())
+    }
+
+    /// All posts become too old.
+    fn expiry(&mut self) -> Result<(), Failure> {
+        let (messages, posts) = self.shard.expire(self.n)?;
+        let each = messages.iter().map(|message| message.instructions);
+        let (all, longest) = (each.clone().sum::<u64>(), each.max().unwrap_or(0));
+        let pages: u64 = messages
+            .iter()
+            .map(|message| message.dirty_pages + message.dirty_heap_pages)
+            .sum();
+        let posts = exact(posts);
+        let row = |metric, value, unit, meaning| self.row(metric, value, unit, meaning);
+        row(
+            "expire",
+            exact(all) / posts,
+            "instructions",
+            "an expired post, everything included",
+        );
+        row(
+            "expire.pages",
+            exact(pages) / posts,
+            "4-KiB pages",
+            "dirtied by it",
+        );
+        row(
+            "expire.message",
+            exact(longest),
+            "instructions",
+            "the longest message of expiry",
         );
         Ok(())
     }

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use candid::Principal;
+use paigham_relay::Retention;
 use paigham_subnet::{Execution, LoneCanister, Outcome};
 use paigham_wire::codec::decode_result;
 use paigham_wire::ids::{CanisterId, QueueId};
-use paigham_wire::relay::{BatchReply, FetchReply, PostOutcome, RelayError};
+use paigham_wire::relay::{BatchReply, FetchReply, FetchedItem, PostOutcome, RelayError};
 use serde_bytes::{ByteBuf, Bytes};
 use tls_codec::DeserializeBytes;
 
@@ -26,6 +27,8 @@ pub(super) struct Shard {
     /// Newest entries, of queues that got more than they were seeded with.
     seqs: HashMap<QueueId, u32>,
     salt: u32,
+    /// Posts that were taken here.
+    taken: u64,
     /// What opening the memory again cost.
     pub upgrade: Execution,
 }
@@ -58,6 +61,7 @@ impl Shard {
             canister,
             seqs: HashMap::new(),
             salt: 0,
+            taken: 0,
             upgrade,
         })
     }
@@ -83,6 +87,7 @@ impl Shard {
         if !outcomes.iter().all(taken) {
             return Err("a post was not accepted".into());
         }
+        self.taken += outcomes.len() as u64;
         Ok(Cost {
             logged: self.log_tail()? - tail,
             ..cost
@@ -155,6 +160,23 @@ impl Shard {
         })
     }
 
+    /// Lets all posts expire; what that cost, message for message, and how many posts it were.
+    pub fn expire(&mut self, n: u32) -> Result<(Vec<Execution>, u64), Failure> {
+        let seeded = (0..n).map(|number| u64::from(Member::of(number).seeded_seq()) - 1);
+        let posts = seeded.sum::<u64>() + self.taken;
+        let ran = self.canister.wake(all_expired_ns(), [7; 32]);
+        let failed = |execution: &&Execution| matches!(execution.outcome, Outcome::Failed { .. });
+        if let Some(failed) = ran.iter().find(failed) {
+            return Err(format!("{:?}", failed.outcome).into());
+        }
+        let (busy, from) = (Member::of(1), 2);
+        let left = self.fetch(&[(&busy, from)])?;
+        match left.reply.items.first() {
+            Some(FetchedItem::Entries(entries)) if entries.is_empty() => Ok((ran, posts)),
+            other => Err(format!("not all posts have expired: {other:?}").into()),
+        }
+    }
+
     /// Where what lies in stable memory.
     pub fn layout(&self) -> Result<Layout, Failure> {
         let length = usize::try_from(HEADER_BYTES)?;
@@ -167,6 +189,14 @@ impl Shard {
         let tail = self.canister.stable_bytes(at.ok_or("no log")?, 8);
         Ok(little(&tail.ok_or("no log")?))
     }
+}
+
+/// A bucket takes in posts of less than a day, and goes when its last one is too old.
+const DAY_NS: u64 = 24 * 3_600 * 1_000_000_000;
+
+/// When every post is too old, and no commit, in nanoseconds since 1970.
+fn all_expired_ns() -> u64 {
+    u64::from(MEASURED_AT) * 1_000_000_000 + Retention::default().posts + DAY_NS
 }
 
 /// A reply of `fetch`.

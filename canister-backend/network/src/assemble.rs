@@ -34,6 +34,21 @@ pub(crate) struct Part {
     pub module: &'static [u8],
 }
 
+impl Part {
+    /// The argument of its install. Who first brings the directory a network file either has the
+    /// release key that it is installed with, or controls or administers it.
+    pub(crate) fn argument(&self, common: InitArgument, release_key: Option<[u8; 32]>) -> Vec<u8> {
+        let argument = match self.role {
+            CanisterRole::Directory => encode(&DirectoryArgument {
+                common,
+                release_key,
+            }),
+            CanisterRole::Relay | CanisterRole::Bulletin => encode(&common),
+        };
+        candid::encode_one(Some(ByteBuf::from(argument))).expect("Candid has every vector of bytes")
+    }
+}
+
 pub(crate) const DIRECTORY_PART: Part = Part {
     role: CanisterRole::Directory,
     name: "directory",
@@ -270,15 +285,7 @@ async fn install(
         admins: None,
         difficulties: Some(Difficulties::all(DEVELOPMENT_BITS)),
     };
-    let argument = match part.role {
-        CanisterRole::Directory => encode(&DirectoryArgument {
-            common,
-            release_key: Some(signer.key.verifying_key().to_bytes()),
-        }),
-        CanisterRole::Relay | CanisterRole::Bulletin => encode(&common),
-    };
-    let argument = candid::encode_one(Some(ByteBuf::from(argument)))
-        .expect("Candid has every vector of bytes");
+    let argument = part.argument(common, Some(signer.key.verifying_key().to_bytes()));
     let id = subnet.install(part.module, argument, &[]).await;
     id.map_err(|error| NetworkUpError::Install {
         canister: part.name,

@@ -63,6 +63,7 @@ impl Elsewhere {
             place: Place::Subnet(self.subnet.subnet_id()),
             relays: 2,
             controllers,
+            admins: None,
             development: false,
             auditors: None,
         }

@@ -4,11 +4,13 @@
 use std::collections::BTreeMap;
 
 use candid::Principal;
+use serde_bytes::ByteBuf;
 
-use crate::code::{Code, Entry, InstallError};
+use crate::calls::{CallResult, Input, Origin, Request};
+use crate::canister::{Canister, Home, Step};
+use crate::code::{Code, InstallError};
 use crate::engine::engine;
-use crate::execution::{Execution, limit};
-use crate::ic0::{Message, Mode};
+use crate::execution::{Execution, Outcome, Reject};
 use crate::stable::{PAGE, StableMemory};
 
 /// Bytes in which stable memory grows.
@@ -18,8 +20,7 @@ const WASM_PAGE: usize = 65_536;
 /// certifies or keeps them.
 #[derive(Debug)]
 pub struct LoneCanister {
-    id: Principal,
-    code: Code,
+    canister: Canister,
     time: u64,
 }
 
@@ -38,7 +39,7 @@ impl LoneCanister {
         time: u64,
     ) -> Result<(Self, Execution), InstallError> {
         let engine = engine().map_err(|error| InstallError::Engine(error.to_string()))?;
-        let code = Code::new(&engine, module)?;
+        let mut code = Code::new(&engine, module)?;
         let size = stable.len().div_ceil(WASM_PAGE) as u64;
         let written = |(_, page): &(u64, &[u8])| page.iter().any(|byte| *byte != 0);
         let pages: BTreeMap<_, _> = (0..)
@@ -51,49 +52,96 @@ impl LoneCanister {
             })
             .collect();
         let stable = StableMemory::restore(size, pages).ok_or(InstallError::StoredState)?;
-        let mut lone = Self { id, code, time };
-        lone.code.set_stable(stable);
-        let hook = "canister_post_upgrade";
-        if !lone.code.exports(hook) {
-            return Err(InstallError::Id("the module has no post-upgrade hook"));
-        }
-        let message = lone.message(Mode::Init, hook, Vec::new(), limit::INSTALL);
-        let (resumed, _) = lone.code.run(&Entry::Export(hook.into()), message);
-        Ok((lone, resumed))
-    }
-
-    fn message(&self, mode: Mode, method: &str, argument: Vec<u8>, limit: u64) -> Message {
-        let anonymous = Principal::anonymous();
-        let mut message = Message::new(mode, method, argument, &anonymous, self.time);
-        message.about.id = self.id;
-        message.limit = limit;
-        message
+        code.set_stable(stable);
+        let home = Home {
+            subnet: Principal::management_canister(),
+            root_key: Vec::new().into(),
+        };
+        let mut canister = Canister::new(id, home, Vec::new());
+        let resumed = canister.resume(code, time)?;
+        Ok((Self { canister, time }, resumed))
     }
 
     /// Runs an update, whose changes stay.
     pub fn update(&mut self, method: &str, argument: Vec<u8>) -> Execution {
-        let message = self.message(Mode::Update, method, argument, limit::UPDATE);
-        let entry = Entry::Export(format!("canister_update {method}"));
-        self.code.run(&entry, message).0
+        let request = Request {
+            origin: Origin::Task,
+            caller: Principal::anonymous(),
+            method: method.to_owned(),
+            argument,
+            deadline: 0,
+        };
+        match self.canister.request(request, self.time) {
+            Some(step) => step.execution,
+            None => Execution::without_run(Outcome::Unanswered),
+        }
     }
 
     /// Runs a query with a certificate of these bytes at hand.
     pub fn query(&mut self, method: &str, argument: Vec<u8>, certificate: Vec<u8>) -> Execution {
-        let mut message = self.message(Mode::Query, method, argument, limit::QUERY);
-        message.certificate = Some(certificate);
-        let entry = Entry::Export(format!("canister_query {method}"));
-        self.code.run(&entry, message).0
+        let anonymous = Principal::anonymous();
+        self.canister
+            .query(method, argument, &anonymous, self.time, certificate)
+            .unwrap_or_else(|reject| Execution::without_run(Outcome::Rejected(reject.message)))
+    }
+
+    /// Lets time pass up to `time`, in nanoseconds since 1970, and runs everything that the timers
+    /// then due lead to, in order. `random` is what `raw_rand` draws.
+    pub fn wake(&mut self, time: u64, random: [u8; 32]) -> Vec<Execution> {
+        self.time = time;
+        let mut ran = Vec::new();
+        while let Some(step) = self.next_step() {
+            for request in step.management {
+                self.manage(request, random);
+            }
+            if let Some((Origin::Call { callback, .. }, result)) = step.answer {
+                self.canister.calls.respond(callback, result);
+            }
+            ran.push(step.execution);
+        }
+        ran
+    }
+
+    fn next_step(&mut self) -> Option<Step> {
+        loop {
+            let step = match self.canister.calls.next_input() {
+                None => return self.canister.fire_timer(self.time),
+                Some(Input::Request(request)) => self.canister.request(request, self.time),
+                Some(Input::Response { callback, result }) => {
+                    self.canister.response(callback, result, self.time)
+                }
+            };
+            if step.is_some() {
+                return step;
+            }
+        }
+    }
+
+    fn manage(&mut self, request: Request, random: [u8; 32]) {
+        let result: CallResult = match request.method.as_str() {
+            "raw_rand" => candid::encode_one(ByteBuf::from(random))
+                .map(ByteBuf::from)
+                .map_err(|error| Reject::failed("IC0503", error.to_string())),
+            other => Err(Reject::failed("IC0536", format!("nobody to {other}"))),
+        };
+        if let Origin::Call { callback, .. } = request.origin {
+            self.canister.calls.respond(callback, result);
+        }
     }
 
     /// Bytes of stable memory; `None` beyond its end.
     #[must_use]
     pub fn stable_bytes(&self, offset: u64, length: usize) -> Option<Vec<u8>> {
-        self.code.stable_bytes(offset, length)
+        self.code()?.stable_bytes(offset, length)
     }
 
     /// Numbers of the 4-KiB pages of stable memory that the last update wrote to.
     #[must_use]
     pub fn written_pages(&self) -> &[u64] {
-        self.code.written_pages()
+        self.code().map_or(&[], Code::written_pages)
+    }
+
+    const fn code(&self) -> Option<&Code> {
+        self.canister.code.as_ref()
     }
 }

@@ -4,6 +4,7 @@ use paigham_group::GroupError;
 use paigham_group::proof::ProofError;
 use paigham_lookup::LookupError;
 use paigham_store::{OpenError, StoreError};
+use paigham_wire::admin::AdminRefusal;
 use paigham_wire::certificate::CertificateError;
 use paigham_wire::directory::DirectoryError;
 use paigham_wire::identity::Rejected;
@@ -165,6 +166,9 @@ pub enum ClientError {
     /// The directory refused.
     #[error("the directory refused: {0}")]
     Directory(#[from] DirectoryError),
+    /// A canister refused to tell of its administrators.
+    #[error("the administrators' log: {0}")]
+    Administration(AdminRefusal),
     /// Two people see different safety numbers.
     #[error("that is not the safety number of this device and the account {0}")]
     OtherSafetyNumber(AccountId),
@@ -186,6 +190,9 @@ pub enum ClientError {
     /// The directory does not take the handle's record.
     #[error("the handle is not taken: {0}")]
     HandleRefused(HandleRejected),
+    /// The relay has no room where the new inbox of this home would lie.
+    #[error("the relay has no room where the inbox of this home would lie")]
+    InboxCrowded,
     /// Another change of the own account is on its way.
     #[error("another change of this account is still on its way into the log")]
     RecordPending,
@@ -391,6 +398,7 @@ impl ClientError {
             | Self::HandleResting(_)
             | Self::NoHandle
             | Self::HandleRefused(_)
+            | Self::InboxCrowded
             | Self::RecordPending
             | Self::RecordLost
             | Self::MemberChanged(_)
@@ -428,7 +436,8 @@ impl ClientError {
             | Self::RelayUnreachable { .. }
             | Self::Unfinished(_)
             | Self::Relay(_)
-            | Self::Directory(_) => ErrorKind::Network,
+            | Self::Directory(_)
+            | Self::Administration(_) => ErrorKind::Network,
             Self::Bug(_) => ErrorKind::Internal,
         }
     }
@@ -491,6 +500,9 @@ impl ClientError {
                 "nothing of that answer was taken; if it stays so, tell the network's operator"
             }
             Self::NoSuchName(_) => "list them with `contacts` and `history`",
+            Self::InboxCrowded => {
+                "nobody knows this account or device yet: begin again with another home"
+            }
             Self::Away => {
                 "ask a member to take you out and add you again; with one person, begin a new chat"
             }

@@ -190,9 +190,15 @@ impl Client {
             xwing_key: xwing_key.into(),
             credential: Credential::none(),
         };
-        self.connection
+        let created = self
+            .connection
             .pay::<InboxState, _>(&relay, "create_inbox", &request)
-            .await?;
+            .await;
+        match created {
+            // The id is in the signed record: only another account has another.
+            Err(ClientError::Relay(RelayError::Full)) => return Err(ClientError::InboxCrowded),
+            answered => answered?,
+        };
         let set = self.store.begin();
         let made = Inbox {
             created: true,

@@ -126,15 +126,18 @@ impl Management<'_> {
         canister_id: Principal,
         mode: Mode,
         module: &[u8],
+        argument: &[u8],
     ) -> Result<(), DeployError> {
         if module.len() > WHOLE_MAX_BYTES {
-            return self.install_chunked(canister_id, mode, module).await;
+            return self
+                .install_chunked(canister_id, mode, module, argument)
+                .await;
         }
         let install = Install {
             mode,
             canister_id,
             wasm_module: serde_bytes::Bytes::new(module),
-            arg: ByteBuf::new(),
+            arg: ByteBuf::from(argument),
         };
         self.call(canister_id, "install_code", encode(install)?)
             .await?;
@@ -146,6 +149,7 @@ impl Management<'_> {
         canister_id: Principal,
         mode: Mode,
         module: &[u8],
+        argument: &[u8],
     ) -> Result<(), DeployError> {
         // What an interrupted attempt left would count against the store's size.
         self.clear_chunks(canister_id).await?;
@@ -168,7 +172,7 @@ impl Management<'_> {
             target_canister: canister_id,
             chunk_hashes_list,
             wasm_module_hash: ByteBuf::from(module_hash(module)),
-            arg: ByteBuf::new(),
+            arg: ByteBuf::from(argument),
         };
         self.call(canister_id, "install_chunked_code", encode(install)?)
             .await?;
@@ -251,7 +255,10 @@ mod tests {
         let padding = [&[0, 0x81, 0x80, 0x80, 0x01, 0][..], &vec![7; 2 << 20]].concat();
         let module = [DIRECTORY, &padding].concat();
         for mode in [Mode::Install, Mode::Upgrade] {
-            management.install(canister, mode, &module).await.unwrap();
+            management
+                .install(canister, mode, &module, &[])
+                .await
+                .unwrap();
             let runs = agent.read_state_canister_module_hash(canister).await;
             assert_eq!(runs.unwrap(), module_hash(&module));
         }

@@ -10,6 +10,7 @@
 //! A deployment that is interrupted goes on where it was. At worst, a canister that was created and
 //! not written down stays empty.
 
+mod administer;
 mod management;
 
 use std::path::Path;
@@ -18,6 +19,7 @@ use ic_agent::AgentError;
 use ic_agent::identity::{BasicIdentity, Identity, Secp256k1Identity};
 use paigham_modules::module_hash;
 use paigham_subnet::{Clock, SystemClock};
+use paigham_wire::admin::InitArgument;
 use paigham_wire::network::{KeySet, NetworkCanister, NetworkFile, VerifiedNetwork};
 
 use crate::assemble::{
@@ -31,9 +33,11 @@ use crate::log::Asker;
 use management::{Management, Mode};
 
 // What callers name, so that they need no crates of their own for it.
+pub use administer::{approve, propose};
 pub use candid::Principal;
 pub use ic_agent::Agent;
 pub use management::Place;
+pub use paigham_wire::admin::{AdminRefusal, AdminSet, ApprovalReply};
 
 /// Why a deployment stopped. It can be begun again.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +60,9 @@ pub enum DeployError {
     /// Clients would stop at the new code: it has not been announced.
     #[error("the network file does not announce the new {0} module yet")]
     NotAnnounced(&'static str),
+    /// The canister does not do what an administrator asked for.
+    #[error(transparent)]
+    Administration(#[from] AdminRefusal),
     /// The data folder.
     #[error(transparent)]
     Network(#[from] NetworkUpError),
@@ -94,6 +101,8 @@ pub struct Deployment {
     pub relays: u16,
     /// Who may change the canisters from then on; nobody, if empty.
     pub controllers: Vec<Principal>,
+    /// Who administers the canisters; nobody, if `None`.
+    pub admins: Option<AdminSet>,
     /// Whether the network is one for development.
     pub development: bool,
     /// Auditors of the log, and how many of them clients ask for.
@@ -153,6 +162,9 @@ pub async fn deploy(
     if plan.relays == 0 || plan.relays > RELAYS_MAX {
         return Err(NetworkUpError::Layout("a subnet has 1 to 16 relays").into());
     }
+    if !plan.admins.as_ref().is_none_or(AdminSet::is_allowed) {
+        return Err(AdminRefusal::OutOfBounds.into());
+    }
     let management = Management(agent);
     let mut created = folder.created()?;
     let relays = std::iter::repeat_n(&RELAY_PART, plan.relays.into());
@@ -169,7 +181,14 @@ pub async fn deploy(
         };
         if code_of(agent, id).await?.as_deref() != Some(&module_hash(part.module)[..]) {
             tracing::info!(canister = part.name, %id, "installing");
-            management.install(id, Mode::Install, part.module).await?;
+            let common = InitArgument {
+                admins: plan.admins.clone(),
+                difficulties: None,
+            };
+            let argument = part.argument(common, None);
+            management
+                .install(id, Mode::Install, part.module, &argument)
+                .await?;
         }
         canisters.push(entry(part, id, &plan.controllers));
     }
@@ -246,7 +265,9 @@ pub async fn upgrade(data: &Path, agent: &Agent) -> Result<VerifiedNetwork, Depl
         if code_of(agent, id).await?.as_deref() != Some(&hash[..]) {
             tracing::info!(canister = part.name, %id, "upgrading");
             let management = Management(agent);
-            management.install(id, Mode::Upgrade, part.module).await?;
+            management
+                .install(id, Mode::Upgrade, part.module, &[])
+                .await?;
         }
         entry.module_hashes = vec![hash.into()];
     }

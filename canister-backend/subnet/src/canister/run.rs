@@ -266,6 +266,22 @@ impl Canister {
         Ok(())
     }
 
+    /// Takes code with its memory, as an upgrade leaves it, and runs its `canister_post_upgrade`.
+    #[cfg(feature = "testkit")]
+    pub fn resume(&mut self, code: Code, now: u64) -> Result<Execution, InstallError> {
+        let name = "canister_post_upgrade";
+        if !code.exports(name) {
+            return Err(InstallError::Id("the module has no post-upgrade hook"));
+        }
+        self.code = Some(code);
+        let anonymous = Principal::anonymous();
+        let message = Message::new(Mode::Init, name, Vec::new(), &anonymous, now);
+        let entry = Entry::Export(name.to_owned());
+        let (execution, effects) = self.run(&entry, message, limit::INSTALL);
+        self.apply(effects, 0, &execution, now);
+        Ok(execution)
+    }
+
     fn hook(
         &self,
         code: &mut Code,

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use paigham_client::VerifiedNetwork;
+use paigham_client::review::{AdminSet, PrincipalId};
 use paigham_network::deploy as network;
 use paigham_network::deploy::{Agent, DeployError, Deployment, Place, Trust, announce, connect};
 use serde_json::{Value, json};
@@ -26,6 +27,7 @@ pub async fn deploy(data: &Path, options: &DeployOptions, out: &Output) -> Resul
         place,
         relays: options.relays,
         controllers: controllers.collect::<Result<_, _>>()?,
+        admins: admins(options)?,
         development: options.endpoint.development,
         auditors: options.auditors.key_set()?,
     };
@@ -55,7 +57,26 @@ pub async fn upgrade(
     show(data, &upgraded?, "The canisters run the new modules.", out)
 }
 
-async fn agent(endpoint: &EndpointOptions) -> Result<Agent, Failure> {
+/// Who administers from the start on.
+fn admins(options: &DeployOptions) -> Result<Option<AdminSet>, Failure> {
+    if options.admins.is_empty() {
+        return Ok(None);
+    }
+    let mut admins = Vec::new();
+    for text in &options.admins {
+        let admin = PrincipalId::new(id(text)?.as_slice());
+        admins.push(admin.ok_or_else(|| Failure::user(format!("{text} is no principal"), ""))?);
+    }
+    admins.sort();
+    admins.dedup();
+    let most = u16::try_from(admins.len()).unwrap_or(u16::MAX);
+    Ok(Some(AdminSet {
+        admins,
+        threshold: options.threshold.unwrap_or(most / 2 + 1),
+    }))
+}
+
+pub(super) async fn agent(endpoint: &EndpointOptions) -> Result<Agent, Failure> {
     let trust = match (&endpoint.root_key, endpoint.development) {
         (Some(hex), _) => Trust::RootKey(hex::decode(hex).map_err(|_| {
             Failure::user("the root key is no hexadecimal number", "give its DER form")
@@ -121,6 +142,10 @@ impl From<DeployError> for Failure {
             DeployError::Agent { .. } | DeployError::Reply(_) => (
                 Kind::Network,
                 "begin again with the same folder: what is done is not repeated",
+            ),
+            DeployError::Administration(_) => (
+                Kind::User,
+                "`paigham network administration` shows who administers and what waits",
             ),
             DeployError::Identity(_) => {
                 (Kind::User, "`openssl genpkey -algorithm ed25519` makes one")

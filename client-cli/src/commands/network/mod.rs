@@ -1,5 +1,7 @@
 //! `paigham network`: one file for each command.
 
+mod action;
+mod administration;
 mod deploy;
 mod rekey;
 mod status;
@@ -11,6 +13,7 @@ use paigham_network::link_to;
 
 use crate::failure::{Failure, Kind};
 
+pub use administration::{administration, approve, propose};
 pub use deploy::{deploy, upgrade};
 pub use rekey::rekey;
 pub use status::status;

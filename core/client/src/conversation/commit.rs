@@ -308,9 +308,9 @@ impl Client {
         };
         let refusal = match answer {
             Ok(_) => None,
-            Err(ClientError::Relay(refusal @ (RelayError::Post(_) | RelayError::TooLarge))) => {
-                Some(refusal)
-            }
+            Err(ClientError::Relay(
+                refusal @ (RelayError::Post(_) | RelayError::TooLarge | RelayError::Full),
+            )) => Some(refusal),
             Err(other) => return Err(other),
         };
         let certified_ns = self.catch_up_since(queue, since_ns, report).await?;
@@ -335,7 +335,9 @@ impl Client {
                 }
                 Err(GroupError::TooLarge.into())
             }
-            RelayError::Post(
+            // A Welcome finds no room where its locator would lie: another one lies elsewhere.
+            RelayError::Full
+            | RelayError::Post(
                 PostRefusal::StaleEpoch | PostRefusal::CatchUpFirst | PostRefusal::Expired,
             ) => Ok(false),
             other => Err(other.into()),

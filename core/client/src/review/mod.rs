@@ -6,6 +6,7 @@
 //!     └───── lookup ──▶ SavedLookup ──▶ PGLK1 file ──▶ SavedLookup::verify  offline
 //! ```
 
+mod administration;
 mod audit;
 mod cosign;
 mod error;
@@ -30,8 +31,15 @@ pub use paigham_lookup::{AuditorReport, AuditorSays, AuditorWord, CanisterHeads,
 pub use paigham_transparency::audit_file::MAGIC as AUDIT_MAGIC;
 pub use paigham_transparency::structs::AuditorTreeHead;
 pub use paigham_transparency::verifier::VerifyHead;
+pub use paigham_wire::admin::{
+    Action, AdminEntry, AdminRefusal, AdminSet, OpenProposal, Quotas, RetentionBounds,
+};
 pub use paigham_wire::identity::handle::{Handle, HandleError};
+pub use paigham_wire::ids::PrincipalId;
+pub use paigham_wire::shards::{Shard, ShardMap, ShardState};
+pub use paigham_wire::ticket::Difficulties;
 
+pub use administration::Administered;
 pub use audit::{Audit, AuditReader, Audited};
 pub use cosign::Auditor;
 pub use error::ReviewError;

@@ -27,7 +27,7 @@ const PAGE: u32 = 1_000;
 /// Somebody with a network file and nothing else.
 #[derive(Debug)]
 pub struct Reviewer {
-    connection: Connection,
+    pub(super) connection: Connection,
     trust: LogTrust,
 }
 
