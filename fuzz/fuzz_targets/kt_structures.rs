@@ -4,8 +4,8 @@
 use libfuzzer_sys::fuzz_target;
 use paigham_transparency::audit_file::{AuditHeader, AuditRecord, Checkpoint};
 use paigham_transparency::auditor::AuditorState;
-use paigham_transparency::consistency::Consistency;
 use paigham_transparency::codec::Codec;
+use paigham_transparency::consistency::Consistency;
 use paigham_transparency::hash::Label;
 use paigham_transparency::structs::*;
 use paigham_transparency::verifier::{ContactMap, OwnerState, TreeView};

@@ -159,11 +159,14 @@ impl Problem {
         }
     }
 
-    /// Keeps a problem, unless the same is kept unanswered already. Returns its number.
+    /// Keeps a problem, unless the same is kept already and unanswered, or stops nothing. Returns its
+    /// number.
     pub fn keep(&self, set: &WriteSet) -> Result<Option<u64>, ClientError> {
         let known: Vec<(u64, Self)> = set.scan(Table::Evidence, ALL, 0, u64::MAX)?;
+        // What stops nothing is told once; what does, until it is over.
         let is_known = known.iter().any(|(_, one)| {
-            one.kind == self.kind && one.account == self.account && one.answer.is_none()
+            let is_open = one.answer.is_none() || !one.kind.stops();
+            one.kind == self.kind && one.account == self.account && is_open
         });
         if is_known || known.len() as u64 >= KEPT_MAX {
             return Ok(None);
