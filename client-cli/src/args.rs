@@ -336,8 +336,8 @@ pub struct DeployOptions {
     #[arg(long = "admin", value_name = "ID")]
     pub admins: Vec<String>,
     /// How many of them must agree [default: more than half].
-    #[arg(long, value_name = "K", requires = "admins")]
-    pub threshold: Option<u16>,
+    #[arg(long, value_name = "N", requires = "admins")]
+    pub admins_required: Option<u16>,
     #[command(flatten)]
     pub auditors: AuditorOptions,
 }

@@ -58,7 +58,7 @@ async fn act(
 #[test]
 fn one_commit_wins_each_epoch_and_nothing_is_lost() {
     story(async || {
-        let rounds = number("PAIGHAM_RACES", 200);
+        let rounds = number("PAIGHAM_RACES", 50);
         let world = World::with_manual_clock().await;
         let mut alice = Person::registered(&world, "Alice").await;
         let mut bob = Person::registered(&world, "Bob").await;

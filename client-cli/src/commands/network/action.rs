@@ -14,25 +14,23 @@ use crate::failure::Failure;
 /// Nanoseconds of a second.
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// An action as people write it: `{"set_gateways":{"gateways":["aaaaa-aa"]}}`.
+/// An action as people write it: `{"gateways":["aaaaa-aa"]}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum Form {
-    SetAdmins {
+    Admins {
         admins: Vec<Principal>,
         threshold: u16,
     },
-    SetQuotas {
+    Quotas {
         queue_bytes: u64,
         queue_posts: u32,
         queue_commits: u16,
         blob_bytes: u64,
         stranger_deposits: u32,
     },
-    SetGateways {
-        gateways: Vec<Principal>,
-    },
-    SetDifficulties {
+    Gateways(Vec<Principal>),
+    Difficulties {
         create_queue: u8,
         create_inbox: u8,
         deposit: u8,
@@ -40,14 +38,12 @@ enum Form {
         create_blob: u8,
         look_up: u8,
     },
-    SetRetention {
+    Retention {
         posts_seconds: u64,
         commits_seconds: u64,
         bytes: u64,
     },
-    SetShards {
-        shards: Vec<ShardForm>,
-    },
+    Shards(Vec<ShardForm>),
 }
 
 /// A shard as people write it.
@@ -62,8 +58,8 @@ struct ShardForm {
 /// Reads what an administrator wrote.
 pub(super) fn from_json(text: &str) -> Result<Action, Failure> {
     let wrong = |why: String| {
-        let hint = "such as {\"set_gateways\":{\"gateways\":[\"aaaaa-aa\"]}}; `paigham network \
-                    administration` shows others in the same form";
+        let hint = "such as {\"gateways\":[\"aaaaa-aa\"]}; `paigham network administration` shows \
+                    others in the same form";
         Failure::user(format!("this is no action: {why}"), hint)
     };
     let form: Form = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
@@ -94,11 +90,11 @@ pub(super) const fn name_of(action: &Action) -> &'static str {
 
 fn action_of(form: Form) -> Option<Action> {
     Some(match form {
-        Form::SetAdmins { admins, threshold } => Action::SetAdmins(AdminSet {
+        Form::Admins { admins, threshold } => Action::SetAdmins(AdminSet {
             admins: ascending(&admins)?,
             threshold,
         }),
-        Form::SetQuotas {
+        Form::Quotas {
             queue_bytes,
             queue_posts,
             queue_commits,
@@ -111,8 +107,8 @@ fn action_of(form: Form) -> Option<Action> {
             blob_bytes,
             stranger_deposits,
         }),
-        Form::SetGateways { gateways } => Action::SetGateways(ascending(&gateways)?),
-        Form::SetDifficulties {
+        Form::Gateways(gateways) => Action::SetGateways(ascending(&gateways)?),
+        Form::Difficulties {
             create_queue,
             create_inbox,
             deposit,
@@ -127,7 +123,7 @@ fn action_of(form: Form) -> Option<Action> {
             create_blob,
             look_up,
         }),
-        Form::SetRetention {
+        Form::Retention {
             posts_seconds,
             commits_seconds,
             bytes,
@@ -136,7 +132,7 @@ fn action_of(form: Form) -> Option<Action> {
             commits: commits_seconds.saturating_mul(SECOND_NS),
             bytes,
         }),
-        Form::SetShards { shards } => {
+        Form::Shards(shards) => {
             let mut shards = shards.iter().map(shard_of).collect::<Option<Vec<_>>>()?;
             shards.sort_by(|a, b| a.canister.cmp(&b.canister));
             Action::SetShards(ShardMap { shards })
@@ -166,21 +162,19 @@ fn shard_of(form: &ShardForm) -> Option<Shard> {
 
 fn form_of(action: &Action) -> Form {
     match action {
-        Action::SetAdmins(set) => Form::SetAdmins {
+        Action::SetAdmins(set) => Form::Admins {
             admins: principals(&set.admins),
             threshold: set.threshold,
         },
-        Action::SetQuotas(quotas) => Form::SetQuotas {
+        Action::SetQuotas(quotas) => Form::Quotas {
             queue_bytes: quotas.queue_bytes,
             queue_posts: quotas.queue_posts,
             queue_commits: quotas.queue_commits,
             blob_bytes: quotas.blob_bytes,
             stranger_deposits: quotas.stranger_deposits,
         },
-        Action::SetGateways(gateways) => Form::SetGateways {
-            gateways: principals(gateways),
-        },
-        Action::SetDifficulties(bits) => Form::SetDifficulties {
+        Action::SetGateways(gateways) => Form::Gateways(principals(gateways)),
+        Action::SetDifficulties(bits) => Form::Difficulties {
             create_queue: bits.create_queue,
             create_inbox: bits.create_inbox,
             deposit: bits.deposit,
@@ -188,14 +182,12 @@ fn form_of(action: &Action) -> Form {
             create_blob: bits.create_blob,
             look_up: bits.look_up,
         },
-        Action::SetRetention(bounds) => Form::SetRetention {
+        Action::SetRetention(bounds) => Form::Retention {
             posts_seconds: bounds.posts / SECOND_NS,
             commits_seconds: bounds.commits / SECOND_NS,
             bytes: bounds.bytes,
         },
-        Action::SetShards(map) => Form::SetShards {
-            shards: map.shards.iter().map(shard_form).collect(),
-        },
+        Action::SetShards(map) => Form::Shards(map.shards.iter().map(shard_form).collect()),
     }
 }
 
@@ -256,10 +248,10 @@ mod tests {
         for wrong in [
             "",
             "{}",
-            "{\"set_gateways\":{\"gateways\":[\"nobody\"]}}",
-            "{\"set_gateways\":{\"gateways\":[],\"more\":1}}",
-            "{\"set_admins\":{\"admins\":[\"aaaaa-aa\"],\"threshold\":2}}",
-            "{\"set_retention\":{\"posts_seconds\":1,\"commits_seconds\":2,\"bytes\":3}}",
+            "{\"gateways\":[\"nobody\"]}",
+            "{\"gateways\":[],\"more\":1}",
+            "{\"admins\":{\"admins\":[\"aaaaa-aa\"],\"threshold\":2}}",
+            "{\"retention\":{\"posts_seconds\":1,\"commits_seconds\":2,\"bytes\":3}}",
         ] {
             assert!(from_json(wrong).is_err(), "{wrong}");
         }

@@ -1,6 +1,6 @@
 //! `paigham network administration`, `propose` and `approve`.
 
-use paigham_client::review::{Action, AdminEntry, Administered, OpenProposal};
+use paigham_client::review::{AdminEntry, Administered, OpenProposal};
 use paigham_client::{CanisterId, VerifiedNetwork};
 use paigham_network::deploy::{self as network, ApprovalReply, Principal};
 use serde_json::{Value, json};
@@ -133,7 +133,7 @@ impl Show for Shown {
             ));
         }
         for entry in &self.administered.entries {
-            let (number, at) = (entry.proposal.number, time(entry.executed_at));
+            let (number, at) = (entry.proposal.number, time::utc(entry.executed_at));
             lines.push(format!(
                 "  {number}  {at}  {}",
                 name_of(&entry.proposal.action)

@@ -72,7 +72,7 @@ fn admins(options: &DeployOptions) -> Result<Option<AdminSet>, Failure> {
     let most = u16::try_from(admins.len()).unwrap_or(u16::MAX);
     Ok(Some(AdminSet {
         admins,
-        threshold: options.threshold.unwrap_or(most / 2 + 1),
+        threshold: options.admins_required.unwrap_or(most / 2 + 1),
     }))
 }
 
