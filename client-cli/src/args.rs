@@ -616,7 +616,7 @@ mod tests {
                  EndpointOptions { url: \"u\", identity: \"i\", root_key: None, \
                  development: false }, subnet: Some(\"s\"), at: \"aaaaa-aa\", \
                  name: \"Paigham\", relays: 1, controllers: [\"c\"], \
-                 auditors: AuditorOptions { keys: [], required: 1 } } })",
+                 admins: [], admins_required: None, auditors: AuditorOptions { keys: [], required: 1 } } })",
             ),
             (
                 "paigham network rekey --data d",

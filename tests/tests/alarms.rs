@@ -3,20 +3,23 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use ed25519_dalek::SigningKey;
-use paigham_client::review::check_evidence;
-use paigham_client::{Answer, MonitorVerdict, Notice, ProblemKind, Watched};
+use paigham_client::review::{Checked, check_evidence};
+use paigham_client::{Answer, FreezeKey, MonitorVerdict, Notice, ProblemKind, Watched};
 use paigham_lookup::Finding;
 use paigham_store::{Store, Table};
 use paigham_tests::bare::BareAgent;
 use paigham_tests::node::Lie;
-use paigham_tests::person::{Person, STORE_KEY, meet};
+use paigham_tests::person::{Person, STORE_KEY, all_hear, meet};
 use paigham_tests::story::story;
 use paigham_tests::world::World;
-use paigham_wire::codec::{decode_result, encode};
+use paigham_wire::codec::{decode, decode_result, encode};
 use paigham_wire::directory::DirectoryError;
 use paigham_wire::identity::handle::{Handle, HandleContent, HandleKind, HandleRecord};
+use paigham_wire::identity::{IdentityRecord, RecordContent, RecordKind, Role};
+use paigham_wire::ids::DeviceId;
 use paigham_wire::log::{Status, Submission, Submit, SubmitState, Submitted};
 use paigham_wire::relay::Credential;
+use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize, VLBytes};
 
 /// What is kept of a problem.
 #[derive(serde::Deserialize)]
@@ -88,6 +91,110 @@ async fn thief_releases(world: &World, malik: &Person, handle: &Handle) {
         }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
+}
+
+/// A record as a home keeps it (`spec/evidence.md` §4).
+#[derive(Debug, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+struct KeptRecord {
+    record: VLBytes,
+    logged_at: Option<u64>,
+}
+
+#[derive(Debug, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+struct KeptHistory {
+    format: u8,
+    records: Vec<KeptRecord>,
+}
+
+/// What a home keeps of an account.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct KeptLabel {
+    #[serde(with = "serde_bytes")]
+    history: Vec<u8>,
+    #[serde(with = "serde_bytes")]
+    watch: Vec<u8>,
+    looked_at: u64,
+    watched_at: u64,
+}
+
+/// Somebody's device was once shown that Carol has one more device, by a record that her key signed.
+async fn was_shown_another_record(world: &World, somebody: &Person, carol: &Person) {
+    let stolen: Option<Stolen> = store_of(carol)
+        .begin()
+        .get(Table::Account, b"self")
+        .unwrap();
+    let key = SigningKey::from_bytes(&stolen.unwrap().identity);
+    let agent = BareAgent::in_process(world);
+    let newest = agent.record(carol.account()).await.unwrap();
+    let mut device = newest.content.devices[0].clone();
+    device.device = DeviceId([0xff; 16]);
+    device.leaf_key = [0xee; 32];
+    let mut devices = newest.content.devices.clone();
+    devices.push(device);
+    devices.sort_by_key(|device| device.device);
+    let content = RecordContent {
+        record_version: 1,
+        devices,
+        previous: newest.hash(),
+        key_change_version: 0,
+        key_change_hash: newest.hash(),
+        kind: RecordKind::DeviceAdd,
+        ..newest.content.clone()
+    };
+    let record = IdentityRecord::sign(content, &[(Role::Identity, &key)]);
+    let set = store_of(somebody).begin();
+    let kept: Option<KeptLabel> = set.get(Table::Log, &carol.account().0).unwrap();
+    let mut kept = kept.unwrap();
+    let mut history: KeptHistory = decode(&kept.history).unwrap();
+    history.records.push(KeptRecord {
+        record: encode(&record).into(),
+        logged_at: None,
+    });
+    kept.history = encode(&history);
+    set.put(Table::Log, &carol.account().0, &kept).unwrap();
+    set.commit().unwrap();
+}
+
+/// Alice was shown another second record of Carol than everybody. When Bob lets Carol into their
+/// group, his commit carries what the log shows: Alice's device takes the commit as all members do,
+/// keeps what was carried beside what it is shown itself, and sends nothing to Carol before Alice has
+/// seen it.
+#[test]
+fn a_commit_that_contradicts_leaves_a_file() {
+    story(async || {
+        let world = World::in_memory().await;
+        let mut alice = Person::registered(&world, "Alice").await;
+        let mut bob = Person::registered(&world, "Bob").await;
+        let mut carol = Person::registered(&world, "Carol").await;
+        meet(&mut [&mut alice, &mut bob, &mut carol]).await;
+        let group = bob.create_group("three", &[alice.account()]).await.unwrap();
+        all_hear(&mut [&mut alice, &mut bob]).await;
+        alice.closes();
+        was_shown_another_record(&world, &alice, &carol).await;
+        alice.reopens(&world.file());
+        carol.freeze(FreezeKey::Identity).await.unwrap();
+        bob.add_members(group, &[carol.account()]).await.unwrap();
+        bob.hears().await;
+
+        let report = alice.sync().await.unwrap();
+        let problems = alice.problems().unwrap();
+        let [problem] = &problems[..] else {
+            panic!("{report:?} {problems:?}");
+        };
+        assert_eq!(problem.kind, ProblemKind::TwoHistories);
+        assert_eq!(problem.account, Some(carol.account()));
+        assert!(report.notices.contains(&Notice::Problem(problem.number)));
+        let facts = check_evidence(&evidence_of(&alice), Some(&world.file())).unwrap();
+        assert_eq!(facts.report.claimed, Finding::TwoValues);
+        let holds = |item: &Checked| matches!(item, Checked::Holds { .. });
+        assert_eq!(facts.report.items.len(), 3, "own head, carried, own look");
+        assert!(facts.report.items.iter().all(holds), "{:?}", facts.report);
+        // This log shows one thing to both: what Alice was shown before was unsigned.
+        facts.require_claim().unwrap_err();
+        let stopped = alice.send(group, "to Carol too").await;
+        assert!(stopped.is_err(), "{stopped:?}");
+        assert_eq!(alice.roster(group).unwrap().len(), 3);
+    });
 }
 
 /// A thief gives Malik's handle up. Malik is alarmed at his next start, with a file that shows the
