@@ -161,6 +161,7 @@ impl From<NetworkUpError> for Failure {
             | NetworkUpError::Subnet(OpenError::Replicas(_)) => {
                 (Kind::User, "see `paigham help network`")
             }
+            NetworkUpError::NotLogged => (Kind::User, "run `paigham network up` on this folder"),
             NetworkUpError::Subnet(OpenError::Diverged(_)) => (
                 Kind::Internal,
                 "this machine's memory may be faulty; nothing in the data folder was changed",

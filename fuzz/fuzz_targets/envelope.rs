@@ -4,8 +4,8 @@
 use libfuzzer_sys::fuzz_target;
 use paigham_fuzz::{has_one_form, have_one_form};
 use paigham_wire::envelope::{
-    AuthenticatedData, Credential, DirectoryMapProof, EnvelopePlaintext, Gossip, GroupPolicy,
-    SelfRemoves, Welcomes, extension,
+    AuthenticatedData, Credential, EnvelopePlaintext, Gossip, GroupPolicy,
+    LogProof, SelfRemoves, Welcomes, extension,
 };
 
 fuzz_target!(|bytes: &[u8]| {
@@ -22,7 +22,7 @@ fuzz_target!(|bytes: &[u8]| {
         plaintext.proofs_hash();
         plaintext.is_well_formed();
         for proof in &plaintext.proofs {
-            have_one_form!(proof.data.as_slice() => DirectoryMapProof);
+            have_one_form!(proof.data.as_slice() => LogProof);
         }
         if let Some(data) = plaintext.extension(extension::WELCOMES) {
             have_one_form!(data => Welcomes);

@@ -19,6 +19,8 @@ struct Answer {
     response: Vec<u8>,
     contacts: Option<ContactMap>,
     owner: Option<OwnerState>,
+    /// What the golden bytes show.
+    honest: OnceLock<Option<String>>,
 }
 
 fn bytes(value: &Value) -> Option<Vec<u8>> {
@@ -46,6 +48,7 @@ fn vectors() -> &'static (Configuration, Vec<Answer>) {
             response: bytes(&answer["response"]).expect("it has a response"),
             contacts: read(&answer["shows"]["contact_map"]),
             owner: read(&answer["shows"]["owner_state"]),
+            honest: OnceLock::new(),
         });
         (
             read(&json["configuration"]).expect("it has a configuration"),
@@ -136,9 +139,11 @@ fuzz_target!(|input: &[u8]| {
         let place = usize::from(u16::from_be_bytes([change[0], change[1]])) % response.len();
         response[place] = change[2];
     }
-    let honest = believed(config, answer, &answer.response);
+    let honest = answer
+        .honest
+        .get_or_init(|| believed(config, answer, &answer.response));
     assert!(honest.is_some(), "{}", answer.kind);
     if let Some(shown) = believed(config, answer, &response) {
-        assert_eq!(Some(shown), honest);
+        assert_eq!(Some(shown), *honest);
     }
 });

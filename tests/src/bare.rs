@@ -15,12 +15,12 @@ use paigham_wire::certificate::VerifiedCertificate;
 use paigham_wire::chain::{EntryDigest, queue_next, queue_start};
 use paigham_wire::codec::decode_result;
 use paigham_wire::codec::{decode, encode};
-use paigham_wire::directory::{DirectoryError, Ping};
+use paigham_wire::directory::{BeaconReply, DirectoryError, Ping};
 use paigham_wire::frame::{PostHeader, PostKind, encode_post, post_hash};
 use paigham_wire::identity::IdentityRecord;
 use paigham_wire::ids::{AccountId, CanisterId, QueueId};
 use paigham_wire::keys::{EpochKeys, MacKey, ReadToken};
-use paigham_wire::leaf::{Leaf, ShardLeaf};
+use paigham_wire::leaf::{BeaconLeaf, Leaf, ShardLeaf};
 use paigham_wire::log::{AuditReply, AuditRequest, LabelAnswer, Lookup, LookupAnswers, Wanted};
 use paigham_wire::map::{Found, Witness};
 use paigham_wire::network::VerifiedNetwork;
@@ -30,7 +30,7 @@ use paigham_wire::relay::{
     ShardReply, SubmitCommit,
 };
 use paigham_wire::shards::ShardsReply;
-use paigham_wire::ticket::Paid;
+use paigham_wire::ticket::{Beacon, Difficulties, Paid};
 use serde_bytes::ByteBuf;
 use tls_codec::DeserializeBytes;
 
@@ -218,15 +218,11 @@ impl BareAgent {
     /// If there is none.
     pub async fn record(&self, account: AccountId) -> Result<IdentityRecord, AgentError> {
         let label = account.directory_label();
+        let directory = self.network.directory().unwrap();
         let request = Lookup {
             last: None,
-            wanted: vec![Wanted {
-                label: label[..].into(),
-                from: 0,
-                credential: Credential::none(),
-            }],
+            wanted: self.wanted(&[label.to_vec()]).await,
         };
-        let directory = self.network.directory().unwrap();
         let answer = self.query(&directory, "lookup", &encode(&request)).await?;
         let reply: LookupAnswers = reply::<_, DirectoryError>(&answer).unwrap();
         let LabelAnswer::Found(found) = &reply.answers[0] else {
@@ -254,25 +250,72 @@ impl BareAgent {
         Ok(reply::<_, DirectoryError>(&answer).unwrap())
     }
 
-    /// Encodes a request with its ticket, once the relay has a beacon that counts.
+    /// Encodes a request with its ticket, once the canister has a beacon that counts.
     ///
     /// # Panics
     /// If none comes.
-    pub async fn paid<R: Paid>(&self, relay: &CanisterId, mut request: R) -> Vec<u8> {
+    pub async fn paid<R: Paid>(&self, canister: &CanisterId, mut request: R) -> Vec<u8> {
+        let (beacon, difficulties) = self.price(canister).await;
+        let bits = difficulties.of(R::PURPOSE);
+        request.pay(canister, beacon, bits).unwrap();
+        encode(&request)
+    }
+
+    /// Labels from their first version on, each with its ticket.
+    ///
+    /// # Panics
+    /// If the directory has no beacon.
+    pub async fn wanted(&self, labels: &[Vec<u8>]) -> Vec<Wanted> {
+        let directory = self.network.directory().unwrap();
+        let (beacon, difficulties) = self.price(&directory).await;
+        let paid = labels.iter().map(|label| {
+            let mut wanted = Wanted {
+                label: label.clone().into(),
+                from: 0,
+                credential: Credential::none(),
+            };
+            wanted
+                .pay(&directory, beacon, difficulties.look_up)
+                .unwrap();
+            wanted
+        });
+        paid.collect()
+    }
+
+    /// What a canister asks of strangers, once it has a beacon that counts.
+    ///
+    /// # Panics
+    /// If none comes.
+    pub async fn price(&self, canister: &CanisterId) -> (Beacon, Difficulties) {
         for _ in 0..200 {
-            let answer = self.query(relay, "shard", &[]).await.unwrap();
-            if let Ok(shard) = reply::<ShardReply, RelayError>(&answer) {
-                let leaf = shard_leaf(shard.witness.as_slice());
-                let now = u64::try_from(self.now().as_nanos()).unwrap();
-                if leaf.beacon.counts(now) {
-                    let bits = leaf.difficulties.of(R::PURPOSE);
-                    request.pay(relay, leaf.beacon, bits).unwrap();
-                    return encode(&request);
+            let now = u64::try_from(self.now().as_nanos()).unwrap();
+            match self.asked_for(canister).await {
+                Some((beacon, difficulties)) if beacon.counts(now) => {
+                    return (beacon, difficulties);
                 }
+                _ => tokio::time::sleep(Duration::from_millis(50)).await,
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
         }
         panic!("no beacon comes")
+    }
+
+    async fn asked_for(&self, canister: &CanisterId) -> Option<(Beacon, Difficulties)> {
+        if self.network.directory().as_ref() == Ok(canister) {
+            let answer = self.query(canister, "beacon", &[]).await.unwrap();
+            let reply = reply::<BeaconReply, DirectoryError>(&answer).ok()?;
+            let witness = Witness::decode(reply.witness.as_slice()).unwrap();
+            let Ok(Found::Present(leaf)) = witness.get(&BeaconLeaf::key()) else {
+                panic!("no beacon in the witness")
+            };
+            let Leaf::Beacon(leaf) = decode(leaf).unwrap() else {
+                panic!("another leaf")
+            };
+            return Some((leaf.beacon, leaf.difficulties));
+        }
+        let answer = self.query(canister, "shard", &[]).await.unwrap();
+        let shard = reply::<ShardReply, RelayError>(&answer).ok()?;
+        let leaf = shard_leaf(shard.witness.as_slice());
+        Some((leaf.beacon, leaf.difficulties))
     }
 
     /// Makes a queue in epoch 0.

@@ -14,6 +14,7 @@
 )]
 
 pub mod bare;
+pub mod controller;
 pub mod flaky;
 pub mod ic;
 pub mod kill;
@@ -23,4 +24,5 @@ pub mod node;
 pub mod person;
 pub mod second_verifier;
 pub mod story;
+pub mod thief;
 pub mod world;

@@ -16,7 +16,7 @@ use paigham_wire::identity::{
 };
 use paigham_wire::ids::{AccountId, CanisterId, DeviceId, InboxId};
 use paigham_wire::log::{
-    Lookup, LookupAnswers, Status, Submission, Submit, SubmitState, Submitted, Wanted,
+    Lookup, LookupAnswers, Status, Submission, Submit, SubmitState, Submitted,
 };
 use paigham_wire::relay::Credential;
 use tokio::task::JoinSet;
@@ -150,6 +150,10 @@ impl Logged {
     }
 }
 
+fn submission(record: &IdentityRecord) -> Submission {
+    Submission::Identity(encode(record).into())
+}
+
 /// Whoever asks the directory without a client.
 #[derive(Debug, Clone)]
 pub struct LogReader {
@@ -187,12 +191,15 @@ impl LogReader {
     /// # Panics
     /// If one is refused or does not come into the log.
     pub async fn log(&self, records: Vec<IdentityRecord>) {
-        let mut newest: Vec<(Vec<u8>, u32)> = Vec::with_capacity(records.len());
+        let mut newest: Vec<Status> = Vec::with_capacity(records.len());
         let mut running = JoinSet::new();
         for record in records {
             let content = &record.content;
-            let label = content.account.directory_label().to_vec();
-            newest.push((label, content.record_version));
+            newest.push(Status {
+                label: content.account.directory_label()[..].into(),
+                version: content.record_version,
+                value_hash: submission(&record).value_hash(),
+            });
             let reader = self.clone();
             running.spawn(async move { reader.submit(&record).await });
             while running.len() >= AT_ONCE {
@@ -202,19 +209,23 @@ impl LogReader {
         while let Some(submitted) = running.join_next().await {
             submitted.unwrap();
         }
-        for (label, version) in newest {
-            self.wait_for(&label, version).await;
+        for status in newest {
+            self.wait_for(&status).await;
         }
     }
 
     async fn submit(&self, record: &IdentityRecord) {
         let request = Submit {
-            submission: Submission::Identity(encode(record).into()),
+            submission: submission(record),
             credential: Credential::none(),
+        };
+        let request = match record.content.record_version {
+            0 => self.agent.paid(&self.directory, request).await,
+            _ => encode(&request),
         };
         let answer = self
             .agent
-            .update(&self.directory, "submit", &encode(&request))
+            .update(&self.directory, "submit", &request)
             .await
             .unwrap();
         let _state: SubmitState = decode_result::<_, DirectoryError>(&answer)
@@ -222,11 +233,8 @@ impl LogReader {
             .unwrap();
     }
 
-    async fn wait_for(&self, label: &[u8], version: u32) {
-        let request = encode(&Status {
-            label: label.into(),
-            version,
-        });
+    async fn wait_for(&self, status: &Status) {
+        let request = encode(status);
         let asked = async {
             loop {
                 let answer = self.agent.query(&self.directory, "status", &request);
@@ -245,14 +253,9 @@ impl LogReader {
     /// # Panics
     /// If the directory refuses.
     pub async fn raw(&self, view: Option<&TreeView>, labels: &[Vec<u8>]) -> LookupAnswers {
-        let wanted = labels.iter().map(|label| Wanted {
-            label: label.clone().into(),
-            from: 0,
-            credential: Credential::none(),
-        });
         let request = Lookup {
             last: view.map(TreeView::size),
-            wanted: wanted.collect(),
+            wanted: self.agent.wanted(labels).await,
         };
         let answer = self
             .agent

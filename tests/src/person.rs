@@ -26,6 +26,7 @@ use serde_bytes::ByteBuf;
 use tempfile::TempDir;
 
 use crate::flaky::FlakyTransport;
+use crate::node::MaliciousNode;
 use crate::world::World;
 
 /// Key of the stores in memory, which no passphrase wraps.
@@ -305,6 +306,11 @@ impl Person {
             Way::InProcess(transport) => transport,
             Way::Http => panic!("this person is over HTTP"),
         }
+    }
+
+    /// Meets another node from the next start on.
+    pub fn meets(&mut self, node: &MaliciousNode) {
+        self.way = Way::InProcess(FlakyTransport::new(node.in_process()));
     }
 
     /// The device is switched off, or was; its memory is gone.

@@ -5,7 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use candid::Principal;
 use ed25519_dalek::SigningKey;
+use paigham_modules::{DIRECTORY, RELAY};
 use paigham_network::{Contents, Network, auditors};
 use paigham_subnet::testkit::{FaultJournal, Traps};
 use paigham_subnet::{
@@ -14,8 +17,10 @@ use paigham_subnet::{
 use paigham_wire::ids::CanisterId;
 use paigham_wire::network::{CanisterRole, KeySet, NetworkFile, VerifiedNetwork};
 use tempfile::TempDir;
+use tower::ServiceExt;
 
 use crate::bare::BareAgent;
+use crate::controller::directory_of;
 use crate::node::MaliciousNode;
 use crate::story::number;
 
@@ -47,6 +52,8 @@ pub struct World {
     config: Config,
     /// A replica that stays behind, under a clock that stands.
     behind: Option<Subnet>,
+    /// The other truth, and the node that shows it.
+    fork: Option<(Subnet, MaliciousNode)>,
 }
 
 /// What outlives a death of the network.
@@ -137,6 +144,7 @@ impl World {
             address,
             config: Config::default(),
             behind: None,
+            fork: None,
         };
         world.start().await;
         world
@@ -247,6 +255,42 @@ impl World {
         let behind = Subnet::open_with_as(snapshot, clock, SEED, &self.config).unwrap();
         self.node.has_behind(Some(behind.router()));
         self.behind = Some(behind);
+    }
+
+    /// More than a third of the nodes collude: from here on there is a second subnet under the same
+    /// keys, which goes its own way. The node that this gives shows its directory in place of the
+    /// world's, and the world's relay.
+    ///
+    /// # Panics
+    /// In a folder, and with several subnets.
+    pub fn forks(&mut self) -> MaliciousNode {
+        assert!(self.others.is_empty(), "which of the subnets?");
+        let snapshot = Box::new(self.journal().snapshot());
+        let clock: Arc<dyn Clock> = match &self.clock {
+            Some(clock) => Arc::new(clock.clone()),
+            None => Arc::new(SystemClock),
+        };
+        let fork = Subnet::open_with_as(snapshot, clock, SEED, &self.config).unwrap();
+        let directory = directory_of(self).to_text();
+        let (truth, other) = (self.network().router(), fork.router());
+        let either = move |request: axum::extract::Request| {
+            let of_directory = request.uri().path().contains(&directory);
+            let router = if of_directory { &other } else { &truth };
+            router.clone().oneshot(request)
+        };
+        let node = MaliciousNode::unconnected();
+        node.connect(&fork, Router::new().fallback(either));
+        self.fork = Some((fork, node.clone()));
+        node
+    }
+
+    /// The subnet that goes its own way.
+    ///
+    /// # Panics
+    /// Before [`World::forks`].
+    #[must_use]
+    pub fn fork(&self) -> &Subnet {
+        &self.fork.as_ref().expect("there is one truth").0
     }
 
     /// Stops the network in good order.
@@ -373,6 +417,43 @@ impl World {
             subnet.status().await.unwrap();
         }
         BareAgent::in_process(self).log_is_new().await;
+        if let Some((fork, node)) = &self.fork {
+            fork.status().await.unwrap();
+            let agent = BareAgent::new(self, Some(node.in_process()));
+            agent.log_is_new().await;
+        }
+    }
+
+    /// As [`World::pass`], over months. The canisters look after themselves every minute, and make up
+    /// for each that has passed; an upgrade to what they run sets their timers anew.
+    ///
+    /// # Panics
+    /// Under this machine's clock.
+    pub async fn pass_at_once(&self, time: Duration) {
+        self.clock.as_ref().unwrap().advance(time);
+        for subnet in self.network().subnets() {
+            for canister in subnet.status().await.unwrap().canisters {
+                let id = Principal::from_text(&canister.id).unwrap();
+                let module = match id == directory_of(self) {
+                    true => DIRECTORY,
+                    false => RELAY,
+                };
+                subnet.upgrade(id, module, Vec::new()).await.unwrap();
+            }
+        }
+        self.pass(Duration::ZERO).await;
+    }
+
+    /// As [`World::pass`], where the log may stand still.
+    ///
+    /// # Panics
+    /// Under this machine's clock.
+    pub async fn pass_whatever_the_log_does(&self, time: Duration) {
+        self.clock.as_ref().unwrap().advance(time);
+        BareAgent::in_process(self).ping().await;
+        for subnet in self.network().subnets() {
+            subnet.status().await.unwrap();
+        }
     }
 }
 

@@ -4,52 +4,16 @@
 
 use ed25519_dalek::SigningKey;
 use paigham_client::{Answer, Body, ClientError, Notice, ProblemKind};
-use paigham_store::{Store, Table};
 use paigham_tests::bare::BareAgent;
-use paigham_tests::person::{Person, STORE_KEY, all_hear, meet};
+use paigham_tests::person::{Person, all_hear, meet};
 use paigham_tests::story::story;
+use paigham_tests::thief::{GHOST, stolen_key, with_ghost};
 use paigham_tests::world::World;
 use paigham_wire::codec::{decode_result, encode};
 use paigham_wire::directory::DirectoryError;
-use paigham_wire::identity::{IdentityRecord, RecordContent, RecordKind, Role};
-use paigham_wire::ids::DeviceId;
+use paigham_wire::identity::IdentityRecord;
 use paigham_wire::log::{Status, Submission, Submit, SubmitState, Submitted};
 use paigham_wire::relay::Credential;
-
-const GHOST: DeviceId = DeviceId([0xff; 16]);
-
-/// The part of the stored account that a thief is after.
-#[derive(serde::Deserialize)]
-struct Stolen {
-    identity: [u8; 32],
-}
-
-/// What somebody finds who opens the home: the identity key.
-fn stolen_key(person: &Person) -> SigningKey {
-    let store = Store::on_backend(Box::new(person.disk().clone()), &STORE_KEY).unwrap();
-    let stolen: Option<Stolen> = store.begin().get(Table::Account, b"self").unwrap();
-    SigningKey::from_bytes(&stolen.unwrap().identity)
-}
-
-/// The next record of an account, with one more device.
-fn with_ghost(newest: &IdentityRecord, key: &SigningKey) -> IdentityRecord {
-    let mut ghost = newest.content.devices[0].clone();
-    ghost.device = GHOST;
-    ghost.leaf_key = [0xee; 32];
-    let mut devices = newest.content.devices.clone();
-    devices.push(ghost);
-    devices.sort_by_key(|device| device.device);
-    let content = RecordContent {
-        record_version: newest.content.record_version + 1,
-        devices,
-        previous: newest.hash(),
-        key_change_version: 0,
-        key_change_hash: newest.hash(),
-        kind: RecordKind::DeviceAdd,
-        ..newest.content.clone()
-    };
-    IdentityRecord::sign(content, &[(Role::Identity, key)])
-}
 
 async fn submit(
     agent: &BareAgent,
@@ -70,6 +34,7 @@ async fn is_published(agent: &BareAgent, world: &World, record: &IdentityRecord)
     let request = Status {
         label: record.content.account.directory_label()[..].into(),
         version: record.content.record_version,
+        value_hash: Submission::Identity(encode(record).into()).value_hash(),
     };
     let answer = agent.query(&directory, "status", &encode(&request)).await;
     let state: Result<SubmitState, DirectoryError> = decode_result(&answer.unwrap()).unwrap();

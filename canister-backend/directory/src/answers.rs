@@ -68,7 +68,8 @@ impl Room {
 }
 
 impl<M: Memory> Directory<M> {
-    /// The greatest version of some labels with the history that explains it.
+    /// The greatest version of some labels with the history that explains it, if each is paid for.
+    /// Before that nothing is looked at that the log holds.
     ///
     /// # Errors
     /// [`DirectoryError`].
@@ -76,6 +77,7 @@ impl<M: Memory> Directory<M> {
         &self,
         request: &[u8],
         certificate: &[u8],
+        now: u64,
     ) -> Result<LookupAnswers, DirectoryError> {
         let request: Lookup = decode(request).map_err(|_| DirectoryError::Malformed)?;
         if request.wanted.is_empty() {
@@ -84,6 +86,7 @@ impl<M: Memory> Directory<M> {
         if request.wanted.len() > LOOKUP_MAX_LABELS {
             return Err(DirectoryError::TooLarge);
         }
+        self.check_wanted(&request.wanted, now)?;
         let (config, signature) = self.to_prove(certificate)?;
         let prover = self.prover(&config, &signature)?;
         let mut room = Room::new();

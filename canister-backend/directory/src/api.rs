@@ -88,9 +88,19 @@ fn inspect_message() {
         "admin_propose" => PROPOSAL_MAX_BYTES,
         _ => return,
     };
-    if api::msg_arg_data().len() <= limit {
-        api::accept_message();
+    let argument = api::msg_arg_data();
+    if argument.len() > limit {
+        return;
     }
+    if api::msg_method_name() == "submit" && !is_worth_running(&argument) {
+        return;
+    }
+    api::accept_message();
+}
+
+fn is_worth_running(argument: &[u8]) -> bool {
+    candid::decode_one::<ByteBuf>(argument)
+        .is_ok_and(|request| with(|directory| directory.admits_submit(&request)))
 }
 
 #[ic_cdk::update]
@@ -102,7 +112,12 @@ fn submit(request: ByteBuf) -> ByteBuf {
             caller: caller(directory),
             now_ns: api::time(),
         };
-        directory.submit(&request, &call)
+        let reply = directory.submit(&request, &call);
+        // A ticket that was spent may have changed what the next one needs.
+        if let Some(root) = directory.certify_map() {
+            api::certified_data_set(root);
+        }
+        reply
     });
     tend::arm();
     ByteBuf::from(encode_result(&reply))
@@ -143,7 +158,7 @@ fn certified<T: Serialize>(
 
 #[ic_cdk::query]
 fn lookup(request: ByteBuf) -> ByteBuf {
-    certified(|directory, certificate| directory.lookup(&request, certificate))
+    certified(|directory, certificate| directory.lookup(&request, certificate, api::time()))
 }
 
 #[ic_cdk::query]
@@ -211,6 +226,11 @@ fn admin_log(request: ByteBuf) -> ByteBuf {
         None => Err(AdminRefusal::NoCertificate),
     };
     ByteBuf::from(encode_result(&reply))
+}
+
+#[ic_cdk::query]
+fn beacon(_request: ByteBuf) -> ByteBuf {
+    certified(StableDirectory::beacon)
 }
 
 #[ic_cdk::query]

@@ -6,6 +6,7 @@ use paigham_transparency::store::Store;
 use paigham_wire::hash::Hash;
 use paigham_wire::ids::CanisterId;
 use paigham_wire::map::{MapError, MerkleMap, StableMemory};
+use paigham_wire::ticket::desk::TicketDesk;
 
 use crate::handles::Holders;
 use crate::heads::Branches;
@@ -18,6 +19,9 @@ use crate::store::{Foreign, LogMemories, LogStore};
 const LAYOUT: u32 = 3;
 /// Most records of one account: its whole history must fit one reply.
 pub const MAX_RECORDS: u32 = 500;
+/// Of these the last are for records that the kit has signed: a thief of the identity key alone
+/// cannot fill what the owner needs to take the account back.
+pub const RECORDS_KEPT_FOR_KIT: u32 = 100;
 
 type Table<const N: usize, M> = StableBTreeMap<[u8; N], Vec<u8>, VirtualMemory<M>>;
 
@@ -53,6 +57,7 @@ pub struct Directory<M: Memory> {
     /// Key of an auditor → its newest statement.
     pub(crate) cosignatures: Table<32, M>,
     pub(crate) holders: Holders<VirtualMemory<M>>,
+    pub(crate) tickets: TicketDesk<VirtualMemory<M>>,
     pub(crate) branches: Branches,
 }
 
@@ -96,7 +101,6 @@ impl<M: Memory> Directory<M> {
         let mut directory = Self {
             map: map.map_err(OpenError::Map)?,
             shards: Shards::open(at(5), at(6)),
-            canister,
             keys: KeyStore::open(at(7)),
             log: LogStore::open(log)?,
             pending: Pending::open(at(17), at(18), at(19)),
@@ -104,6 +108,8 @@ impl<M: Memory> Directory<M> {
             release_key: StableCell::init(at(21), Vec::new()),
             cosignatures: StableBTreeMap::init(at(22)),
             holders: Holders::open(at(23)),
+            tickets: TicketDesk::open(canister.clone(), at(24), at(25), at(26)),
+            canister,
             branches: Branches::default(),
         };
         directory.certify();

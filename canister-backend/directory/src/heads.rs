@@ -98,6 +98,17 @@ impl<M: Memory> Directory<M> {
         self.branches.root()
     }
 
+    /// As [`Directory::certify`] after an update that publishes nothing: `None` if nothing of the
+    /// map has changed either.
+    pub fn certify_map(&mut self) -> Option<Hash> {
+        let map = self.map.root();
+        if self.branches.map == map {
+            return None;
+        }
+        self.branches.map = map;
+        Some(self.branches.root())
+    }
+
     fn head_message(&self) -> Option<Hash> {
         let head = TreeHeadTbs {
             config: self.configuration()?,

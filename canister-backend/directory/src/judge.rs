@@ -7,12 +7,11 @@ use ic_stable_structures::Memory;
 use paigham_transparency::hash::Label;
 use paigham_transparency::store::Store;
 use paigham_wire::directory::DirectoryError;
-use paigham_wire::identity::{AccountState, IdentityRecord, RecordKind, Signatures};
+use paigham_wire::identity::{AccountState, IdentityRecord, RecordKind, Role, Signatures};
 use paigham_wire::ids::AccountId;
-use paigham_wire::log::{ACCOUNT_PREFIX, Submission};
+use paigham_wire::log::ACCOUNT_PREFIX;
 
-use crate::MAX_RECORDS;
-use crate::directory::Directory;
+use crate::directory::{Directory, MAX_RECORDS, RECORDS_KEPT_FOR_KIT};
 use crate::pending::Class;
 
 /// Nanoseconds in a millisecond: entries have milliseconds, records are judged by nanoseconds.
@@ -24,15 +23,6 @@ pub(crate) struct Named {
     pub label: Label,
     pub version: u32,
     pub class: Class,
-}
-
-/// The value that the log keeps of a submission.
-pub(crate) fn value_of(submission: &Submission) -> &[u8] {
-    match submission {
-        Submission::Identity(bytes) | Submission::Handle(bytes) | Submission::Network(bytes) => {
-            bytes.as_slice()
-        }
-    }
 }
 
 /// The label of an account.
@@ -60,6 +50,17 @@ pub(crate) fn name_record(record: &IdentityRecord) -> Result<Named, DirectoryErr
     })
 }
 
+/// How many records an account may have with this one. That a signature is there is enough to ask;
+/// whether it holds is asked next.
+fn room_for(record: &IdentityRecord) -> u32 {
+    let mut signatures = record.authorisation.iter();
+    if signatures.any(|signature| signature.role == Role::Recovery) {
+        MAX_RECORDS
+    } else {
+        MAX_RECORDS - RECORDS_KEPT_FOR_KIT
+    }
+}
+
 impl<M: Memory> Directory<M> {
     /// Whether a record follows those in the log at a time.
     ///
@@ -80,7 +81,7 @@ impl<M: Memory> Directory<M> {
             AccountState::create_with(record, now_ns, signatures).map_err(rejected)?;
             return Ok(());
         };
-        if state.version() >= MAX_RECORDS - 1 {
+        if state.version() >= room_for(record) - 1 {
             return Err(DirectoryError::Full);
         }
         state

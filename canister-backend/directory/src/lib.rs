@@ -12,7 +12,7 @@
 //! 2          certified map, nodes  hashes above the pages (see paigham_wire::map)
 //! 3          layout version        u32
 //! 4          certified map, overflow pages
-//! 5          administration        administrators, what waits, shard map
+//! 5          administration        administrators, what waits, shard map, difficulties
 //! 6          administration log    number → executed proposal
 //! 7          keys                  one draw of raw_rand, 32 bytes; never given out
 //! 8          log: entries          50 bytes each (`store::records` draws the records)
@@ -31,6 +31,8 @@
 //! 21         release key           of the network, from the install; 32 bytes or none
 //! 22         cosignatures          key of an auditor → its newest statement
 //! 23         handles               account → label of the handle that it claimed last
+//! 24         beacons               the two that count
+//! 25, 26     spent tickets         end of the ticket's hash → version and time of what it paid for
 //! ```
 //! This is layout 3; layouts 1 and 2 had no log, and id 2 meant something else in layout 1. An
 //! upgrade reads counts and no records.
@@ -55,9 +57,10 @@ mod submit;
 mod tend;
 #[cfg(feature = "testkit")]
 pub mod testkit;
+mod tickets;
 
 pub use api::candid_interface;
-pub use directory::{Directory, MAX_RECORDS, OpenError};
+pub use directory::{Directory, MAX_RECORDS, OpenError, RECORDS_KEPT_FOR_KIT};
 pub use networks::Caller;
 pub use pending::PENDING_MAX;
 pub use publish::{ENTRY_INTERVAL_NS, HEARTBEAT_NS};

@@ -10,7 +10,7 @@ use paigham_wire::log::Submission;
 
 use crate::directory::Directory;
 use crate::handles::name_handle;
-use crate::judge::{NS_PER_MS, name_record, value_of};
+use crate::judge::{NS_PER_MS, name_record};
 use crate::pending::{QueueKey, Waiting};
 
 /// Milliseconds in a second: entries have those, network files count in these.
@@ -147,7 +147,7 @@ impl<M: Memory> Directory<M> {
         };
         Some(NewVersion {
             opening: keys.opening(&label, waiting.version),
-            value: value_of(&waiting.submission).to_vec(),
+            value: waiting.submission.value().as_slice().to_vec(),
             label,
         })
     }

@@ -1,8 +1,10 @@
-//! The shard map, set by the administrators' threshold, and the log of what they did.
+//! The shard map and the price of tickets, set by the administrators' threshold, and the log of what
+//! they did.
 
 use ic_stable_structures::Memory;
 use paigham_wire::admin::{
-    Action, AdminLogReply, AdminRefusal, AdministrationStore, ApprovalReply, Settings,
+    Action, AdminLogReply, AdminRefusal, AdministrationStore, ApprovalReply, InitArgument,
+    Settings as AdminSettings,
 };
 use paigham_wire::codec::encode;
 use paigham_wire::directory::{DirectoryArgument, DirectoryError};
@@ -10,44 +12,69 @@ use paigham_wire::hash::blake3;
 use paigham_wire::ids::{CanisterId, PrincipalId};
 use paigham_wire::leaf::{Leaf, ShardsLeaf};
 use paigham_wire::shards::ShardsReply;
-use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize, VLBytes};
+use paigham_wire::ticket::Difficulties;
+use tls_codec::{DeserializeBytes, TlsSerialize, TlsSize, VLBytes};
 
 use crate::directory::Directory;
 
-/// What administrators set: the shard map.
-#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
-pub(crate) struct Map {
-    /// Encoded; empty while none is set.
-    encoded: VLBytes,
+/// What administrators set.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize)]
+pub(crate) struct Settings {
+    /// The encoded shard map; empty while none is set.
+    map: VLBytes,
+    pub(crate) difficulties: Difficulties,
 }
 
-impl Default for Map {
+impl Default for Settings {
     fn default() -> Self {
         Self {
-            encoded: Vec::new().into(),
+            map: Vec::new().into(),
+            difficulties: Difficulties::default(),
         }
     }
 }
 
-impl Settings for Map {
+impl DeserializeBytes for Settings {
+    /// Of a directory from before there were tickets nothing follows the map.
+    fn tls_deserialize_bytes(bytes: &[u8]) -> Result<(Self, &[u8]), tls_codec::Error> {
+        let (map, rest) = VLBytes::tls_deserialize_bytes(bytes)?;
+        let (difficulties, rest) = if rest.is_empty() {
+            (Difficulties::default(), rest)
+        } else {
+            Difficulties::tls_deserialize_bytes(rest)?
+        };
+        Ok((Self { map, difficulties }, rest))
+    }
+}
+
+impl AdminSettings for Settings {
     /// The rest is the relays'.
     fn has(action: &Action) -> bool {
-        matches!(action, Action::SetAdmins(_) | Action::SetShards(_))
+        matches!(
+            action,
+            Action::SetAdmins(_) | Action::SetShards(_) | Action::SetDifficulties(_)
+        )
     }
 
     fn apply(&mut self, action: &Action) {
-        if let Action::SetShards(map) = action {
-            self.encoded = encode(map).into();
+        match action {
+            Action::SetShards(map) => self.map = encode(map).into(),
+            Action::SetDifficulties(difficulties) => self.difficulties = *difficulties,
+            // The machine itself sets administrators.
+            Action::SetAdmins(_)
+            | Action::SetQuotas(_)
+            | Action::SetGateways(_)
+            | Action::SetRetention(_) => {}
         }
     }
 }
 
 /// Administrators, shard map and log.
-pub(crate) type Shards<M> = AdministrationStore<Map, M>;
+pub(crate) type Shards<M> = AdministrationStore<Settings, M>;
 
 fn leaf<M: Memory>(shards: &Shards<M>) -> ShardsLeaf {
     ShardsLeaf {
-        map_hash: blake3(shards.settings().encoded.as_slice()),
+        map_hash: blake3(shards.settings().map.as_slice()),
         admin_entries: shards.entries(),
         admin_head: *shards.head(),
     }
@@ -65,7 +92,16 @@ impl<M: Memory> Directory<M> {
         if let Some(key) = &argument.release_key {
             self.set_release_key(key);
         }
-        self.shards.install(argument.common.admins.as_ref(), |_| {});
+        let InitArgument {
+            admins,
+            difficulties,
+        } = &argument.common;
+        self.shards.install(admins.as_ref(), |settings| {
+            if let Some(difficulties) = difficulties {
+                settings.difficulties = *difficulties;
+            }
+        });
+        self.certify_beacon();
         Ok(())
     }
 
@@ -108,6 +144,7 @@ impl<M: Memory> Directory<M> {
             self.map
                 .insert(&ShardsLeaf::key(), &leaf, &[])
                 .expect("no stable memory left; the whole call is undone");
+            self.certify_beacon();
         }
         reply
     }
@@ -137,7 +174,7 @@ impl<M: Memory> Directory<M> {
         Ok(ShardsReply {
             certificate: self.map_certificate(certificate)?.into(),
             witness: self.map.witness(&[ShardsLeaf::key()]).encode().into(),
-            map: self.shards.settings().encoded.clone(),
+            map: self.shards.settings().map.clone(),
         })
     }
 
@@ -145,5 +182,30 @@ impl<M: Memory> Directory<M> {
     #[must_use]
     pub fn is_administrator(&self, principal: &PrincipalId) -> bool {
         self.shards.is_admin(principal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A directory from before there were tickets keeps its shard map through the upgrade, and asks
+    /// for the usual work; what is stored from then on comes back as it was.
+    #[test]
+    fn a_map_from_before_tickets_is_read() {
+        let map: VLBytes = vec![7; 9].into();
+        let before = encode(&map);
+        let (settings, rest) = Settings::tls_deserialize_bytes(&before).unwrap();
+        assert_eq!((&settings.map, rest), (&map, &[][..]));
+        assert_eq!(settings.difficulties, Difficulties::default());
+        let set = Settings {
+            map,
+            difficulties: Difficulties::all(9),
+        };
+        let bytes = encode(&set);
+        let (again, rest) = Settings::tls_deserialize_bytes(&bytes).unwrap();
+        assert_eq!((again, rest), (set, &[][..]));
+        let cut = bytes.split_last().unwrap().1;
+        assert!(Settings::tls_deserialize_bytes(cut).is_err());
     }
 }

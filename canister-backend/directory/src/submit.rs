@@ -5,6 +5,7 @@ use paigham_transparency::hash::Label;
 use paigham_transparency::store::Store;
 use paigham_wire::codec::decode;
 use paigham_wire::directory::DirectoryError;
+use paigham_wire::hash::{Hash, sha256};
 use paigham_wire::identity::handle::HandleRecord;
 use paigham_wire::identity::{IdentityRecord, Signatures};
 use paigham_wire::ids::CanisterId;
@@ -13,7 +14,7 @@ use paigham_wire::network::VerifiedNetwork;
 
 use crate::directory::Directory;
 use crate::handles::name_handle;
-use crate::judge::{NS_PER_MS, Named, name_record, value_of};
+use crate::judge::{NS_PER_MS, Named, name_record};
 use crate::networks::{Caller, name_network};
 use crate::pending::Waiting;
 
@@ -41,14 +42,14 @@ impl<M: Memory> Directory<M> {
         request: &[u8],
         call: &Call<'_>,
     ) -> Result<SubmitState, DirectoryError> {
-        let Submit { submission, .. } = decode(request).map_err(|_| DirectoryError::Malformed)?;
-        match &submission {
+        let submit: Submit = decode(request).map_err(|_| DirectoryError::Malformed)?;
+        match &submit.submission {
             Submission::Identity(bytes) => {
                 let record = IdentityRecord::decode(bytes.as_slice())
                     .map_err(|_| DirectoryError::Malformed)?;
                 let named = name_record(&record)?;
-                self.take_in(named, &submission, |directory, named| {
-                    directory.is_begun()?;
+                self.is_begun()?;
+                self.take_in(named, &submit, call.now_ns, |directory, named| {
                     let now_ns = directory.entry_time_ms(call.now_ns) * NS_PER_MS;
                     let now_ns = now_ns.max(call.now_ns);
                     directory.judge_record(named, &record, now_ns, Signatures::Unverified)
@@ -58,17 +59,23 @@ impl<M: Memory> Directory<M> {
                 let network = VerifiedNetwork::first(bytes.as_slice(), call.now_ns / NS_PER_SECOND)
                     .map_err(|_| DirectoryError::NotAllowed)?;
                 let named = name_network(&network, self.network_version(&network)?)?;
-                self.take_in(named, &submission, |directory, named| match named.version {
-                    0 => directory.judge_first_network(&network, call.canister, call.caller),
-                    _ => directory.judge_next_network(network.bytes(), call.now_ns / NS_PER_SECOND),
-                })
+                self.take_in(
+                    named,
+                    &submit,
+                    call.now_ns,
+                    |directory, named| match named.version {
+                        0 => directory.judge_first_network(&network, call.canister, call.caller),
+                        _ => directory
+                            .judge_next_network(network.bytes(), call.now_ns / NS_PER_SECOND),
+                    },
+                )
             }
             Submission::Handle(bytes) => {
                 let record = HandleRecord::decode(bytes.as_slice())
                     .map_err(|_| DirectoryError::Malformed)?;
                 let named = name_handle(&record)?;
-                self.take_in(named, &submission, |directory, named| {
-                    directory.is_begun()?;
+                self.is_begun()?;
+                self.take_in(named, &submit, call.now_ns, |directory, named| {
                     if directory.account_waits(&record) {
                         return Err(DirectoryError::Pending);
                     }
@@ -80,22 +87,22 @@ impl<M: Memory> Directory<M> {
         }
     }
 
-    /// Queues a submission that is new, stands alone in its label and passes the judge.
+    /// Queues a submission that is new, paid for, stands alone in its label and passes the judge.
     fn take_in(
         &mut self,
         named: Named,
-        submission: &Submission,
+        submit: &Submit,
+        now_ns: u64,
         judge: impl FnOnce(&Self, &Named) -> Result<(), DirectoryError>,
     ) -> Result<SubmitState, DirectoryError> {
-        if self.log.value(&named.label, named.version).as_deref() == Some(value_of(submission)) {
-            return self.state_of(&named.label, named.version);
+        let submission = &submit.submission;
+        match self.state_of(&named.label, named.version, &submission.value_hash()) {
+            Err(DirectoryError::NotWaiting) => {}
+            known => return known,
         }
-        match self.pending.of(&named.label) {
-            Some(waiting) if waiting.submission == *submission => {
-                return self.state_of(&named.label, named.version);
-            }
-            Some(_) => return Err(DirectoryError::Pending),
-            None => {}
+        let receipt = self.check_submit(&named, submit, now_ns)?;
+        if self.pending.of(&named.label).is_some() {
+            return Err(DirectoryError::Pending);
         }
         judge(self, &named)?;
         if self.pending.is_full() {
@@ -107,36 +114,51 @@ impl<M: Memory> Directory<M> {
             submission: submission.clone(),
         };
         self.pending.add(named.class, &waiting);
+        if let Some(receipt) = receipt {
+            self.spend(&receipt, &named, now_ns);
+        }
         Ok(SubmitState {
             version: named.version,
             state: Submitted::Queued,
         })
     }
 
-    /// How far a version is. Not certified: what counts is what a look-up proves.
+    /// How far a version is, to who knows it. Not certified: what counts is what a look-up proves.
     ///
     /// # Errors
     /// [`DirectoryError::NotWaiting`]: it never came, or did not follow any more when its turn came.
     pub fn status(&self, request: &[u8]) -> Result<SubmitState, DirectoryError> {
         let request: Status = decode(request).map_err(|_| DirectoryError::Malformed)?;
         let label = Label::new(request.label.as_slice()).map_err(|_| DirectoryError::Malformed)?;
-        self.state_of(&label, request.version)
+        self.state_of(&label, request.version, &request.value_hash)
     }
 
-    fn state_of(&self, label: &Label, version: u32) -> Result<SubmitState, DirectoryError> {
-        if let Some(place) = self.log.version_place(label, version) {
-            let entry = self.log.entry(place.position);
+    fn state_of(
+        &self,
+        label: &Label,
+        version: u32,
+        value_hash: &Hash,
+    ) -> Result<SubmitState, DirectoryError> {
+        if let Some(stored) = self.log.version(label, version) {
+            if sha256(&stored.value) != *value_hash {
+                return Err(DirectoryError::NotWaiting);
+            }
+            let entry = self.log.entry(stored.place.position);
             let state = Submitted::Published {
-                position: place.position,
+                position: stored.place.position,
                 timestamp: entry.ok_or(DirectoryError::Damaged)?.timestamp,
             };
             return Ok(SubmitState { version, state });
         }
         match self.pending.of(label) {
-            Some(waiting) if waiting.version == version => Ok(SubmitState {
-                version,
-                state: Submitted::Queued,
-            }),
+            Some(waiting)
+                if waiting.version == version && waiting.submission.value_hash() == *value_hash =>
+            {
+                Ok(SubmitState {
+                    version,
+                    state: Submitted::Queued,
+                })
+            }
             _ => Err(DirectoryError::NotWaiting),
         }
     }

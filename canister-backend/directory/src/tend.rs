@@ -1,4 +1,5 @@
-//! What the directory does by itself: it draws its keys, publishes, and makes VRF proofs.
+//! What the directory does by itself: it draws its keys, issues beacons, publishes, and makes VRF
+//! proofs.
 //!
 //! One-shot timers, each set by what needs it. An upgrade takes all timers away, so [`begin`] looks
 //! again at what is due; and so does a round every minute, in case that a round ended in a trap.
@@ -34,23 +35,36 @@ async fn tend() {
     if with(|directory| directory.needs_keys()) {
         draw_keys().await;
     }
+    if with(|directory| directory.beacon_is_due(api::time())) {
+        issue_beacon().await;
+    }
     arm();
     ic_cdk_timers::set_timer(Duration::ZERO, async { prove() });
 }
 
-/// Where no randomness comes, the next minute tries again.
 async fn draw_keys() {
-    let drawn = Call::unbounded_wait(Principal::management_canister(), "raw_rand").await;
-    let draw = drawn
-        .ok()
-        .and_then(|reply| reply.candid::<Vec<u8>>().ok())
-        .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-    if let Some(draw) = draw {
+    if let Some(draw) = random().await {
         with(|directory| {
             directory.draw_keys(&draw);
             certify(directory);
         });
     }
+}
+
+async fn issue_beacon() {
+    if let Some(random) = random().await {
+        with(|directory| {
+            directory.issue_beacon(random, api::time());
+            certify(directory);
+        });
+    }
+}
+
+/// Where no randomness comes, the next minute tries again.
+async fn random() -> Option<[u8; 32]> {
+    let drawn = Call::unbounded_wait(Principal::management_canister(), "raw_rand").await;
+    let bytes = drawn.ok()?.candid::<Vec<u8>>().ok()?;
+    bytes.try_into().ok()
 }
 
 /// Sets the timer for the next entry, unless it goes off before. One whose time is over ended in a

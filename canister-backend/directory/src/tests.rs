@@ -15,16 +15,31 @@ use paigham_wire::ids::{AccountId, CanisterId, DeviceId, InboxId, PrincipalId};
 use paigham_wire::leaf::{Leaf, ShardsLeaf};
 use paigham_wire::map::{Found, Witness};
 use paigham_wire::shards::{Shard, ShardMap, ShardState};
+use paigham_wire::ticket::Difficulties;
 
 use crate::Directory;
 
 mod handles;
 mod log;
+mod tickets;
 
 const NOW: u64 = 1_700_000_000_000_000_000;
 
 fn directory() -> Directory<VectorMemory> {
     Directory::open(VectorMemory::default(), myself(), 1).unwrap()
+}
+
+/// Asks for so much work, from now on.
+fn ask_for_work(directory: &mut Directory<VectorMemory>, bits: u8) {
+    let common = InitArgument {
+        admins: None,
+        difficulties: Some(Difficulties::all(bits)),
+    };
+    let argument = DirectoryArgument {
+        common,
+        release_key: None,
+    };
+    directory.install(&argument).unwrap();
 }
 
 fn myself() -> CanisterId {

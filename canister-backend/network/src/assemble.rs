@@ -7,6 +7,7 @@ use paigham_subnet::{CanisterStatus, Subnet};
 use paigham_wire::admin::InitArgument;
 use paigham_wire::codec::encode;
 use paigham_wire::directory::{DirectoryArgument, DirectoryError};
+use paigham_wire::envelope::PROOF_LOG;
 use paigham_wire::network::{CanisterRole, KeySet, NetworkCanister, NetworkFile, VerifiedNetwork};
 use paigham_wire::ticket::Difficulties;
 use serde_bytes::ByteBuf;
@@ -25,7 +26,7 @@ const RENEW_SECONDS: u64 = LIFETIME_SECONDS / 2;
 /// is deployed without this argument, and has the defaults.
 const DEVELOPMENT_BITS: u8 = 8;
 /// The proof types that count: certified reads of the directory (`spec/protocol.md` §4.4).
-const PROOF_TYPES: [u16; 1] = [1];
+const PROOF_TYPES: [u16; 1] = [PROOF_LOG];
 
 /// A canister of every network.
 pub(crate) struct Part {

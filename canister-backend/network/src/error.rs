@@ -65,6 +65,12 @@ pub enum NetworkUpError {
     /// The log has a network file that does not follow the one on this machine.
     #[error("the network file in the log: {0}")]
     Logged(#[source] paigham_wire::network::LoggedError),
+    /// The root key was changed since the last start: the log has to take that file first, since it
+    /// skips no number.
+    #[error(
+        "the log does not have the network file of the last change yet: start the network once"
+    )]
+    NotLogged,
     /// There is no randomness.
     #[error("no randomness from the operating system: {0}")]
     Random(String),

@@ -19,6 +19,8 @@ const ROOT_KEY: &str = "root.key";
 const RELEASE_KEY: &str = "release.key";
 const NETWORK_FILE: &str = "network.cbor";
 const CANISTERS: &str = "canisters";
+/// Hash of a network file that was signed while no log could take it.
+const UNLOGGED: &str = "network.unlogged";
 /// Ending of a key that takes another one's place once the network file names it.
 const NEXT: &str = ".next";
 
@@ -195,6 +197,28 @@ impl Folder {
     /// Replaces the network file.
     pub(crate) fn publish(&self, bytes: &[u8]) -> Result<(), NetworkUpError> {
         self.replace(NETWORK_FILE, bytes, 0o644)
+    }
+
+    /// Notes that a file is about to be published which the log does not have.
+    pub(crate) fn note_unlogged(&self, file: &VerifiedNetwork) -> Result<(), NetworkUpError> {
+        self.replace(UNLOGGED, &file.hash(), 0o644)
+    }
+
+    /// Whether the log lacks the published file. A note about a file that was never published says
+    /// nothing.
+    pub(crate) fn is_unlogged(&self, published: &VerifiedNetwork) -> Result<bool, NetworkUpError> {
+        let noted = self.read(UNLOGGED)?;
+        Ok(noted.is_some_and(|hash| hash.as_slice() == published.hash()))
+    }
+
+    /// Notes that the log has every file.
+    pub(crate) fn all_logged(&self) -> Result<(), NetworkUpError> {
+        match std::fs::remove_file(self.path.join(UNLOGGED)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(self.disk(UNLOGGED, error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The release key of a network that has been published.

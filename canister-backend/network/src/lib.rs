@@ -8,6 +8,7 @@
 //!   root.key       seed of the root key where it delegates to subnets, 32 bytes
 //!   release.key    seed of the one release key, 32 bytes, readable by its owner only
 //!   network.cbor   the network file, replaced as a whole
+//!   network.unlogged  its hash, between a change of the root key and the next start
 //! ```
 //! The steps of a start can be interrupted anywhere: canisters are installed in a fixed order, so
 //! that what a subnet already holds tells how far the last start came, and the file is published
@@ -116,6 +117,7 @@ impl Network {
         if previous.as_ref() != Some(&file) {
             folder.publish(file.bytes())?;
         }
+        folder.all_logged()?;
         Ok(file)
     }
 

@@ -1,21 +1,25 @@
 //! The first network file in the directory's log. It names the log's configuration, and the log
 //! begins with it.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use candid::Principal;
 use ic_agent::{Agent, AgentError};
 use paigham_subnet::Subnet;
 use paigham_transparency::hash::Label;
 use paigham_transparency::structs::{SearchRequest, SearchResponse};
-use paigham_wire::codec::{decode_result, encode};
-use paigham_wire::directory::DirectoryError;
+use paigham_wire::codec::{decode, decode_result, encode};
+use paigham_wire::directory::{BeaconReply, DirectoryError};
+use paigham_wire::ids::CanisterId;
+use paigham_wire::leaf::{BeaconLeaf, Leaf};
 use paigham_wire::log::{
-    ConfigReply, LabelAnswer, Lookup, LookupAnswers, NETWORK_PREFIX, Status, Submission, Submit,
+    ConfigReply, LabelAnswer, Lookup, LookupAnswers, NETWORK_PREFIX, Submission, Submit,
     SubmitState, Submitted, Wanted,
 };
+use paigham_wire::map::{Found, Witness};
 use paigham_wire::network::{NetworkError, VerifiedNetwork};
 use paigham_wire::relay::Credential;
+use paigham_wire::ticket::{Beacon, Paid, TicketRefusal};
 use serde_bytes::{ByteBuf, Bytes};
 use tls_codec::DeserializeBytes;
 
@@ -120,21 +124,21 @@ impl<'a> DirectoryLog<'a> {
             submission: Submission::Network(file.bytes().to_vec().into()),
             credential: Credential::none(),
         };
-        match self.update::<SubmitState>("submit", encode(&submit)).await {
-            Ok(_) | Err(LogError::Refused(DirectoryError::Pending)) => {}
-            Err(LogError::Refused(DirectoryError::NotAllowed)) => return self.first(label).await,
-            Err(error) => return Err(error),
-        }
-        let status = Status {
-            label: label.clone().into(),
-            version: 0,
-        };
+        // The same bytes again are told how far they are; another file that waits goes first.
         for _ in 0..QUESTIONS {
-            let state = self.query::<SubmitState>("status", encode(&status)).await?;
-            if let Submitted::Published { .. } = state.state {
-                return self.first(label).await;
+            match self.update::<SubmitState>("submit", encode(&submit)).await {
+                Ok(SubmitState {
+                    state: Submitted::Published { .. },
+                    ..
+                })
+                | Err(LogError::Refused(DirectoryError::NotAllowed)) => {
+                    return self.first(label).await;
+                }
+                Ok(_) | Err(LogError::Refused(DirectoryError::Pending)) => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(error) => return Err(error),
             }
-            tokio::time::sleep(PAUSE).await;
         }
         Err(LogError::Late)
     }
@@ -144,7 +148,7 @@ impl<'a> DirectoryLog<'a> {
     ///
     /// A file that waits already goes first.
     pub(crate) async fn follow(&self, file: &VerifiedNetwork) -> Result<(), LogError> {
-        let submit = Submit {
+        let mut submit = Submit {
             submission: Submission::Network(file.bytes().to_vec().into()),
             credential: Credential::none(),
         };
@@ -153,6 +157,12 @@ impl<'a> DirectoryLog<'a> {
                 Err(LogError::Refused(DirectoryError::Pending)) => {
                     tokio::time::sleep(PAUSE).await;
                 }
+                // Beyond the free versions of a day, or that ticket is of an earlier beacon.
+                Err(LogError::Refused(DirectoryError::Ticket(
+                    TicketRefusal::Missing
+                    | TicketRefusal::BeaconExpired
+                    | TicketRefusal::TooLittleWork,
+                ))) => self.pay(&mut submit).await?,
                 outcome => return outcome.map(drop),
             }
         }
@@ -177,13 +187,15 @@ impl<'a> DirectoryLog<'a> {
     /// The first and the newest file in the log. Their proof is for clients: whoever asks here has
     /// installed the canister.
     async fn files(&self, label: Vec<u8>) -> Result<(Vec<u8>, Vec<u8>), LogError> {
+        let mut wanted = Wanted {
+            label: label.clone().into(),
+            from: 0,
+            credential: Credential::none(),
+        };
+        self.pay(&mut wanted).await?;
         let lookup = Lookup {
             last: None,
-            wanted: vec![Wanted {
-                label: label.clone().into(),
-                from: 0,
-                credential: Credential::none(),
-            }],
+            wanted: vec![wanted],
         };
         let not_allowed = || LogError::Refused(DirectoryError::NotAllowed);
         let reply: LookupAnswers = match self.query("lookup", encode(&lookup)).await {
@@ -204,6 +216,55 @@ impl<'a> DirectoryLog<'a> {
         let first = found.earlier.first();
         let first = first.map_or_else(|| newest.clone(), |first| first.as_slice().to_vec());
         Ok((first, newest))
+    }
+
+    /// Puts a ticket into a request, once there is a beacon that counts. Work goes on only as far as
+    /// the directory asks; whoever asks here has installed it.
+    async fn pay<R: Paid>(&self, request: &mut R) -> Result<(), LogError> {
+        let canister = CanisterId::new(self.directory.as_slice()).ok_or(LogError::Reply)?;
+        let leaf = self.beacon().await?;
+        let bits = leaf.difficulties.of(R::PURPOSE);
+        request
+            .pay(&canister, leaf.beacon, bits)
+            .ok_or(LogError::Reply)
+    }
+
+    async fn beacon(&self) -> Result<BeaconLeaf, LogError> {
+        for _ in 0..QUESTIONS {
+            match self.query::<BeaconReply>("beacon", Vec::new()).await {
+                Ok(reply) => {
+                    let witness = Witness::decode(reply.witness.as_slice());
+                    let witness = witness.map_err(|_| LogError::Reply)?;
+                    let Ok(Found::Present(leaf)) = witness.get(&BeaconLeaf::key()) else {
+                        return Err(LogError::Reply);
+                    };
+                    let Ok(Leaf::Beacon(leaf)) = decode(leaf) else {
+                        return Err(LogError::Reply);
+                    };
+                    if self.counts(&leaf.beacon) {
+                        return Ok(leaf);
+                    }
+                }
+                Err(LogError::Refused(DirectoryError::Ticket(TicketRefusal::NotReady))) => {}
+                Err(error) => return Err(error),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Err(LogError::Late)
+    }
+
+    /// Whether a beacon counts by the time of the subnet; after a long stop a new one is due within
+    /// a round.
+    fn counts(&self, beacon: &Beacon) -> bool {
+        let now_ns = match self.asker.now_ns {
+            Some(now_ns) => now_ns,
+            None => SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .ok()
+                .and_then(|since| u64::try_from(since.as_nanos()).ok())
+                .unwrap_or(u64::MAX),
+        };
+        beacon.counts(now_ns)
     }
 
     async fn query<T: DeserializeBytes>(

@@ -22,8 +22,9 @@ pub enum Rekey {
 
 /// Replaces a key of the network in a data folder; returns the network file that holds from now on.
 ///
-/// The subnets are opened and stopped first: that leaves checkpoints and no logs, which would have to be replayed under the key that they were written under. A
-/// process that dies in between has changed the key or not; the next start finishes it.
+/// The subnets are opened and stopped first: that leaves checkpoints and no logs, which would have
+/// to be replayed under the key that they were written under. A process that dies in between has
+/// changed the key or not; the next start finishes it.
 ///
 /// # Errors
 /// [`NetworkUpError`].
@@ -55,16 +56,22 @@ pub fn rekey(data: &Path, what: Rekey) -> Result<VerifiedNetwork, NetworkUpError
     }
 }
 
-/// The new key lies beside the old one until the file that names it is published.
+/// The new key lies beside the old one until the file that names it is published. Of a network that
+/// does not run the log cannot take that file; the next start hands it in, and until then the key
+/// does not change again.
 fn change_root(
     folder: &Folder,
     topology: NetworkTopology,
     previous: &VerifiedNetwork,
 ) -> Result<VerifiedNetwork, NetworkUpError> {
+    if folder.is_unlogged(previous)? {
+        return Err(NetworkUpError::NotLogged);
+    }
     let signer = Signer::of_release_key(folder.release_key()?);
     let root_key = folder.prepare_root(topology)?;
     let now_seconds = SystemClock.now_ns() / 1_000_000_000;
     let next = under_another_root(previous, root_key, &signer, now_seconds)?;
+    folder.note_unlogged(&next)?;
     folder.publish(next.bytes())?;
     folder.settle_root(&next)?;
     Ok(next)

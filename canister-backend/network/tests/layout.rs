@@ -6,9 +6,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use candid::Principal;
+use ic_agent::Agent;
 use paigham_network::{Layout, Network, NetworkTopology, NetworkUpError, Rekey, rekey};
 use paigham_subnet::{OpenError, Subnet};
+use paigham_wire::codec::{decode_result, encode};
+use paigham_wire::directory::DirectoryError;
+use paigham_wire::log::{Status, Submission, SubmitState};
 use paigham_wire::network::{CanisterRole, NetworkError, VerifiedNetwork};
+use serde_bytes::{ByteBuf, Bytes};
 
 fn address() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 1))
@@ -133,6 +138,55 @@ async fn another_root_key_comes_with_a_signed_file() {
         let refused = new.successor(&stolen, forged.issued_at);
         assert_eq!(refused, Err(NetworkError::NotASuccessor));
     }
+}
+
+/// Somebody changes the root key twice without a start in between: the log, which skips no number,
+/// would never take the second file. The second change is refused and leaves everything as it is;
+/// after a start, which hands the first file to the log, it is done, and the log follows.
+#[tokio::test]
+async fn one_root_key_at_a_time() {
+    let data = tempfile::tempdir().unwrap();
+    let begun = up_once(data.path(), &Layout::default()).await;
+    let first = rekey(data.path(), Rekey::Root).unwrap();
+    let refused = rekey(data.path(), Rekey::Root).unwrap_err();
+    assert!(matches!(refused, NetworkUpError::NotLogged), "{refused}");
+    assert_eq!(up_once(data.path(), &Layout::default()).await, first);
+    let second = rekey(data.path(), Rekey::Root).unwrap();
+    assert_eq!(second.file().sequence, first.file().sequence + 1);
+    let network = Network::up(data.path(), address()).await.unwrap();
+    for (file, version) in [(&first, 1), (&second, 2)] {
+        assert_eq!(
+            file.file().sequence,
+            begun.file().sequence + u64::from(version)
+        );
+        let state = log_state(&network, file, version).await;
+        assert!(matches!(state, Ok(SubmitState { .. })), "{state:?}");
+    }
+    network.shutdown();
+}
+
+/// How far the log is with a file.
+async fn log_state(
+    network: &Network,
+    file: &VerifiedNetwork,
+    version: u32,
+) -> Result<SubmitState, DirectoryError> {
+    let agent = Agent::builder()
+        .with_url("http://subnet.invalid")
+        .with_arc_http_middleware(network.subnet().in_process())
+        .build()
+        .unwrap();
+    agent.set_root_key(network.subnet().root_key_der());
+    let status = Status {
+        label: file.log_label()[..].into(),
+        version,
+        value_hash: Submission::Network(file.bytes().to_vec().into()).value_hash(),
+    };
+    let directory = Principal::from_slice(network.directory().as_slice());
+    let argument = candid::encode_one(Bytes::new(&encode(&status))).unwrap();
+    let asked = agent.query(&directory, "status").with_arg(argument).call();
+    let answer: ByteBuf = candid::decode_one(&asked.await.unwrap()).unwrap();
+    decode_result(&answer).unwrap()
 }
 
 /// The process that replaces the root key dies in between. Before the file is published, the old key

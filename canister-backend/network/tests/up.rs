@@ -78,7 +78,7 @@ async fn a_second_start_publishes_the_same_file() {
         file.file().expires_at - file.file().issued_at,
         365 * 24 * 60 * 60
     );
-    assert_eq!(file.file().proof_types, [1]);
+    assert_eq!(file.file().proof_types, [2]);
     assert!(file.file().transparency.is_some());
 }
 

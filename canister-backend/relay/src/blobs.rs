@@ -14,12 +14,12 @@ use paigham_wire::blob::{
 use paigham_wire::codec::decode;
 use paigham_wire::ids::{BlobId, QueueId};
 use paigham_wire::relay::{RelayError, credential};
+use paigham_wire::ticket::desk::Receipt;
 use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
 
 use crate::limits::{BLOB_SPAN_NS, BLOBS_MAX_BYTES, EXPIRY_STEP_BLOBS};
 use crate::log::{LogError, SegmentLog};
 use crate::relay::{Relay, Table, get, put};
-use crate::tickets::Receipt;
 
 const NS_PER_SECOND: u64 = 1_000_000_000;
 const DAY_SECONDS: u32 = 24 * 3_600;

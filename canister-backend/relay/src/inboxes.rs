@@ -13,11 +13,11 @@ use paigham_wire::relay::{
     XWING_KEY_BYTES, credential,
 };
 use paigham_wire::ticket::Paid;
+use paigham_wire::ticket::desk::Checked;
 
 use crate::limits::{COUNTER_MAX_STEP, INBOX_MAX_DEPOSITS, READ_MAX_DEPOSITS};
 use crate::records::{InboxRecord, PoolRecord, StoredDeposit};
 use crate::relay::{Relay, get, numbered, paired, put};
-use crate::tickets::Checked;
 
 const NS_PER_SECOND: u64 = 1_000_000_000;
 

@@ -8,11 +8,6 @@ use paigham_wire::relay::RelayError;
 pub(crate) const QUEUE_MAX_ENTRIES: u32 = 1_000_000;
 /// Of these the last may be commits only: who floods a queue can still be removed from it.
 pub(crate) const ENTRIES_KEPT_FOR_COMMITS: u32 = 10_000;
-/// Spent tickets remembered of one beacon; beyond, tickets over it are refused as `Busy`. At the
-/// difficulty that applies then, filling a table costs 2^45 hashes.
-pub(crate) const SPENT_MAX: u64 = 1_000_000;
-/// Bits of work that are added as the second half of a table of spent tickets fills.
-pub(crate) const SPENT_RAISES_BITS: u8 = 8;
 /// Bytes that chunks of blobs may take; beyond, none is announced until some have gone.
 pub(crate) const BLOBS_MAX_BYTES: u64 = 64 << 30;
 /// Time that one bucket of chunks takes in.

@@ -9,12 +9,12 @@ use paigham_wire::relay::{
     POOL_MAX_KEY_PACKAGES, PoolReply, PoolRequest, Position, Refill, RelayError,
 };
 use paigham_wire::ticket::TicketRefusal;
+use paigham_wire::ticket::desk::Checked;
 use tls_codec::VLBytes;
 
 use crate::inboxes::Admission;
 use crate::records::PoolRecord;
 use crate::relay::{Relay, get, numbered, paired, put};
-use crate::tickets::Checked;
 
 impl<M: Memory> Relay<M> {
     /// Adds key packages behind those there, and replaces the last resort.

@@ -9,6 +9,7 @@ use paigham_wire::ids::{CanisterId, InboxId, QueueId};
 use paigham_wire::leaf::{Leaf, QueueLeaf};
 use paigham_wire::map::{MapError, MerkleMap, Record, StableMemory};
 use paigham_wire::relay::RelayError;
+use paigham_wire::ticket::desk::TicketDesk;
 use tls_codec::{DeserializeBytes, Serialize};
 
 use crate::administration::Settings;
@@ -18,7 +19,6 @@ use crate::expiry::Retention;
 use crate::limits::{COMMITS_SPAN_NS, POSTS_SPAN_NS};
 use crate::log::LogError;
 use crate::records::{InboxRecord, QueueRecord};
-use crate::tickets::Tickets;
 
 /// Version of the layout of stable memory.
 const LAYOUT: u32 = 2;
@@ -53,7 +53,7 @@ pub struct Relay<M: Memory> {
     pub(crate) deposit_places: Table<64, M>,
     pub(crate) packages: Table<36, M>,
     pub(crate) claims: Table<64, M>,
-    pub(crate) tickets: Tickets<M>,
+    pub(crate) tickets: TicketDesk<VirtualMemory<M>>,
     pub(crate) administration: AdministrationStore<Settings, M>,
     pub(crate) blobs: Blobs<M>,
 }
@@ -80,7 +80,6 @@ impl<M: Memory> Relay<M> {
         }
         let at = |id: u8| manager.get(MemoryId::new(id));
         let mut relay = Self {
-            canister,
             map: MerkleMap::open(
                 StableMemory(at(0)),
                 StableMemory(at(1)),
@@ -98,9 +97,10 @@ impl<M: Memory> Relay<M> {
             deposit_places: StableBTreeMap::init(at(4)),
             packages: StableBTreeMap::init(at(10)),
             claims: StableBTreeMap::init(at(11)),
-            tickets: Tickets::open(at(13), at(14), at(15)),
+            tickets: TicketDesk::open(canister.clone(), at(13), at(14), at(15)),
             administration: AdministrationStore::open(at(16), at(17)),
             blobs: Blobs::open([18, 19, 20, 21, 22, 23].map(at)).map_err(OpenError::Log)?,
+            canister,
         };
         relay.use_settings();
         Ok(relay)

@@ -15,7 +15,7 @@ use paigham_wire::certificate::{
     FreshnessError, VerifiedCertificate, certified_time_ns, check_fresh,
 };
 use paigham_wire::codec::{decode_result, encode};
-use paigham_wire::directory::{DirectoryError, LookupReply, Ping};
+use paigham_wire::directory::{DirectoryError, Ping};
 use paigham_wire::ids::CanisterId;
 use paigham_wire::map::Witness;
 use paigham_wire::network::VerifiedNetwork;
@@ -25,6 +25,7 @@ use tls_codec::{DeserializeBytes, Serialize};
 
 use crate::clock::{Clock, NetworkTime};
 use crate::error::{ClientError, NotVerified};
+use crate::paid::Purse;
 use reach::{READ_MAX, UPDATE_MAX};
 
 /// The agent's own freshness check is switched off by an expiry that never comes: it compares with
@@ -59,7 +60,7 @@ macro_rules! certified {
         })*
     };
 }
-certified!(FetchReply, InboxReply, LookupReply, PoolReply, WelcomeReply);
+certified!(FetchReply, InboxReply, PoolReply, WelcomeReply);
 
 /// What a certificate and a witness show.
 #[derive(Debug, Clone)]
@@ -85,6 +86,8 @@ pub(crate) struct Connection {
     code_seen: Mutex<BTreeMap<Vec<u8>, (u64, u64)>>,
     /// Relays that let a time run out in this round, and what was said of it.
     silent: Mutex<BTreeMap<Vec<u8>, String>>,
+    /// Tickets that were found.
+    pub(crate) purse: Mutex<Purse>,
 }
 
 impl std::fmt::Debug for Connection {
@@ -126,6 +129,7 @@ impl Connection {
             compared: Mutex::new(None),
             code_seen: Mutex::default(),
             silent: Mutex::default(),
+            purse: Mutex::default(),
         })
     }
 

@@ -1,20 +1,31 @@
 //! Calls that a ticket pays for (`spec/protocol.md` §6.4).
+//!
+//! The work is done on a thread of its own, for the newest certified beacon. The same call over the
+//! same beacon has the same ticket, so that a repeat is one, and what was found is kept ([`Purse`]).
+//! Where beacon or difficulty have changed meanwhile, the client looks again and pays again.
 
+mod purse;
+
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use paigham_wire::codec::{decode, encode};
+use paigham_wire::directory::{BeaconReply, DirectoryError};
 use paigham_wire::ids::CanisterId;
-use paigham_wire::leaf::{Leaf, ShardLeaf};
+use paigham_wire::leaf::{BeaconLeaf, Leaf, ShardLeaf};
+use paigham_wire::log::{Lookup, LookupAnswers, Submission, Submit, SubmitState, Wanted};
 use paigham_wire::map::Found;
-use paigham_wire::relay::{RelayError, ShardReply};
-use paigham_wire::ticket::{Paid, TicketRefusal};
+use paigham_wire::relay::{Credential, RelayError, ShardReply};
+use paigham_wire::ticket::{Challenge, Paid, Ticket, TicketRefusal};
 use tls_codec::DeserializeBytes;
 
 use crate::capability::is_capability;
 use crate::connection::{CertifiedReply, Connection};
 use crate::error::{ClientError, NotVerified};
+use purse::Price;
+pub(crate) use purse::Purse;
 
-/// Tries before a shard without a beacon that counts is given up: a new one has its first within
+/// Tries before a canister without a beacon that counts is given up: a new one has its first within
 /// seconds.
 const TRIES: u32 = 20;
 /// Pause between them.
@@ -26,30 +37,18 @@ impl CertifiedReply for ShardReply {
     }
 }
 
-impl Connection {
-    /// What a relay certifies of itself.
-    async fn shard(&self, relay: &CanisterId) -> Result<ShardLeaf, ClientError> {
-        // Takes nothing: an empty vector of bytes has no bytes at all.
-        let (_, certified) = self
-            .read::<ShardReply, RelayError>(relay, "shard", &())
-            .await?;
-        let found = certified.witness.get(&ShardLeaf::key())?;
-        let Found::Present(leaf) = found else {
-            return Err(NotVerified::Differs("a relay certifies nothing of itself").into());
-        };
-        match decode(leaf) {
-            Ok(Leaf::Shard(leaf)) => Ok(leaf),
-            _ => Err(NotVerified::Malformed("shard").into()),
-        }
+impl CertifiedReply for BeaconReply {
+    fn proof(&self) -> (&[u8], &[u8]) {
+        (self.certificate.as_slice(), self.witness.as_slice())
     }
+}
 
-    /// Calls an update that a ticket pays for, or the capability that it carries. The work is done on a thread of its own, for the
-    /// newest certified beacon; the same call for the same beacon has the same ticket, so that a
-    /// repeat is one. Where beacon or difficulty have changed meanwhile, it is done anew.
+impl Connection {
+    /// Calls an update of a relay that a ticket pays for, or the capability that it carries.
     ///
     /// # Errors
     /// As [`Connection::update`]; [`NotVerified::Differs`] if more work is asked for than any
-    /// relay may.
+    /// canister may.
     pub async fn pay<T, R>(
         &self,
         relay: &CanisterId,
@@ -70,41 +69,206 @@ impl Connection {
                 answer => return answer,
             }
         }
-        for _ in 0..TRIES {
-            match self.pay_once(relay, method, request).await {
-                Err(ClientError::Relay(RelayError::Ticket(
-                    TicketRefusal::NotReady
-                    | TicketRefusal::BeaconExpired
-                    | TicketRefusal::TooLittleWork,
-                ))) => tokio::time::sleep(WAIT).await,
+        while_stale(async || {
+            let paid = self.paid(relay, request).await?;
+            self.update::<T, RelayError>(relay, method, &paid).await
+        })
+        .await
+    }
+
+    /// Submits a version of a label, and pays where that costs a ticket.
+    ///
+    /// # Errors
+    /// As [`Connection::pay`].
+    pub async fn submit(
+        &self,
+        submission: &Submission,
+        version: u32,
+    ) -> Result<SubmitState, ClientError> {
+        let request = Submit {
+            submission: submission.clone(),
+            credential: Credential::none(),
+        };
+        let directory = self.directory();
+        let send = async |request: &[u8]| {
+            self.update::<SubmitState, DirectoryError>(directory, "submit", request)
+                .await
+        };
+        if !submission.always_costs(version) {
+            match send(&encode(&request)).await {
+                // Beyond the free ones of a day.
+                Err(ClientError::Directory(DirectoryError::Ticket(TicketRefusal::Missing))) => {}
                 answer => return answer,
             }
         }
-        self.pay_once(relay, method, request).await
+        while_stale(async || send(&self.paid(directory, &request).await?).await).await
     }
 
-    async fn pay_once<T, R>(
+    /// Looks labels up, and pays for each. What the directory asks for is read once in a while and
+    /// not for every look-up.
+    ///
+    /// # Errors
+    /// As [`Connection::pay`].
+    pub(crate) async fn ask_wanted(
         &self,
-        relay: &CanisterId,
-        method: &'static str,
-        request: &R,
-    ) -> Result<T, ClientError>
+        last: Option<u64>,
+        wanted: Vec<Wanted>,
+    ) -> Result<LookupAnswers, ClientError> {
+        let count = wanted.len();
+        let directory = self.directory();
+        let reply = while_stale(async || {
+            let price = self.directory_price().await?;
+            let wanted = self.with_tickets(directory, price, wanted.clone()).await?;
+            let request = encode(&Lookup { last, wanted });
+            let answer = self
+                .query::<LookupAnswers, DirectoryError>(directory, "lookup", &request)
+                .await;
+            if answer.as_ref().is_err_and(is_stale) {
+                self.locked_purse().directory = None;
+            }
+            answer
+        })
+        .await?;
+        if reply.answers.len() != count {
+            return Err(NotVerified::Malformed("lookup").into());
+        }
+        Ok(reply)
+    }
+
+    /// A request with its ticket, encoded.
+    async fn paid<R>(&self, canister: &CanisterId, request: &R) -> Result<Vec<u8>, ClientError>
     where
-        T: DeserializeBytes,
         R: Paid + Send + 'static,
     {
-        let leaf = self.shard(relay).await?;
-        let bits = leaf.difficulties.of(R::PURPOSE);
-        let mut request = request.clone();
-        let canister = relay.clone();
-        let work = move || {
-            request.pay(&canister, leaf.beacon, bits)?;
-            Some(encode(&request))
+        let price = self.price(canister).await?;
+        let paid = self.with_tickets(canister, price, vec![request.clone()]);
+        let paid = paid.await?.pop();
+        paid.map(|request| encode(&request))
+            .ok_or(ClientError::Bug("a request that is gone"))
+    }
+
+    /// What the directory asked for last, read anew when its beacon comes to its end.
+    async fn directory_price(&self) -> Result<Price, ClientError> {
+        let kept = self.locked_purse().directory;
+        match kept.filter(|price| price.lasts(self.now_ns())) {
+            Some(price) => Ok(price),
+            None => self.price(self.directory()).await,
+        }
+    }
+
+    /// What a canister certifies that it asks for now.
+    async fn price(&self, canister: &CanisterId) -> Result<Price, ClientError> {
+        // Both methods take nothing: an empty vector of bytes has no bytes at all.
+        if canister != self.directory() {
+            let (_, certified) = self
+                .read::<ShardReply, RelayError>(canister, "shard", &())
+                .await?;
+            let found = certified.witness.get(&ShardLeaf::key())?;
+            return match leaf_of(found, "shard")? {
+                Leaf::Shard(leaf) => Ok(leaf.into()),
+                _ => Err(NotVerified::Malformed("shard").into()),
+            };
+        }
+        let (_, certified) = self
+            .read::<BeaconReply, DirectoryError>(canister, "beacon", &())
+            .await?;
+        let found = certified.witness.get(&BeaconLeaf::key())?;
+        let price = match leaf_of(found, "beacon")? {
+            Leaf::Beacon(leaf) => Price::from(leaf),
+            _ => return Err(NotVerified::Malformed("beacon").into()),
         };
-        let paid = tokio::task::spawn_blocking(work)
+        self.locked_purse().directory = Some(price);
+        Ok(price)
+    }
+
+    /// Puts tickets into requests: those that were found before, and others that are looked for.
+    async fn with_tickets<R>(
+        &self,
+        canister: &CanisterId,
+        price: Price,
+        requests: Vec<R>,
+    ) -> Result<Vec<R>, ClientError>
+    where
+        R: Paid + Send + 'static,
+    {
+        let bits = price.difficulties.of(R::PURPOSE);
+        let canister = canister.clone();
+        let kept: Vec<Option<Ticket>> = {
+            let purse = self.locked_purse();
+            let requests = requests.iter();
+            requests
+                .map(|request| purse.ticket(&challenge(&canister, price, request), bits))
+                .collect()
+        };
+        let work = move || {
+            let mut found = Vec::with_capacity(requests.len());
+            for (mut request, kept) in requests.into_iter().zip(kept) {
+                let challenge = challenge(&canister, price, &request);
+                let ticket = kept.or_else(|| challenge.solve(bits))?;
+                *request.credential_mut() = Credential::ticket(&ticket);
+                found.push((request, ticket));
+            }
+            Some((canister, found))
+        };
+        let (canister, found) = tokio::task::spawn_blocking(work)
             .await
             .map_err(|_| ClientError::Bug("the search for a ticket ended"))?
-            .ok_or(NotVerified::Differs("a relay asks for endless work"))?;
-        self.update::<T, RelayError>(relay, method, &paid).await
+            .ok_or(NotVerified::Differs("a canister asks for endless work"))?;
+        let mut purse = self.locked_purse();
+        let requests = found.into_iter().map(|(request, ticket)| {
+            purse.keep(&challenge(&canister, price, &request), ticket);
+            request
+        });
+        Ok(requests.collect())
     }
+
+    fn locked_purse(&self) -> MutexGuard<'_, Purse> {
+        self.purse.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn challenge<'a, R: Paid>(canister: &'a CanisterId, price: Price, request: &R) -> Challenge<'a> {
+    Challenge {
+        canister,
+        purpose: R::PURPOSE,
+        call: request.call_hash(),
+        beacon: price.beacon,
+    }
+}
+
+fn leaf_of(found: Found<'_>, method: &'static str) -> Result<Leaf, ClientError> {
+    let Found::Present(leaf) = found else {
+        return Err(NotVerified::Differs("a canister certifies nothing of itself").into());
+    };
+    decode(leaf).map_err(|_| NotVerified::Malformed(method).into())
+}
+
+/// Whether a canister refused a ticket that was right a moment ago, or has nothing yet to make one
+/// over.
+const fn is_stale(error: &ClientError) -> bool {
+    matches!(
+        error,
+        ClientError::Relay(RelayError::Ticket(
+            TicketRefusal::NotReady | TicketRefusal::BeaconExpired | TicketRefusal::TooLittleWork,
+        )) | ClientError::Directory(DirectoryError::Ticket(
+            TicketRefusal::NotReady | TicketRefusal::BeaconExpired | TicketRefusal::TooLittleWork,
+        ))
+    )
+}
+
+/// Pays again where a ticket does not count any more: at once, then after a pause each time, since
+/// nodes are a little behind one another and beacons a little late.
+async fn while_stale<T>(
+    mut call: impl AsyncFnMut() -> Result<T, ClientError>,
+) -> Result<T, ClientError> {
+    for tried in 0..TRIES {
+        if tried > 1 {
+            tokio::time::sleep(WAIT).await;
+        }
+        match call().await {
+            Err(error) if is_stale(&error) => {}
+            answer => return answer,
+        }
+    }
+    call().await
 }

@@ -5,12 +5,14 @@
 mod common;
 
 use common::*;
+use paigham_lookup::account::RecordTimes;
 use paigham_lookup::evidence::{
     Checked, EVIDENCE_MAX_BYTES, EVIDENCE_MAX_ITEMS, Evidence, Item, Limit, Proved, RECENT_HEADS,
     Report, ShownAnswer, ShownHead,
 };
-use paigham_lookup::{AccountHistory, Finding, LookupError};
+use paigham_lookup::{AccountHistory, Finding, LookupError, Reading};
 use paigham_transparency::codec::Codec;
+use paigham_transparency::hash::Label;
 use paigham_transparency::structs::DistinguishedRequest;
 use paigham_wire::codec::CodecError;
 use paigham_wire::identity::Rejected;
@@ -154,6 +156,47 @@ fn a_fork_is_proved() {
     let report = check(&one, &file(Finding::Fork, vec![early, late]));
     assert!(!report.holds());
     assert_eq!(report.proved, []);
+}
+
+/// One reader alone is shown a network file: in a log of its own, in which the file is the next
+/// version of the network's label. The file is well proved there. But the log that everybody else
+/// sees cannot continue from that reader's head, and the two heads prove it, as soon as somebody
+/// lays them side by side.
+#[test]
+fn a_network_file_for_one_reader_is_a_fork() {
+    let mut truth = Directory::new();
+    let amina = Owner::create(&mut truth, 7);
+    truth.wait(HOUR);
+    let network = Label::new(*b"n:").unwrap();
+    let trust = truth.trust();
+    let mut shown = truth.clone();
+    shown.publish(MINUTE, &[(network.clone(), b"for one alone".to_vec())]);
+    shown.publish(MINUTE, &[]);
+    truth.wait(2 * MINUTE);
+    truth.publish(MINUTE, &[]);
+    let (answer, head) = shown.answer(&network, None, 0, &RecordTimes);
+    let mut reading = Reading::open(&trust, None, &head).unwrap();
+    let found = reading.label(&network, None, &answer, &RecordTimes);
+    assert_eq!(found.unwrap().unwrap().newest, b"for one alone");
+    let seen = reading.finish((), None).unwrap();
+
+    let (answer, head) = truth.answer(&network, Some(seen.view.size()), 0, &RecordTimes);
+    let mut reading = Reading::open(&trust, Some(&seen.view), &head).unwrap();
+    let refused = reading
+        .label(&network, None, &answer, &RecordTimes)
+        .unwrap_err();
+    let finding = Finding::of(&refused);
+    assert!(
+        matches!(finding, Some(Finding::Fork | Finding::BadSignature)),
+        "{refused:?}"
+    );
+    let own = Item::Head(ShownHead {
+        view: seen.view.encode().unwrap().into(),
+        signature: seen.head.into(),
+    });
+    let theirs = self::head(&truth, &amina);
+    let report = check(&truth, &file(Finding::Fork, vec![own, theirs]));
+    assert!(report.holds(), "{report:?}");
 }
 
 /// A log that is rolled back: a smaller head that was certified later.

@@ -82,23 +82,3 @@ pub fn inbox_next(head: &Hash, seq: u32, accepted_at: u64, deposit_hash: &Hash) 
         ],
     )
 }
-
-/// Head of a directory label without records.
-#[must_use]
-pub fn record_start(log_label: &[u8]) -> Hash {
-    blake3_labelled(label::RECORD_CHAIN_START, &[log_label])
-}
-
-/// Head after record `version`.
-#[must_use]
-pub fn record_next(head: &Hash, version: u32, accepted_at: u64, record_hash: &Hash) -> Hash {
-    blake3_labelled(
-        label::RECORD_CHAIN,
-        &[
-            head,
-            &version.to_be_bytes(),
-            &accepted_at.to_be_bytes(),
-            record_hash,
-        ],
-    )
-}

@@ -6,8 +6,9 @@ use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize, VLBytes};
 use crate::admin::InitArgument;
 use crate::hash::Hash;
 use crate::identity::handle::HandleRejected;
-use crate::ids::AccountId;
 use crate::ticket::TicketRefusal;
+#[cfg(feature = "stable")]
+use crate::ticket::desk::Unpaid;
 
 /// The directory's argument at install: blob in Candid, this inside.
 #[derive(Debug, Clone, PartialEq, Eq, Default, TlsSize, TlsSerialize, TlsDeserializeBytes)]
@@ -19,59 +20,13 @@ pub struct DirectoryArgument {
     pub release_key: Option<Hash>,
 }
 
-/// `submit`: the next record of an account.
+/// Reply of `beacon`: what a ticket of the directory needs.
 #[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
-pub struct SubmitRequest {
-    /// The encoded identity record (`spec/identity.md`).
-    pub record: VLBytes,
-}
-
-/// The record is stored; a repeat of the newest one gets the same reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
-pub struct SubmitReply {
-    /// Its version, 0 for the create.
-    pub version: u32,
-    /// Canister time at which it was accepted, in nanoseconds since 1970.
-    pub accepted_at: u64,
-}
-
-/// `lookup`: the records of some accounts, at most [`LOOKUP_MAX_ACCOUNTS`].
-#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
-pub struct LookupRequest {
-    /// Whose.
-    pub accounts: Vec<AccountId>,
-}
-
-/// Most accounts of one lookup.
-pub const LOOKUP_MAX_ACCOUNTS: usize = 256;
-
-/// One record with the time at which the directory accepted it.
-#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
-pub struct DatedRecord {
-    /// Nanoseconds since 1970.
-    pub accepted_at: u64,
-    /// The encoded identity record.
-    pub record: VLBytes,
-}
-
-/// All records of one account, oldest first; empty if there is none.
-#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
-pub struct AccountRecords {
-    /// Whose.
-    pub account: AccountId,
-    /// Oldest first.
-    pub records: Vec<DatedRecord>,
-}
-
-/// Reply of `lookup`: accounts in the order asked for.
-#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
-pub struct LookupReply {
+pub struct BeaconReply {
     /// The canister's certificate.
     pub certificate: VLBytes,
-    /// Witness over every account asked for.
+    /// Witness over [`crate::leaf::BeaconLeaf::key`].
     pub witness: VLBytes,
-    /// The records.
-    pub accounts: Vec<AccountRecords>,
 }
 
 /// `ping`: comes back as it is. A certificate over the reply proves the present.
@@ -103,7 +58,8 @@ pub enum DirectoryError {
     #[error("no such account")]
     #[tls_codec(discriminant = 4)]
     NoSuchAccount,
-    /// The account has as many records as the directory keeps, or a new one has no room.
+    /// The account has as many records as the directory keeps, or as many without its kit's
+    /// signature; or a new one has no room.
     #[error("the account has too many records")]
     #[tls_codec(discriminant = 5)]
     Full,
@@ -153,6 +109,16 @@ pub enum DirectoryError {
     #[error("the handle's record does not follow: {0}")]
     #[tls_codec(discriminant = 16)]
     Handle(HandleRejected),
+}
+
+#[cfg(feature = "stable")]
+impl From<Unpaid> for DirectoryError {
+    fn from(unpaid: Unpaid) -> Self {
+        match unpaid {
+            Unpaid::Ticket(refusal) => Self::Ticket(refusal),
+            Unpaid::Credential => Self::Credential,
+        }
+    }
 }
 
 impl From<TicketRefusal> for DirectoryError {

@@ -5,7 +5,6 @@
 use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize, VLBytes};
 
 use crate::codec::{CodecError, decode, encode};
-use crate::directory::DatedRecord;
 use crate::hash::{Hash, blake3_labelled, label, labelled};
 use crate::ids::{AccountId, CanisterId, DeviceId, InboxId, QueueId, WelcomeId};
 use crate::keys::{ReadToken, WrapperKey};
@@ -91,23 +90,7 @@ pub struct Proof {
     pub data: VLBytes,
 }
 
-/// Type of [`DirectoryMapProof`].
-pub const PROOF_DIRECTORY_MAP: u16 = 1;
-
-/// Proof type 1: all records of an account under the directory's certified map.
-#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
-pub struct DirectoryMapProof {
-    /// Whose.
-    pub account: AccountId,
-    /// Oldest first.
-    pub records: Vec<DatedRecord>,
-    /// The directory's certificate.
-    pub certificate: VLBytes,
-    /// Witness over the account's label.
-    pub witness: VLBytes,
-}
-
-/// Type of [`LogProof`].
+/// Type of [`LogProof`]. Type 1 is retired: it stood for a map that the directory had before the log.
 pub const PROOF_LOG: u16 = 2;
 
 /// Proof type 2: an account as the transparency log shows it to somebody who has never asked

@@ -26,8 +26,6 @@ pub mod label {
         WELCOME_LOCATOR = "paigham/1 welcome locator";
         /// Key of a Welcome in the certified map.
         WELCOME_KEY = "paigham/1 welcome key";
-        /// Where the directory keeps a label.
-        DIRECTORY_LABEL = "paigham/1 directory label";
         /// H(post).
         POST = "paigham/1 post";
         /// MAC of a post.
@@ -44,10 +42,6 @@ pub mod label {
         INBOX_CHAIN_START = "paigham/1 inbox chain start";
         /// Head of an inbox.
         INBOX_CHAIN = "paigham/1 inbox chain";
-        /// Head of a label without records.
-        RECORD_CHAIN_START = "paigham/1 record chain start";
-        /// Head of a label's records.
-        RECORD_CHAIN = "paigham/1 record chain";
         /// H(keys) of an epoch.
         EPOCH_KEYS = "paigham/1 epoch keys";
         /// Hash of a read token.
@@ -94,6 +88,8 @@ pub mod label {
         SHARD = "paigham/1 shard";
         /// Where the directory keeps the shard map.
         SHARDS = "paigham/1 shards";
+        /// Where the directory keeps its beacons.
+        BEACON = "paigham/1 beacon";
         /// Which shard a new queue or inbox gets.
         PLACEMENT = "paigham/1 placement";
         /// What a ticket says of the call that it pays for.

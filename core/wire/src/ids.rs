@@ -108,10 +108,6 @@ id!(
     WelcomeLocator, 32
 );
 id!(
-    /// Where the directory keeps a label.
-    DirectoryKey, 32
-);
-id!(
     /// A blob: the hash of its manifest ([`crate::blob`]).
     ///
     /// # Security
@@ -119,14 +115,7 @@ id!(
     BlobId, 32
 );
 
-debug_shows_the_id!(
-    AccountId,
-    DeviceId,
-    QueueId,
-    InboxId,
-    WelcomeLocator,
-    DirectoryKey
-);
+debug_shows_the_id!(AccountId, DeviceId, QueueId, InboxId, WelcomeLocator);
 
 impl fmt::Debug for WelcomeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -270,14 +259,6 @@ impl WelcomeLocator {
     #[must_use]
     pub fn map_key(&self) -> Hash {
         blake3_labelled(label::WELCOME_KEY, &[&self.0])
-    }
-}
-
-impl DirectoryKey {
-    /// Where the directory keeps `label`.
-    #[must_use]
-    pub fn of_label(log_label: &[u8]) -> Self {
-        Self(blake3_labelled(label::DIRECTORY_LABEL, &[log_label]))
     }
 }
 

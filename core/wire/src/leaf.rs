@@ -18,15 +18,15 @@ pub enum Leaf {
     /// A Welcome that waits for its joiner.
     #[tls_codec(discriminant = 3)]
     Welcome(WelcomeLeaf),
-    /// A label of the directory.
-    #[tls_codec(discriminant = 4)]
-    Records(RecordsLeaf),
-    /// What a relay says of itself.
+    /// What a relay says of itself; 4 is retired.
     #[tls_codec(discriminant = 5)]
     Shard(ShardLeaf),
     /// The shard map, in the directory.
     #[tls_codec(discriminant = 6)]
     Shards(ShardsLeaf),
+    /// What a ticket of the directory needs.
+    #[tls_codec(discriminant = 7)]
+    Beacon(BeaconLeaf),
 }
 
 /// Where a queue stands.
@@ -141,15 +141,6 @@ pub struct WelcomeLeaf {
     pub tree_hash: Hash,
 }
 
-/// Where a label of the directory stands.
-#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
-pub struct RecordsLeaf {
-    /// Number of records.
-    pub count: u32,
-    /// Head of the record chain.
-    pub head: Hash,
-}
-
 /// What a relay says of itself; always of one length.
 #[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
 pub struct ShardLeaf {
@@ -195,6 +186,25 @@ impl ShardsLeaf {
     #[must_use]
     pub fn key() -> Hash {
         blake3_labelled(label::SHARDS, &[])
+    }
+}
+
+/// What the directory says of its tickets; there from its first beacon on, always of one length.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub struct BeaconLeaf {
+    /// The newest beacon.
+    pub beacon: Beacon,
+    /// The one before it; [`Beacon::NONE`] before the second.
+    pub previous: Beacon,
+    /// Work that tickets need now.
+    pub difficulties: Difficulties,
+}
+
+impl BeaconLeaf {
+    /// Where it lies in the map.
+    #[must_use]
+    pub fn key() -> Hash {
+        blake3_labelled(label::BEACON, &[])
     }
 }
 

@@ -9,7 +9,9 @@
 
 use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize, VLBytes};
 
+use crate::hash::{Hash, blake3_labelled, label, sha256};
 use crate::relay::Credential;
+use crate::ticket::{Paid, Purpose};
 
 /// Prefix of the label of an account; its 16 bytes follow.
 pub const ACCOUNT_PREFIX: &[u8; 2] = b"a:";
@@ -44,18 +46,62 @@ pub enum Submission {
 pub struct Submit {
     /// What.
     pub submission: Submission,
-    /// A ticket, for what costs one: the first version of a label, and each beyond those that are
-    /// free on a day.
+    /// A ticket, for what costs one: see [`Submission::always_costs`]; of the rest each version of a
+    /// label beyond [`FREE_VERSIONS`] of a day.
     pub credential: Credential,
 }
 
-/// `status`: how far a version of a label has come. A query, not certified.
+impl Submission {
+    /// The bytes that the log is to keep.
+    #[must_use]
+    pub const fn value(&self) -> &VLBytes {
+        match self {
+            Self::Identity(bytes) | Self::Handle(bytes) | Self::Network(bytes) => bytes,
+        }
+    }
+
+    /// Whether it costs a ticket whatever is logged: the first version of an account does, and every
+    /// record of a handle, as an unpaid one would tell those who guess handles which exist. A
+    /// network's files are signed by its release keys.
+    #[must_use]
+    pub const fn always_costs(&self, version: u32) -> bool {
+        match self {
+            Self::Identity(_) => version == 0,
+            Self::Handle(_) => true,
+            Self::Network(_) => false,
+        }
+    }
+
+    /// What [`Status`] calls it.
+    #[must_use]
+    pub fn value_hash(&self) -> Hash {
+        sha256(self.value().as_slice())
+    }
+}
+
+impl Paid for Submit {
+    const PURPOSE: Purpose = Purpose::Register;
+
+    fn credential_mut(&mut self) -> &mut Credential {
+        &mut self.credential
+    }
+}
+
+/// Versions of one label that cost nothing within [`FREE_SPAN_MS`].
+pub const FREE_VERSIONS: u32 = 8;
+/// A day in milliseconds: in it, by the times of entries, the free versions of a label are counted.
+pub const FREE_SPAN_MS: u64 = 24 * 3_600 * 1_000;
+
+/// `status`: how far a version of a label has come. A query, not certified. It is answered to who
+/// has what was submitted; to others nothing is there, since asking costs no ticket.
 #[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
 pub struct Status {
     /// The label.
     pub label: VLBytes,
     /// The version.
     pub version: u32,
+    /// SHA-256 of the record or file.
+    pub value_hash: Hash,
 }
 
 /// How far a submission has come.
@@ -91,8 +137,21 @@ pub struct Wanted {
     pub label: VLBytes,
     /// Versions below this one are known to the asker and left out of the history.
     pub from: u32,
-    /// A ticket of purpose `LookUp`, whose call is the label.
+    /// A ticket of purpose [`Purpose::LookUp`].
     pub credential: Credential,
+}
+
+impl Paid for Wanted {
+    const PURPOSE: Purpose = Purpose::LookUp;
+
+    fn credential_mut(&mut self) -> &mut Credential {
+        &mut self.credential
+    }
+
+    /// H("paigham/1 call"; label): whoever splits a look-up or asks again pays no more.
+    fn call_hash(&self) -> Hash {
+        blake3_labelled(label::CALL, &[self.label.as_slice()])
+    }
 }
 
 /// `lookup`: the greatest version of some labels, each with the history that explains it.

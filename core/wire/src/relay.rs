@@ -14,6 +14,8 @@ use crate::frame::HEADER_BYTES;
 use crate::hash::{Hash, blake3, blake3_labelled, label, sign, verify};
 use crate::ids::{CanisterId, InboxId, QueueId, WelcomeId, WelcomeLocator};
 use crate::keys::{EpochKeys, ReadToken};
+#[cfg(feature = "stable")]
+use crate::ticket::desk::Unpaid;
 use crate::ticket::{Paid, Purpose, Ticket, TicketRefusal};
 
 /// An Ed25519 signature.
@@ -846,6 +848,16 @@ pub enum RelayError {
     #[error("not a listed gateway")]
     #[tls_codec(discriminant = 15)]
     NotListed,
+}
+
+#[cfg(feature = "stable")]
+impl From<Unpaid> for RelayError {
+    fn from(unpaid: Unpaid) -> Self {
+        match unpaid {
+            Unpaid::Ticket(refusal) => Self::Ticket(refusal),
+            Unpaid::Credential => Self::Credential,
+        }
+    }
 }
 
 impl From<TicketRefusal> for RelayError {

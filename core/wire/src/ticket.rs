@@ -1,10 +1,13 @@
 //! Tickets: work that makes calls scarce, since principals are free (`spec/protocol.md` §6.4).
 //!
-//! A relay renews a random **beacon** every half hour and certifies it. A **ticket** is a nonce
+//! A canister renews a random **beacon** every half hour and certifies it. A **ticket** is a nonce
 //! that, hashed together with the canister, the purpose, the call and a beacon, gives a hash that
 //! begins with enough zero bits. It cannot be made before its beacon exists and counts for an hour
 //! from then on; it pays for one call of one canister, and the same call again gets the same
-//! answer. The relay checks it with one hash.
+//! answer. The canister checks it with one hash.
+
+#[cfg(feature = "stable")]
+pub mod desk;
 
 use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
 
@@ -34,16 +37,19 @@ pub enum Purpose {
     Claim = 4,
     /// `create_blob` by who belongs to no queue.
     CreateBlob = 5,
-    /// Look-ups in the directory; reserved. The call is the hash of the label then.
+    /// A label of `lookup`. The call is the label alone: [`crate::log::Wanted`].
     LookUp = 6,
+    /// `submit` of the first version of an account, of a handle's record, and of what is beyond the
+    /// free versions of a day.
+    Register = 7,
 }
 
-/// Zero bits that a ticket needs, by purpose.
+/// Zero bits that a ticket needs, by purpose. A registration costs what its inbox costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
 pub struct Difficulties {
     /// Of [`Purpose::CreateQueue`].
     pub create_queue: u8,
-    /// Of [`Purpose::CreateInbox`].
+    /// Of [`Purpose::CreateInbox`] and [`Purpose::Register`].
     pub create_inbox: u8,
     /// Of [`Purpose::Deposit`].
     pub deposit: u8,
@@ -88,7 +94,7 @@ impl Difficulties {
     pub const fn of(&self, purpose: Purpose) -> u8 {
         match purpose {
             Purpose::CreateQueue => self.create_queue,
-            Purpose::CreateInbox => self.create_inbox,
+            Purpose::CreateInbox | Purpose::Register => self.create_inbox,
             Purpose::Deposit => self.deposit,
             Purpose::Claim => self.claim,
             Purpose::CreateBlob => self.create_blob,
@@ -240,7 +246,8 @@ pub trait Paid: tls_codec::Serialize + Clone {
     /// Its credential.
     fn credential_mut(&mut self) -> &mut Credential;
 
-    /// H("paigham/1 call"; the request with an empty credential): what its ticket is bound to.
+    /// H("paigham/1 call"; the request with an empty credential): what its ticket is bound to. A
+    /// request that is paid for by a part of it says so.
     #[must_use]
     fn call_hash(&self) -> Hash {
         let mut unpaid = self.clone();

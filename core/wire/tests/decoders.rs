@@ -21,7 +21,7 @@ use paigham_wire::leaf::Leaf;
 use paigham_wire::map::{MerkleMap, Witness};
 use paigham_wire::network as net;
 use paigham_wire::relay as rel;
-use paigham_wire::{admin, blob, reset, shards, ticket};
+use paigham_wire::{admin, blob, log, reset, shards, ticket};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -137,10 +137,11 @@ all_hold! {
         admin::ApprovalReply, admin::AdminLogRequest, admin::AdminLogReply, admin::AdminRefusal,
         shards::ShardMap, shards::ShardsReply;
     /// The directory is asked and answers.
-    directory_messages: dir::SubmitRequest, dir::SubmitReply, dir::LookupRequest,
-        dir::LookupReply, dir::Ping, dir::DirectoryError;
+    directory_messages: dir::Ping, dir::BeaconReply, dir::DirectoryError;
+    /// Anybody asks the log, and submits to it.
+    log_requests: log::Submit, log::Status, log::Lookup, log::Wanted;
     /// A member of a group writes what it likes into an envelope.
-    envelopes: env::EnvelopePlaintext, env::DirectoryMapProof, env::Welcomes, env::Gossip,
+    envelopes: env::EnvelopePlaintext, env::Welcomes, env::Gossip,
         env::SelfRemoves, env::InboxCapability, env::AuthenticatedData, env::Credential, env::GroupPolicy;
     /// A committer, or a stranger, sends a Welcome.
     welcomes: env::WelcomeWrapper, env::WelcomePointer, env::PointerContent,
@@ -393,8 +394,6 @@ fn vectors_do_not_blow_up() {
     check::<EntryDigest>();
     check::<WelcomeLocator>();
     check::<AccountId>();
-    check::<dir::AccountRecords>();
-    check::<dir::DatedRecord>();
     check::<env::Proof>();
     check::<env::Extension>();
     check::<env::WelcomeRef>();

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use paigham_subnet::testkit::Dice;
 
-use super::Lie;
+use super::{Instead, Lie};
 
 /// Longest that a reply is held back by chance.
 const DELAY_MAX_MS: u64 = 40;
 /// Parts of a reply at one of which a byte is turned over by chance.
 const PARTS: usize = 64;
 /// Methods whose replies are changed by chance, queries and updates.
-const FORGED: [&str; 6] = [
+const FORGED: [&str; 7] = [
+    "beacon",
     "fetch",
     "lookup",
     "read_inbox",
@@ -72,6 +73,7 @@ pub enum Freshness {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Behaviour {
     pub lie: Option<Lie>,
+    pub instead: Option<Instead>,
     pub signing: Signing,
     pub updates: Updates,
     pub passage: Passage,

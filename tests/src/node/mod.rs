@@ -2,6 +2,7 @@
 
 mod behaviour;
 mod down;
+mod instead;
 mod lie;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use tower::ServiceExt;
 
 pub use behaviour::{Freshness, Passage, Signing, Updates};
 pub use down::Down;
+pub use instead::Instead;
 pub use lie::{CERTIFIED_METHODS, Lie};
 
 use behaviour::{Behaviour, Mood};
@@ -159,6 +161,11 @@ impl MaliciousNode {
     /// From now on it tells this lie wherever it fits.
     pub fn tells(&self, lie: Lie) {
         self.settle(|behaviour| behaviour.lie = Some(lie));
+    }
+
+    /// From now on it asks something else than it was asked, wherever that fits.
+    pub fn asks(&self, instead: Instead) {
+        self.settle(|behaviour| behaviour.instead = Some(instead));
     }
 
     /// What it does about its signature.
@@ -294,6 +301,10 @@ impl MaliciousNode {
         query: &EnvelopeContent,
         behaviour: &Behaviour,
     ) -> Answer {
+        let instead = behaviour.instead.as_ref();
+        if let Some(other) = instead.and_then(|instead| instead.question(query)) {
+            return self.answer_instead(parts, query, other).await;
+        }
         let behind = match behaviour.freshness {
             Freshness::Newest => None,
             Freshness::Behind => locked(&self.inner.behind).clone(),
@@ -311,6 +322,26 @@ impl MaliciousNode {
                 ..honest
             },
             None => honest,
+        }
+    }
+
+    /// The answer to another question, signed as the answer to this one.
+    async fn answer_instead(
+        &self,
+        parts: &Parts,
+        query: &EnvelopeContent,
+        other: EnvelopeContent,
+    ) -> Answer {
+        let (parts, body) = instead::request(parts, other);
+        let honest = self.forward(&parts, body.into()).await;
+        let Ok(mut response) = serde_cbor::from_slice(&honest.body) else {
+            return honest;
+        };
+        self.inner.lies.fetch_add(1, Ordering::SeqCst);
+        self.sign(query, &mut response);
+        Answer {
+            body: self_described(&response).into(),
+            ..honest
         }
     }
 
@@ -493,13 +524,18 @@ fn under_another_nonce(mut call: EnvelopeContent) -> Option<Vec<u8>> {
     if let EnvelopeContent::Call { nonce, .. } = &mut call {
         *nonce = Some(b"again".to_vec());
     }
+    Some(unsigned(call))
+}
+
+/// What somebody without a name sends.
+fn unsigned(content: EnvelopeContent) -> Vec<u8> {
     let envelope = Envelope {
-        content: std::borrow::Cow::Owned(call),
+        content: std::borrow::Cow::Owned(content),
         sender_pubkey: None,
         sender_sig: None,
         sender_delegation: None,
     };
-    Some(envelope.encode_bytes())
+    envelope.encode_bytes()
 }
 
 /// CBOR with the self-describing tag, as a node sends it.

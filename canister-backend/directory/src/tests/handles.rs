@@ -7,6 +7,7 @@ use paigham_wire::identity::handle::{
 use paigham_transparency::store::Store;
 use paigham_wire::log::{LabelAnswer, Submission, SubmitState, Submitted};
 use paigham_wire::network::NetworkFile;
+use paigham_wire::ticket::{BEACON_INTERVAL_NS, TicketRefusal};
 
 use super::log::{Log, SECOND};
 use super::*;
@@ -44,6 +45,12 @@ impl Person {
 
 fn submit(log: &mut Log, record: &HandleRecord) -> Result<SubmitState, DirectoryError> {
     log.call(Submission::Handle(encode(record).into()), Caller::Anybody)
+}
+
+fn status(log: &Log, record: &HandleRecord) -> Result<SubmitState, DirectoryError> {
+    let submission = Submission::Handle(encode(record).into());
+    let version = record.content.record_version;
+    log.status_of(&label_of_handle(record), version, &submission)
 }
 
 /// Submits and publishes.
@@ -87,13 +94,7 @@ fn a_handle_is_held_by_one() {
     assert_eq!(submit(&mut log, &taken), refused(HandleRejected::Resting));
     log.now = released + RELEASE_DELAY_NS + REST_NS;
     logs(&mut log, &taken);
-    let label = label_of_handle(&taken);
-    assert_eq!(
-        log.status(&label, taken.content.record_version)
-            .unwrap()
-            .version,
-        4
-    );
+    assert_eq!(status(&log, &taken).unwrap().version, 4);
 }
 
 /// HND-11: a record that the account's key did not sign, or of an account that is not there, is not
@@ -163,11 +164,8 @@ fn two_claims_at_once_give_one_handle() {
     log.publish_next();
     log.now += ENTRY_INTERVAL_NS;
     assert_eq!(log.publish(), None, "the second does not follow any more");
-    assert!(log.status(&label_of_handle(&first), 0).is_ok());
-    assert_eq!(
-        log.status(&label_of_handle(&second), 0),
-        Err(DirectoryError::NotWaiting)
-    );
+    assert!(status(&log, &first).is_ok());
+    assert_eq!(status(&log, &second), Err(DirectoryError::NotWaiting));
 }
 
 /// HND-15: a handle's record is never in one entry with a record of its account. Who comes after a
@@ -182,21 +180,19 @@ fn a_handle_waits_for_its_account() {
     submit(&mut log, &release).unwrap();
     log.record(&freeze(&amina.create, &key(1))).unwrap();
     let position = log.publish_next();
-    assert_eq!(
-        log.status(&label_of_handle(&claim), 1).unwrap().state,
-        Submitted::Queued
-    );
+    assert_eq!(status(&log, &release).unwrap().state, Submitted::Queued);
     log.now += ENTRY_INTERVAL_NS;
     assert_eq!(log.publish(), None);
-    assert_eq!(
-        log.status(&label_of_handle(&claim), 1),
-        Err(DirectoryError::NotWaiting)
-    );
+    assert_eq!(status(&log, &release), Err(DirectoryError::NotWaiting));
+    assert_eq!(log.directory.log.tree_size(), position + 1);
+    // The ticket has paid for it once; with another it is told what is wrong.
+    let spent = TicketRefusal::Spent;
+    assert_eq!(submit(&mut log, &release), Err(spent.into()));
+    log.now += BEACON_INTERVAL_NS;
     assert_eq!(
         submit(&mut log, &release),
         refused(HandleRejected::AccountFrozen)
     );
-    assert_eq!(log.directory.log.tree_size(), position + 1);
     // And the other way round: what waits for the account goes first.
     let mut log = Log::begun();
     let amina = Person::joins(&mut log, 1);
@@ -277,5 +273,9 @@ fn network_files_follow_one_another() {
     log.now = NOW + 3_700 * SECOND;
     log.publish();
     let label = [b"n:", &[9; 16][..]].concat();
-    assert_eq!(log.status(&label, 2), Err(DirectoryError::NotWaiting));
+    let submission = Submission::Network(short.into());
+    assert_eq!(
+        log.status_of(&label, 2, &submission),
+        Err(DirectoryError::NotWaiting)
+    );
 }

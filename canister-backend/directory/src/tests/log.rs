@@ -15,12 +15,14 @@ use paigham_transparency::structs::{
 };
 use paigham_transparency::verifier::{TreeView, Verifier, VerifyHead};
 use paigham_wire::hash::{Hash, sha256};
+use paigham_wire::leaf::BeaconLeaf;
 use paigham_wire::log::{
     AuditReply, AuditRequest, Cosign, CosignaturesRequest, LabelAnswer, Lookup, LookupAnswers,
     Status, Submission, Submit, SubmitState, Submitted, Wanted,
 };
 use paigham_wire::network::{CanisterRole, KeySet, NetworkCanister, NetworkFile};
 use paigham_wire::relay::Credential;
+use paigham_wire::ticket::{Beacon, Paid, TicketRefusal};
 use tls_codec::VLBytes;
 
 use super::*;
@@ -28,6 +30,8 @@ use crate::{Call, Caller, ENTRY_INTERVAL_NS, HEARTBEAT_NS};
 
 pub(super) const SECOND: u64 = 1_000_000_000;
 const CERTIFICATE: &[u8] = b"a certificate";
+/// Little enough for tests, and enough that no nonce is right by chance.
+pub(super) const BITS: u8 = 12;
 
 /// Believes a canister signature if its tree is the certified one.
 struct CertifiedHeads(Hash);
@@ -60,8 +64,14 @@ pub(super) struct Log {
 
 impl Log {
     fn new() -> Self {
-        let mut directory = directory();
+        Self::on(VectorMemory::default())
+    }
+
+    fn on(memory: VectorMemory) -> Self {
+        let mut directory = Directory::open(memory, myself(), 1).unwrap();
         directory.draw_keys(&[7; 32]);
+        ask_for_work(&mut directory, BITS);
+        directory.issue_beacon([1; 32], NOW);
         directory.certify();
         Self {
             directory,
@@ -76,14 +86,7 @@ impl Log {
 
     /// As [`Log::begun`], on a memory.
     pub(super) fn begun_on(memory: VectorMemory) -> Self {
-        let mut directory = Directory::open(memory, myself(), 1).unwrap();
-        directory.draw_keys(&[7; 32]);
-        directory.certify();
-        Self {
-            directory,
-            now: NOW,
-        }
-        .begin()
+        Self::on(memory).begin()
     }
 
     fn begin(mut self) -> Self {
@@ -137,9 +140,21 @@ impl Log {
         }
     }
 
+    /// Submits, with a ticket.
     pub(super) fn call(
         &mut self,
         submission: Submission,
+        caller: Caller,
+    ) -> Result<SubmitState, DirectoryError> {
+        let mut submit = unpaid(submission);
+        self.pay(&mut submit);
+        self.submit(&submit, caller)
+    }
+
+    /// Submits as it is.
+    pub(super) fn submit(
+        &mut self,
+        submit: &Submit,
         caller: Caller,
     ) -> Result<SubmitState, DirectoryError> {
         let canister = myself();
@@ -148,11 +163,21 @@ impl Log {
             caller,
             now_ns: self.now,
         };
-        let submit = Submit {
-            submission,
-            credential: Credential::none(),
-        };
-        self.directory.submit(&encode(&submit), &call)
+        self.directory.submit(&encode(submit), &call)
+    }
+
+    /// Works for a request, over the beacon of now.
+    pub(super) fn pay<R: Paid>(&mut self, request: &mut R) {
+        let beacon = self.beacon();
+        request.pay(&myself(), beacon, BITS).unwrap();
+    }
+
+    /// The certified beacon; a new one if one is due.
+    pub(super) fn beacon(&mut self) -> Beacon {
+        self.directory
+            .issue_beacon(sha256(&self.now.to_be_bytes()), self.now);
+        self.directory.certify();
+        beacon_leaf(&self.directory).beacon
     }
 
     pub(super) fn network(
@@ -182,26 +207,50 @@ impl Log {
         self.publish().unwrap()
     }
 
-    pub(super) fn status(&self, label: &[u8], version: u32) -> Result<SubmitState, DirectoryError> {
+    /// What is said of a record to who has it.
+    pub(super) fn status(&self, record: &IdentityRecord) -> Result<SubmitState, DirectoryError> {
+        let submission = Submission::Identity(encode(record).into());
+        let label = label_of(&record.content.account);
+        self.status_of(&label, record.content.record_version, &submission)
+    }
+
+    pub(super) fn status_of(
+        &self,
+        label: &[u8],
+        version: u32,
+        submission: &Submission,
+    ) -> Result<SubmitState, DirectoryError> {
         self.directory.status(&encode(&Status {
             label: label.to_vec().into(),
             version,
+            value_hash: submission.value_hash(),
         }))
     }
 
-    pub(super) fn ask(&self, label: &[u8], last: Option<u64>, from: u32) -> LookupAnswers {
-        let lookup = Lookup {
-            last,
-            wanted: vec![Wanted {
-                label: label.to_vec().into(),
-                from,
-                credential: Credential::none(),
-            }],
-        };
-        let certificate = CERTIFICATE;
-        self.directory
-            .lookup(&encode(&lookup), certificate)
-            .unwrap()
+    /// A look-up with its ticket.
+    pub(super) fn ask(&mut self, label: &[u8], last: Option<u64>, from: u32) -> LookupAnswers {
+        self.look(label, last, from).unwrap()
+    }
+
+    pub(super) fn look(
+        &mut self,
+        label: &[u8],
+        last: Option<u64>,
+        from: u32,
+    ) -> Result<LookupAnswers, DirectoryError> {
+        let mut wanted = wanted(label, from);
+        self.pay(&mut wanted);
+        self.look_as(last, vec![wanted])
+    }
+
+    /// A look-up as it is.
+    pub(super) fn look_as(
+        &self,
+        last: Option<u64>,
+        wanted: Vec<Wanted>,
+    ) -> Result<LookupAnswers, DirectoryError> {
+        let lookup = encode(&Lookup { last, wanted });
+        self.directory.lookup(&lookup, CERTIFICATE, self.now)
     }
 
     /// Runs a check of a new client.
@@ -228,7 +277,45 @@ impl Log {
     }
 }
 
-fn label_of(account: &AccountId) -> Vec<u8> {
+/// What the directory certifies of its tickets.
+pub(super) fn beacon_leaf(directory: &Directory<VectorMemory>) -> BeaconLeaf {
+    let reply = directory.beacon(CERTIFICATE).unwrap();
+    let witness = Witness::decode(reply.witness.as_slice()).unwrap();
+    assert_eq!(map_root(reply.certificate.as_slice()), witness.root());
+    let Ok(Found::Present(leaf)) = witness.get(&BeaconLeaf::key()) else {
+        panic!("absent")
+    };
+    match decode(leaf).unwrap() {
+        Leaf::Beacon(leaf) => leaf,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The root of the certified map, as a certificate with a tree shows it.
+fn map_root(certified: &[u8]) -> Hash {
+    let certified: Signature = serde_cbor::from_slice(certified).unwrap();
+    match certified.tree.lookup_path([b"map"]) {
+        LookupResult::Found(root) => root.try_into().unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(super) fn unpaid(submission: Submission) -> Submit {
+    Submit {
+        submission,
+        credential: Credential::none(),
+    }
+}
+
+pub(super) fn wanted(label: &[u8], from: u32) -> Wanted {
+    Wanted {
+        label: label.to_vec().into(),
+        from,
+        credential: Credential::none(),
+    }
+}
+
+pub(super) fn label_of(account: &AccountId) -> Vec<u8> {
     [b"a:", &account.0[..]].concat()
 }
 
@@ -250,7 +337,7 @@ fn a_record_is_published_and_proved() {
     let label = label_of(&account);
     assert_eq!(log.record(&record).unwrap().state, Submitted::Queued);
     assert_eq!(log.record(&record).unwrap().state, Submitted::Queued);
-    assert_eq!(log.status(&label, 0).unwrap().state, Submitted::Queued);
+    assert_eq!(log.status(&record).unwrap().state, Submitted::Queued);
     assert_eq!(log.publish(), None, "entries lie two seconds apart");
     log.now += ENTRY_INTERVAL_NS;
     assert_eq!(log.publish(), Some(1));
@@ -258,7 +345,7 @@ fn a_record_is_published_and_proved() {
         position: 1,
         timestamp: log.now / 1_000_000,
     };
-    assert_eq!(log.status(&label, 0).unwrap().state, published);
+    assert_eq!(log.status(&record).unwrap().state, published);
     assert_eq!(log.record(&record).unwrap().state, published);
     let (value, view) = log.look_up(&account);
     assert_eq!(value, encode(&record));
@@ -285,16 +372,10 @@ fn an_absence_is_proved() {
     assert_eq!(verified.unwrap().view.size(), 1);
     let same = log.ask(&label, Some(1), 0);
     assert!(!same.head.as_slice().is_empty());
-    let lookup = Lookup {
-        last: Some(2),
-        wanted: vec![Wanted {
-            label: label.into(),
-            from: 0,
-            credential: Credential::none(),
-        }],
-    };
-    let refused = log.directory.lookup(&encode(&lookup), CERTIFICATE);
-    assert_eq!(refused, Err(DirectoryError::DoesNotFit));
+    assert_eq!(
+        log.look(&label, Some(2), 0),
+        Err(DirectoryError::DoesNotFit)
+    );
 }
 
 /// A freeze counts by its time: the answer shows which entry brought it, and all that was before.
@@ -348,16 +429,12 @@ fn a_log_begins_with_its_network() {
     };
     assert!(log.directory.needs_keys());
     assert_eq!(log.directory.config(), Err(DirectoryError::NotReady));
-    let lookup = Lookup {
-        last: None,
-        wanted: vec![Wanted {
-            label: b"a:".to_vec().into(),
-            from: 0,
-            credential: Credential::none(),
-        }],
-    };
-    let refused = log.directory.lookup(&encode(&lookup), CERTIFICATE);
-    assert_eq!(refused, Err(DirectoryError::NotReady));
+    assert_eq!(
+        log.directory.beacon(CERTIFICATE),
+        Err(TicketRefusal::NotReady.into())
+    );
+    ask_for_work(&mut log.directory, BITS);
+    assert_eq!(log.look(b"a:", None, 0), Err(DirectoryError::NotReady));
     assert_eq!(log.record(&create(1)), Err(DirectoryError::NotReady));
     let mut log = Log::new();
     assert_eq!(log.record(&create(1)), Err(DirectoryError::NotReady));
@@ -434,7 +511,6 @@ fn urgent_versions_go_first() {
 fn what_does_not_follow_is_not_logged() {
     let mut log = Log::begun();
     let first = create(1);
-    let label = label_of(&first.content.account);
     let second = freeze(&first, &key(1));
     assert_eq!(log.record(&second), Err(DirectoryError::NoSuchAccount));
     log.record(&first).unwrap();
@@ -446,7 +522,7 @@ fn what_does_not_follow_is_not_logged() {
         log.call(garbage, Caller::Operator),
         Err(DirectoryError::Malformed)
     );
-    assert_eq!(log.status(&label, 1), Err(DirectoryError::NotWaiting));
+    assert_eq!(log.status(&stranger), Err(DirectoryError::NotWaiting));
     log.now += ENTRY_INTERVAL_NS;
     assert_eq!(log.publish(), None);
 }
@@ -457,8 +533,6 @@ fn what_does_not_follow_is_not_logged() {
 fn records_are_judged_twice() {
     let mut log = Log::begun();
     let first = create(1);
-    let account = first.content.account;
-    let label = label_of(&account);
     log.record(&first).unwrap();
     log.publish_next();
     let recover = next(&log, &first, RecordKind::Recover, |content| {
@@ -483,7 +557,7 @@ fn records_are_judged_twice() {
         None,
         "it no longer follows, and no entry is made for nothing"
     );
-    assert_eq!(log.status(&label, 2), Err(DirectoryError::NotWaiting));
+    assert_eq!(log.status(&freeze), Err(DirectoryError::NotWaiting));
     assert!(log.directory.pending.is_empty());
 }
 
@@ -560,6 +634,8 @@ fn a_log_outlives_its_code() {
     let mut log = Log::begun();
     log.directory = Directory::open(memory.clone(), myself(), 1).unwrap();
     log.directory.draw_keys(&[8; 32]);
+    ask_for_work(&mut log.directory, BITS);
+    log.directory.issue_beacon([2; 32], NOW);
     let file = log.network_file(1).sign(&[&key(50)]).unwrap();
     log.network(&file, Caller::Operator).unwrap();
     log.publish().unwrap();

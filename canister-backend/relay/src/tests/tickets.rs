@@ -288,20 +288,6 @@ fn a_strangers_claim_takes_one_key_package() {
     assert_eq!(relay.inbox(&owner.inbox).unwrap().leaf.one_time_left, 1);
 }
 
-/// The fuller the memory of spent tickets, the more work the next one needs: up to half of the
-/// room as much as is set, at the end 256 times as much.
-#[test]
-fn a_flood_of_tickets_pays_ever_more() {
-    use crate::limits::SPENT_MAX;
-    use crate::tickets::raise;
-    assert_eq!(raise(0), 0);
-    assert_eq!(raise(SPENT_MAX / 2), 0);
-    assert_eq!(raise(SPENT_MAX * 9 / 16), 1);
-    assert_eq!(raise(SPENT_MAX - 1), 7);
-    assert_eq!(raise(SPENT_MAX), 8);
-    assert_eq!(raise(u64::MAX), 8);
-}
-
 /// Beacons and spent tickets outlive an upgrade.
 #[test]
 fn an_upgrade_forgets_no_ticket() {

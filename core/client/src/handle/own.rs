@@ -13,7 +13,7 @@ use super::find::view;
 use super::kept::{HandleWatch, OwnHandle};
 use crate::client::Client;
 use crate::error::ClientError;
-use crate::log::{KeptLabel, Problem, ProblemKind, evidence_of};
+use crate::log::{KeptLabel, Problem, ProblemKind, evidence_of, is_for_later};
 use crate::view::{HandleView, Notice};
 
 impl Client {
@@ -92,9 +92,10 @@ impl Client {
         let submission = Submission::Handle(encode(&record).into());
         let version = record.content.record_version;
         let refused = match self.bring_in(&skeleton.label(), version, &submission).await {
-            Ok(()) => None,
+            // It waited, and did not follow any more when its turn came.
+            Ok(()) | Err(ClientError::Directory(DirectoryError::Rejected)) => None,
             Err(ClientError::Directory(DirectoryError::Handle(reason))) => Some(reason),
-            Err(ClientError::Directory(DirectoryError::NotReady | DirectoryError::Busy)) => {
+            Err(error) if is_for_later(&error) => {
                 return Err(ClientError::Unfinished(
                     "the log does not take the handle yet",
                 ));

@@ -7,8 +7,8 @@ use paigham_wire::codec::encode;
 use paigham_wire::directory::DirectoryError;
 use paigham_wire::ids::AccountId;
 use paigham_wire::log::{
-    Cosignatures, CosignaturesRequest, Lookup, LookupAnswers, Monitor, MonitorAnswers,
-    MonitorRequest, Wanted,
+    Cosignatures, CosignaturesRequest, LookupAnswers, Monitor, MonitorAnswers, MonitorRequest,
+    Wanted,
 };
 use paigham_wire::relay::Credential;
 use tls_codec::VLBytes;
@@ -25,7 +25,7 @@ use crate::error::{ClientError, NotVerified};
 pub(super) const WATCH_TRIES: u32 = 2;
 
 impl Connection {
-    /// Looks labels of accounts up, each from a version on. Tickets pay for it.
+    /// Looks labels of accounts up, each from a version on.
     pub(super) async fn ask_labels(
         &self,
         last: Option<u64>,
@@ -40,25 +40,6 @@ impl Connection {
             })
             .collect();
         self.ask_wanted(last, wanted).await
-    }
-
-    /// Looks any labels up.
-    pub(crate) async fn ask_wanted(
-        &self,
-        last: Option<u64>,
-        wanted: Vec<Wanted>,
-    ) -> Result<LookupAnswers, ClientError> {
-        let count = wanted.len();
-        let reply: LookupAnswers = {
-            let request = encode(&Lookup { last, wanted });
-            let directory = self.directory().clone();
-            self.query::<_, DirectoryError>(&directory, "lookup", &request)
-                .await?
-        };
-        if reply.answers.len() != count {
-            return Err(NotVerified::Malformed("lookup").into());
-        }
-        Ok(reply)
     }
 
     /// Asks what the draft's requests ask.

@@ -39,4 +39,4 @@ pub(crate) use look::{LookedUp, Proved, keep_shown, look_up_once};
 pub use monitor::{MonitorReport, MonitorVerdict, Watched};
 pub use problem::{Answer, ProblemKind, ProblemView};
 pub(crate) use problem::{Problem, has_problem, stops_sending};
-pub(crate) use publish::{is_publishing, keep_record, note_made};
+pub(crate) use publish::{is_for_later, is_publishing, keep_record, note_made};

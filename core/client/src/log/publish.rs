@@ -7,8 +7,8 @@ use paigham_wire::codec::encode;
 use paigham_wire::directory::DirectoryError;
 use paigham_wire::hash::Hash;
 use paigham_wire::identity::IdentityRecord;
-use paigham_wire::log::{Status, Submission, Submit, SubmitState, Submitted};
-use paigham_wire::relay::Credential;
+use paigham_wire::log::{Status, Submission, SubmitState, Submitted};
+use paigham_wire::ticket::TicketRefusal;
 use serde::{Deserialize, Serialize};
 
 use super::KeptLabel;
@@ -97,6 +97,16 @@ pub(crate) enum Published {
     Done,
 }
 
+/// Whether the directory takes the same submission another time.
+pub(crate) const fn is_for_later(error: &ClientError) -> bool {
+    matches!(
+        error,
+        ClientError::Directory(
+            DirectoryError::NotReady | DirectoryError::Busy | DirectoryError::Ticket(_)
+        )
+    )
+}
+
 impl Client {
     /// Brings the own record that waits into the log: submits it, waits a while for the entry, and
     /// looks it up. Each step may be interrupted; the next call goes on.
@@ -121,7 +131,7 @@ impl Client {
                 return Err(ClientError::RecordLost);
             }
             Err(ClientError::Directory(DirectoryError::Rejected)) => {}
-            Err(ClientError::Directory(DirectoryError::NotReady | DirectoryError::Busy)) => {
+            Err(error) if is_for_later(&error) => {
                 return Err(ClientError::Unfinished(
                     "the log does not take the record yet",
                 ));
@@ -144,50 +154,45 @@ impl Client {
     ) -> Result<(), ClientError> {
         let mut is_taken = false;
         for _ in 0..POLLS {
-            let state = match self.version_status(label, version).await {
-                // It waited, and did not follow any more when its turn came.
-                Err(ClientError::Directory(DirectoryError::NotWaiting)) if is_taken => {
-                    return Err(DirectoryError::Rejected.into());
-                }
-                Err(ClientError::Directory(DirectoryError::NotWaiting)) => {
-                    self.submit_version(submission).await
+            let state = match self.version_status(label, version, submission).await {
+                Err(ClientError::Directory(DirectoryError::NotWaiting)) if !is_taken => {
+                    self.connection.submit(submission, version).await
                 }
                 answered => answered,
             };
             match state {
+                Ok(SubmitState {
+                    state: Submitted::Published { .. },
+                    ..
+                }) => return Ok(()),
+                Ok(_) => is_taken = true,
                 // Another version of the label waits: its entry decides about this one.
                 Err(ClientError::Directory(DirectoryError::Pending)) => {}
-                answered => {
-                    is_taken = true;
-                    if matches!(answered?.state, Submitted::Published { .. }) {
-                        return Ok(());
-                    }
-                }
+                // It waited, and did not follow any more when its turn came.
+                Err(ClientError::Directory(
+                    DirectoryError::NotWaiting | DirectoryError::Ticket(TicketRefusal::Spent),
+                )) => return Err(DirectoryError::Rejected.into()),
+                Err(other) => return Err(other),
             }
             tokio::time::sleep(POLL_WAIT).await;
         }
         Err(ClientError::Unfinished("the record is not in the log yet"))
     }
 
-    async fn version_status(&self, label: &[u8], version: u32) -> Result<SubmitState, ClientError> {
+    async fn version_status(
+        &self,
+        label: &[u8],
+        version: u32,
+        submission: &Submission,
+    ) -> Result<SubmitState, ClientError> {
         let request = Status {
             label: label.into(),
             version,
+            value_hash: submission.value_hash(),
         };
         let directory = self.connection.directory().clone();
         self.connection
             .query::<SubmitState, DirectoryError>(&directory, "status", &encode(&request))
-            .await
-    }
-
-    async fn submit_version(&self, submission: &Submission) -> Result<SubmitState, ClientError> {
-        let request = Submit {
-            submission: submission.clone(),
-            credential: Credential::none(),
-        };
-        let directory = self.connection.directory().clone();
-        self.connection
-            .update::<_, DirectoryError>(&directory, "submit", &encode(&request))
             .await
     }
 

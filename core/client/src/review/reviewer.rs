@@ -7,7 +7,7 @@ use paigham_transparency::structs::{AuditorTreeHead, AuditorUpdate};
 use paigham_wire::canister_signature::CanisterSignature;
 use paigham_wire::codec::encode;
 use paigham_wire::directory::DirectoryError;
-use paigham_wire::log::{AuditReply, AuditRequest, Cosign, Lookup, LookupAnswers, Wanted};
+use paigham_wire::log::{AuditReply, AuditRequest, Cosign, Wanted};
 use paigham_wire::network::VerifiedNetwork;
 use paigham_wire::relay::Credential;
 
@@ -158,15 +158,7 @@ impl Reviewer {
             from: 0,
             credential: Credential::none(),
         };
-        let request = Lookup {
-            last: None,
-            wanted: vec![wanted],
-        };
-        let directory = self.connection.directory();
-        let reply = self
-            .connection
-            .query::<LookupAnswers, DirectoryError>(directory, "lookup", &encode(&request))
-            .await?;
+        let reply = self.connection.ask_wanted(None, vec![wanted]).await?;
         let mut saved = SavedLookup {
             network: self.connection.network().bytes().into(),
             asked_at: self.connection.now_ns(),

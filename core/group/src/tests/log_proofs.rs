@@ -1,7 +1,6 @@
 //! The judge of a network with a transparency log, with real heads and certificates.
 
 use paigham_lookup::LookupError;
-use paigham_wire::envelope::PROOF_DIRECTORY_MAP;
 use paigham_wire::identity::{RecordContent, RecordKind, Role};
 use paigham_wire::log::LabelAnswer;
 
@@ -98,7 +97,7 @@ fn group_grp_004_the_log_proves_nothing_else() {
     let refused = judged(&[claim(&emad, 1)], &typed(&borrowed));
     assert!(matches!(refused, Err(ProofError::Log(_))));
     let mut foreign = good;
-    foreign.proof_type = PROOF_DIRECTORY_MAP;
+    foreign.proof_type = 1;
     assert_eq!(
         judged(&[claim(&dua, 1)], &foreign),
         Err(ProofError::Malformed)

@@ -9,14 +9,11 @@ use paigham_wire::blob::{
     ChunkRequest, CreateBlob, PutChunk,
 };
 use paigham_wire::chain::EntryDigest;
-use paigham_wire::directory::{
-    AccountRecords, DatedRecord, DirectoryError, LookupReply, LookupRequest, Ping, SubmitReply,
-    SubmitRequest,
-};
+use paigham_wire::directory::{BeaconReply, DirectoryError, Ping};
 use paigham_wire::envelope::{
-    AuthenticatedData, Credential as LeafCredential, DirectoryMapProof, EnvelopePlaintext,
-    Extension, Gossip, GroupForm, GroupPolicy, InboxCapability, LogRoot, PointerContent, Proof,
-    SealedPointer, SelfRemoves, WelcomePointer, WelcomeRef, WelcomeWrapper, Welcomes,
+    AuthenticatedData, Credential as LeafCredential, EnvelopePlaintext, Extension, Gossip,
+    GroupForm, GroupPolicy, InboxCapability, LogRoot, PointerContent, Proof, SealedPointer,
+    SelfRemoves, WelcomePointer, WelcomeRef, WelcomeWrapper, Welcomes,
 };
 use paigham_wire::identity::{
     Authorisation, DeviceEntry, IdentityRecord, RecordContent, RecordKind, Role,
@@ -27,8 +24,9 @@ use paigham_wire::ids::{
 };
 use paigham_wire::keys::{EpochKeys, MacKey, ReadToken, WrapperKey};
 use paigham_wire::leaf::{
-    InboxLeaf, Leaf, QueueLeaf, RecordsLeaf, ShardLeaf, ShardsLeaf, WelcomeLeaf,
+    BeaconLeaf, InboxLeaf, Leaf, QueueLeaf, ShardLeaf, ShardsLeaf, WelcomeLeaf,
 };
+use paigham_wire::log::{Lookup, Status, Submission, Submit, Wanted};
 use paigham_wire::relay::{
     Activity, BatchReply, Capability, Claim, Claimed, CommitAccepted, CommitBundle, CommitDigest,
     CreateInbox, CreateQueue, Credential, Deposit, DepositEntry, Drain, Entry, FetchItem,
@@ -195,14 +193,18 @@ choices! {
         NoCertificate,
     ]
     ShardState [Open, Closed]
+    Submission [Identity(VLBytes), Handle(VLBytes), Network(VLBytes)]
     Action [
         SetAdmins(AdminSet), SetQuotas(Quotas), SetGateways(Vec<PrincipalId>),
         SetDifficulties(Difficulties), SetRetention(RetentionBounds), SetShards(ShardMap),
     ]
-    DirectoryError [Malformed, TooLarge, Rejected, NoSuchAccount, Full, NoCertificate]
+    DirectoryError [
+        Malformed, TooLarge, Rejected, NoSuchAccount, Full, NoCertificate, NotReady, Pending, Busy,
+        NotWaiting, DoesNotFit, NotAllowed, Ticket(TicketRefusal), Credential, Damaged,
+    ]
     Leaf [
-        Queue(QueueLeaf), Inbox(InboxLeaf), Welcome(WelcomeLeaf), Records(RecordsLeaf),
-        Shard(ShardLeaf), Shards(ShardsLeaf),
+        Queue(QueueLeaf), Inbox(InboxLeaf), Welcome(WelcomeLeaf),
+        Shard(ShardLeaf), Shards(ShardsLeaf), Beacon(BeaconLeaf),
     ]
 }
 
@@ -218,12 +220,13 @@ structures! {
         last_resort_hash,
     }
     WelcomeLeaf { wrapper_hash, tree_hash }
-    RecordsLeaf { count, head }
     ShardLeaf {
         beacon, previous, difficulties, posts_since, commits_since, fill, admin_entries,
         admin_head,
     }
     ShardsLeaf { map_hash, admin_entries, admin_head }
+    BeaconLeaf { beacon, previous, difficulties }
+    BeaconReply { certificate, witness }
 
     Beacon { issued_at, value }
     Difficulties { create_queue, create_inbox, deposit, claim, create_blob, look_up }
@@ -266,17 +269,14 @@ structures! {
     Authorisation { role, key, signature }
     IdentityRecord { content, authorisation }
 
-    SubmitRequest { record }
-    SubmitReply { version, accepted_at }
-    LookupRequest { accounts }
-    DatedRecord { accepted_at, record }
-    AccountRecords { account, records }
-    LookupReply { certificate, witness, accounts }
     Ping { nonce }
+    Submit { submission, credential }
+    Status { label, version, value_hash }
+    Wanted { label, from, credential }
+    Lookup { last, wanted }
 
     EnvelopePlaintext { version, mls_message, proofs, extensions }
     Proof { proof_type, data }
-    DirectoryMapProof { account, records, certificate, witness }
     Extension { extension_type, data }
     Welcomes { joiners, wrapper_key }
     WelcomeRef { account, device, welcome_id }

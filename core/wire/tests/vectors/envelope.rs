@@ -2,13 +2,11 @@
 
 use ed25519_dalek::SigningKey;
 use paigham_wire::codec::encode;
-use paigham_wire::directory::DatedRecord;
 use paigham_wire::envelope::{
-    AuthenticatedData, Credential, DirectoryMapProof, EnvelopePlaintext, Extension,
-    GROUP_POLICY_EXTENSION, Gossip, GroupForm, GroupPolicy, InboxCapability, LogRoot,
-    PROOF_DIRECTORY_MAP, PointerContent, Proof, SealedPointer, SelfRemoves, WelcomePointer,
-    WelcomeRef, WelcomeWrapper, Welcomes, epoch_authenticator_hash, exporter, extension,
-    pointer_info, welcome_aad,
+    AuthenticatedData, Credential, EnvelopePlaintext, Extension, GROUP_POLICY_EXTENSION, Gossip,
+    GroupForm, GroupPolicy, InboxCapability, LogRoot, PROOF_LOG, PointerContent, Proof,
+    SealedPointer, SelfRemoves, WelcomePointer, WelcomeRef, WelcomeWrapper, Welcomes,
+    epoch_authenticator_hash, exporter, extension, pointer_info, welcome_aad,
 };
 use paigham_wire::hash::label;
 use paigham_wire::ids::{AccountId, DeviceId, InboxId, QueueId, WelcomeId};
@@ -37,16 +35,6 @@ pub fn all() -> Value {
 }
 
 fn plaintext() -> Value {
-    let record = DatedRecord {
-        accepted_at: 0x0102_0304_0506_0708,
-        record: vec![0xee; 70].into(),
-    };
-    let proof = DirectoryMapProof {
-        account: AccountId([1; 16]),
-        records: vec![record],
-        certificate: b"certificate".to_vec().into(),
-        witness: b"witness".to_vec().into(),
-    };
     let joiner = WelcomeRef {
         account: AccountId([1; 16]),
         device: DeviceId([2; 16]),
@@ -76,8 +64,8 @@ fn plaintext() -> Value {
         version: 1,
         mls_message: b"an MLSMessage".to_vec().into(),
         proofs: vec![Proof {
-            proof_type: PROOF_DIRECTORY_MAP,
-            data: encode(&proof).into(),
+            proof_type: PROOF_LOG,
+            data: b"a proof".to_vec().into(),
         }],
         extensions: vec![
             extension(extension::WELCOMES, encode(&welcomes)),
@@ -98,7 +86,6 @@ fn plaintext() -> Value {
         ..plaintext.clone()
     };
     json!({
-        "directory_map_proof": structure(&proof),
         "welcomes": structure(&welcomes),
         "epoch_authenticator": hex([6; 32]),
         "gossip": structure(&gossip),

@@ -5,6 +5,7 @@ use paigham_wire::admin::{ApproveRequest, RetentionBounds};
 use paigham_wire::blob::{BlobMac, BlobManifest, CHUNK_BYTES, CreateBlob, PutChunk};
 use paigham_wire::ids::{CanisterId, InboxId, PrincipalId, QueueId};
 use paigham_wire::keys::MacKey;
+use paigham_wire::log::{Submission, Submit, Wanted};
 use paigham_wire::relay::{Claim, Credential, Deposit, TailRequest, credential};
 use paigham_wire::shards::{Shard, ShardMap, ShardState, place};
 use paigham_wire::ticket::{Beacon, Challenge, Difficulties, Paid};
@@ -59,7 +60,21 @@ fn tickets() -> Value {
         claim_id: [2; 32],
         credential: Credential::none(),
     };
-    json!([ticket(deposit, beacon, 12), ticket(claim, beacon, 9)])
+    let look_up = Wanted {
+        label: b"a:a label".to_vec().into(),
+        from: 3,
+        credential: Credential::none(),
+    };
+    let register = Submit {
+        submission: Submission::Identity(b"a record".to_vec().into()),
+        credential: Credential::none(),
+    };
+    json!([
+        ticket(deposit, beacon, 12),
+        ticket(claim, beacon, 9),
+        ticket(look_up, beacon, 10),
+        ticket(register, beacon, 11),
+    ])
 }
 
 fn blobs() -> Value {

@@ -3,16 +3,15 @@
 use ed25519_dalek::SigningKey;
 use paigham_wire::chain::{
     EntryDigest, commit_next, commit_start, inbox_next, inbox_start, queue_next, queue_start,
-    record_next, record_start,
 };
 use paigham_wire::frame::{
     FrameError, PostHeader, PostKind, PostRef, encode_post, post_hash, post_tag,
 };
 use paigham_wire::hash::{blake3_labelled, label, sha256_labelled, sign};
-use paigham_wire::ids::{AccountId, DirectoryKey, InboxId, QueueId, WelcomeId};
+use paigham_wire::ids::{AccountId, InboxId, QueueId, WelcomeId};
 use paigham_wire::keys::{EpochKeys, MacKey, ReadToken};
 use paigham_wire::leaf::{
-    InboxLeaf, Leaf, QueueLeaf, RecordsLeaf, ShardLeaf, ShardsLeaf, WelcomeLeaf,
+    BeaconLeaf, InboxLeaf, Leaf, QueueLeaf, ShardLeaf, ShardsLeaf, WelcomeLeaf,
 };
 use paigham_wire::ticket::{Beacon, Difficulties};
 use serde_json::{Value, json};
@@ -50,7 +49,6 @@ pub fn ids() -> Value {
             "nonce": hex([3; 32]),
             "id": hex(account),
             "directory_label": hex(account.directory_label()),
-            "directory_key": hex(DirectoryKey::of_label(&account.directory_label())),
         },
         "queue": {
             "first_control_key": hex([4; 32]),
@@ -161,14 +159,12 @@ fn digest(n: u8) -> EntryDigest {
 pub fn chains() -> Value {
     let queue = QueueId([0xa1; 32]);
     let inbox = InboxId([0xa2; 32]);
-    let log_label = AccountId([0xa3; 16]).directory_label();
     let (mut head, mut commit_head) = (queue_start(&queue), commit_start(&queue));
-    let (mut inbox_head, mut record_head) = (inbox_start(&inbox), record_start(&log_label));
+    let mut inbox_head = inbox_start(&inbox);
     let start = json!({
         "queue": hex(head),
         "commit": hex(commit_head),
         "inbox": hex(inbox_head),
-        "record": hex(record_head),
     });
     let steps: Vec<_> = (1..=3u8)
         .map(|n| {
@@ -177,12 +173,6 @@ pub fn chains() -> Value {
             head = queue_next(&head, number, &entry);
             commit_head = commit_next(&commit_head, number, number, &entry, &keys_hash);
             inbox_head = inbox_next(&inbox_head, number, entry.accepted_at, &entry.post_hash);
-            record_head = record_next(
-                &record_head,
-                number - 1,
-                entry.accepted_at,
-                &entry.post_hash,
-            );
             json!({
                 "number": number,
                 "accepted_at": entry.accepted_at.to_string(),
@@ -191,14 +181,12 @@ pub fn chains() -> Value {
                 "queue": hex(head),
                 "commit": hex(commit_head),
                 "inbox": hex(inbox_head),
-                "record": hex(record_head),
             })
         })
         .collect();
     json!({
         "queue_id": hex(queue),
         "inbox_id": hex(inbox),
-        "directory_label": hex(log_label),
         "start": start,
         "steps": steps,
     })
@@ -252,25 +240,22 @@ pub fn leaves() -> Value {
         wrapper_hash: [1; 32],
         tree_hash: [2; 32],
     };
-    let records = RecordsLeaf {
-        count: 0x0101_0101,
-        head: [2; 32],
-    };
     let beacon = |n| Beacon {
         issued_at: u64::from_be_bytes([n; 8]),
         value: [n + 1; 32],
     };
+    let difficulties = Difficulties {
+        create_queue: 5,
+        create_inbox: 6,
+        deposit: 7,
+        claim: 8,
+        create_blob: 9,
+        look_up: 10,
+    };
     let shard = ShardLeaf {
         beacon: beacon(1),
         previous: beacon(3),
-        difficulties: Difficulties {
-            create_queue: 5,
-            create_inbox: 6,
-            deposit: 7,
-            claim: 8,
-            create_blob: 9,
-            look_up: 10,
-        },
+        difficulties,
         posts_since: 0x0b0b_0b0b_0b0b_0b0b,
         commits_since: 0x0c0c_0c0c_0c0c_0c0c,
         fill: 0x0d0d,
@@ -282,12 +267,17 @@ pub fn leaves() -> Value {
         admin_entries: 0x0202_0202,
         admin_head: [3; 32],
     };
+    let beacons = BeaconLeaf {
+        beacon: beacon(1),
+        previous: beacon(3),
+        difficulties,
+    };
     json!({
         "queue": structure(&Leaf::Queue(queue)),
         "inbox": structure(&Leaf::Inbox(inbox)),
         "welcome": structure(&Leaf::Welcome(welcome)),
-        "records": structure(&Leaf::Records(records)),
         "shard": structure(&Leaf::Shard(shard)),
         "shards": structure(&Leaf::Shards(shards)),
+        "beacon": structure(&Leaf::Beacon(beacons)),
     })
 }
