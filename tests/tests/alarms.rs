@@ -71,8 +71,10 @@ async fn thief_releases(world: &World, malik: &Person, handle: &Handle) {
         ..content
     };
     let released = HandleRecord::sign(content, &key);
+    let submission = Submission::Handle(encode(&released).into());
+    let value_hash = submission.value_hash();
     let request = Submit {
-        submission: Submission::Handle(encode(&released).into()),
+        submission,
         credential: Credential::none(),
     };
     let directory = world.file().directory().unwrap();
@@ -82,6 +84,7 @@ async fn thief_releases(world: &World, malik: &Person, handle: &Handle) {
     let status = Status {
         label: handle.skeleton().label().into(),
         version: 1,
+        value_hash,
     };
     loop {
         let answer = agent.query(&directory, "status", &encode(&status)).await;
@@ -139,7 +142,7 @@ async fn was_shown_another_record(world: &World, somebody: &Person, carol: &Pers
         key_change_version: 0,
         key_change_hash: newest.hash(),
         kind: RecordKind::DeviceAdd,
-        ..newest.content.clone()
+        ..newest.content
     };
     let record = IdentityRecord::sign(content, &[(Role::Identity, &key)]);
     let set = store_of(somebody).begin();
