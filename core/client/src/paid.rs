@@ -28,6 +28,8 @@ pub(crate) use purse::Purse;
 /// Tries before a canister without a beacon that counts is given up: a new one has its first within
 /// seconds.
 const TRIES: u32 = 20;
+/// Of these so many because more work was asked for than before.
+const RAISES_MAX: u32 = 3;
 /// Pause between them.
 const WAIT: Duration = Duration::from_millis(250);
 
@@ -69,7 +71,7 @@ impl Connection {
                 answer => return answer,
             }
         }
-        while_stale(async || {
+        while_stale(WAIT, async || {
             let paid = self.paid(relay, request).await?;
             self.update::<T, RelayError>(relay, method, &paid).await
         })
@@ -101,7 +103,10 @@ impl Connection {
                 answer => return answer,
             }
         }
-        while_stale(async || send(&self.paid(directory, &request).await?).await).await
+        while_stale(WAIT, async || {
+            send(&self.paid(directory, &request).await?).await
+        })
+        .await
     }
 
     /// Looks labels up, and pays for each. What the directory asks for is read once in a while and
@@ -116,14 +121,14 @@ impl Connection {
     ) -> Result<LookupAnswers, ClientError> {
         let count = wanted.len();
         let directory = self.directory();
-        let reply = while_stale(async || {
+        let reply = while_stale(WAIT, async || {
             let price = self.directory_price().await?;
             let wanted = self.with_tickets(directory, price, wanted.clone()).await?;
             let request = encode(&Lookup { last, wanted });
             let answer = self
                 .query::<LookupAnswers, DirectoryError>(directory, "lookup", &request)
                 .await;
-            if answer.as_ref().is_err_and(is_stale) {
+            if answer.as_ref().err().and_then(refusal).is_some() {
                 self.locked_purse().directory = None;
             }
             answer
@@ -243,32 +248,110 @@ fn leaf_of(found: Found<'_>, method: &'static str) -> Result<Leaf, ClientError> 
     decode(leaf).map_err(|_| NotVerified::Malformed(method).into())
 }
 
-/// Whether a canister refused a ticket that was right a moment ago, or has nothing yet to make one
-/// over.
-const fn is_stale(error: &ClientError) -> bool {
-    matches!(
-        error,
-        ClientError::Relay(RelayError::Ticket(
-            TicketRefusal::NotReady | TicketRefusal::BeaconExpired | TicketRefusal::TooLittleWork,
-        )) | ClientError::Directory(DirectoryError::Ticket(
-            TicketRefusal::NotReady | TicketRefusal::BeaconExpired | TicketRefusal::TooLittleWork,
-        ))
-    )
+/// Why a canister refused a ticket.
+const fn refusal(error: &ClientError) -> Option<TicketRefusal> {
+    match error {
+        ClientError::Relay(RelayError::Ticket(refusal))
+        | ClientError::Directory(DirectoryError::Ticket(refusal)) => Some(*refusal),
+        _ => None,
+    }
 }
 
 /// Pays again where a ticket does not count any more: at once, then after a pause each time, since
-/// nodes are a little behind one another and beacons a little late.
+/// nodes are a little behind one another and beacons a little late. Where more and more work is
+/// asked for it is given up soon.
 async fn while_stale<T>(
+    pause: Duration,
     mut call: impl AsyncFnMut() -> Result<T, ClientError>,
 ) -> Result<T, ClientError> {
-    for tried in 0..TRIES {
-        if tried > 1 {
-            tokio::time::sleep(WAIT).await;
+    let mut raised = 0;
+    for tried in 1..TRIES {
+        let answer = call().await;
+        match answer.as_ref().err().and_then(refusal) {
+            Some(TicketRefusal::NotReady | TicketRefusal::BeaconExpired) => {}
+            Some(TicketRefusal::TooLittleWork) if raised < RAISES_MAX => raised += 1,
+            Some(_) | None => return answer,
         }
-        match call().await {
-            Err(error) if is_stale(&error) => {}
-            answer => return answer,
+        if tried > 1 {
+            tokio::time::sleep(pause).await;
         }
     }
     call().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a call says each time, one after the other; and how often it was made.
+    async fn calls(said: &[Result<u8, ClientError>]) -> (Result<u8, ClientError>, usize) {
+        let mut made = 0;
+        let answer = while_stale(Duration::ZERO, async || {
+            let answer = match &said[made.min(said.len() - 1)] {
+                Ok(answer) => Ok(*answer),
+                Err(ClientError::Directory(error)) => Err((*error).into()),
+                Err(ClientError::Relay(error)) => Err((*error).into()),
+                Err(other) => panic!("{other:?}"),
+            };
+            made += 1;
+            answer
+        })
+        .await;
+        (answer, made)
+    }
+
+    fn by_directory(refusal: TicketRefusal) -> Result<u8, ClientError> {
+        Err(DirectoryError::Ticket(refusal).into())
+    }
+
+    fn by_relay(refusal: TicketRefusal) -> Result<u8, ClientError> {
+        Err(RelayError::Ticket(refusal).into())
+    }
+
+    /// Between payment and use the beacon is over, or the administrators ask for more: the client
+    /// looks and pays again, and its caller hears nothing of it.
+    #[tokio::test]
+    async fn what_changed_meanwhile_is_paid_again() {
+        for refusal in [
+            TicketRefusal::NotReady,
+            TicketRefusal::BeaconExpired,
+            TicketRefusal::TooLittleWork,
+        ] {
+            for refused in [by_directory(refusal), by_relay(refusal)] {
+                let (answer, made) = calls(&[refused, Ok(7)]).await;
+                assert_eq!((answer.unwrap(), made), (7, 2));
+            }
+        }
+    }
+
+    /// A canister that asks for more each time gets three more payments; one without a beacon is
+    /// asked for a while. Then the caller hears why.
+    #[tokio::test]
+    async fn it_is_not_paid_for_ever() {
+        let (answer, made) = calls(&[by_directory(TicketRefusal::TooLittleWork)]).await;
+        let Err(ClientError::Directory(DirectoryError::Ticket(refusal))) = answer else {
+            panic!("{answer:?}")
+        };
+        assert_eq!((refusal, made), (TicketRefusal::TooLittleWork, 4));
+        let (answer, made) = calls(&[by_relay(TicketRefusal::NotReady)]).await;
+        let Err(ClientError::Relay(RelayError::Ticket(refusal))) = answer else {
+            panic!("{answer:?}")
+        };
+        assert_eq!((refusal, made), (TicketRefusal::NotReady, TRIES as usize));
+    }
+
+    /// What another payment does not mend is told at once.
+    #[tokio::test]
+    async fn other_refusals_are_told() {
+        for refused in [
+            by_directory(TicketRefusal::Spent),
+            by_directory(TicketRefusal::Busy),
+            Err(DirectoryError::Rejected.into()),
+            Err(RelayError::Full.into()),
+            Ok(1),
+        ] {
+            let (_, made) = calls(&[refused, Ok(7)]).await;
+            assert_eq!(made, 1);
+        }
+    }
 }
