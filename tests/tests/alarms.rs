@@ -78,7 +78,8 @@ async fn thief_releases(world: &World, malik: &Person, handle: &Handle) {
         credential: Credential::none(),
     };
     let directory = world.file().directory().unwrap();
-    let answer = agent.update(&directory, "submit", &encode(&request)).await;
+    let request = agent.paid(&directory, request).await;
+    let answer = agent.update(&directory, "submit", &request).await;
     let state: Result<SubmitState, DirectoryError> = decode_result(&answer.unwrap()).unwrap();
     state.unwrap();
     let status = Status {
