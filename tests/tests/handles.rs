@@ -65,20 +65,18 @@ async fn thief_hands_in(
     let record = of_handle(&newest_record(world).await, kind, key);
     let agent = BareAgent::in_process(world);
     let directory = world.file().directory().unwrap();
-    let submission = Submission::Handle(encode(&record).into());
-    let value_hash = submission.value_hash();
     let request = Submit {
-        submission,
+        submission: Submission::Handle(encode(&record).into()),
         credential: Credential::none(),
+    };
+    let status = Status {
+        label: record.content.handle.skeleton().label().into(),
+        version: record.content.record_version,
+        value_hash: request.submission.value_hash(),
     };
     let request = agent.paid(&directory, request).await;
     let answer = agent.update(&directory, "submit", &request).await;
     decode_result::<SubmitState, DirectoryError>(&answer.unwrap()).unwrap()?;
-    let status = Status {
-        label: record.content.handle.skeleton().label().into(),
-        version: record.content.record_version,
-        value_hash,
-    };
     loop {
         let answer = agent.query(&directory, "status", &encode(&status)).await;
         let state = decode_result::<SubmitState, DirectoryError>(&answer.unwrap()).unwrap();

@@ -30,7 +30,7 @@ const OLDER_DIRECTORY: &[u8] = include_bytes!("../modules/directory-layout-3.was
 const ENTRIES: u32 = 1_000;
 
 /// Which directory runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 enum Code {
     Older,
     OfNow,
@@ -40,8 +40,9 @@ enum Code {
 struct Auditor<'a> {
     world: &'a World,
     agent: BareAgent,
-    code: Code,
     log: AuditorState,
+    /// The code that runs.
+    code: Code,
 }
 
 impl<'a> Auditor<'a> {
@@ -49,8 +50,8 @@ impl<'a> Auditor<'a> {
         Self {
             world,
             agent: BareAgent::in_process(world),
-            code: Code::OfNow,
             log: AuditorState::default(),
+            code: Code::OfNow,
         }
     }
 
@@ -90,20 +91,27 @@ impl<'a> Auditor<'a> {
         assert_eq!(state.unwrap().version, record.content.record_version);
     }
 
-    async fn waits_for(&self, record: &IdentityRecord) {
-        let status = Status {
+    /// How far a record is, as the code that runs is asked: the older tells it to anybody, without
+    /// the hash of the record, which lies at the end.
+    fn status(&self, record: &IdentityRecord) -> Vec<u8> {
+        let value_hash = Submission::Identity(encode(record).into()).value_hash();
+        let mut status = encode(&Status {
             label: record.content.account.directory_label()[..].into(),
             version: record.content.record_version,
-            value_hash: Submission::Identity(encode(record).into()).value_hash(),
-        };
-        let mut request = encode(&status);
-        if self.code == Code::Older {
-            // It answers anybody: the hash came later.
-            request.truncate(request.len() - status.value_hash.len());
+            value_hash,
+        });
+        match self.code {
+            Code::Older => status.truncate(status.len() - value_hash.len()),
+            Code::OfNow => {}
         }
+        status
+    }
+
+    async fn waits_for(&self, record: &IdentityRecord) {
+        let status = self.status(record);
         let directory = self.world.file().directory().unwrap();
         loop {
-            let answer = self.agent.query(&directory, "status", &request).await;
+            let answer = self.agent.query(&directory, "status", &status).await;
             let state = decode_result::<SubmitState, DirectoryError>(&answer.unwrap()).unwrap();
             if matches!(state.unwrap().state, Submitted::Published { .. }) {
                 return;

@@ -127,6 +127,17 @@ impl Client {
         self.watch_if_due().await
     }
 
+    /// Gets ready to watch the log: the account is in it, and the directory runs the code that it
+    /// may.
+    pub(crate) async fn ready_to_watch(&mut self) -> Result<(), ClientError> {
+        if !self.account.registered {
+            return self.sync_account().await;
+        }
+        self.connection.begin_round();
+        let directory = self.connection.directory().clone();
+        self.connection.ensure_code(&directory).await
+    }
+
     /// Has the record that makes the account published, if it is not on its way.
     fn keep_create(&self) -> Result<(), ClientError> {
         let set = self.store.begin();
@@ -164,11 +175,12 @@ impl Client {
         if !self.watched_at.is_none_or(is_due) {
             return Ok(());
         }
-        self.write_evidence()?;
+        self.complete_evidence().await?;
         self.watch_own().await?;
         self.watch_contacts().await?;
         self.watch_handles().await?;
         self.refresh_roots().await?;
+        self.watch_network().await?;
         self.watch_auditors().await?;
         self.watched_at = Some(now);
         Ok(())
