@@ -4,6 +4,7 @@ use paigham_group::device::{KEY_PACKAGE_LIFETIME_SECONDS, forget_key_package};
 use paigham_store::{Table, WriteSet};
 use paigham_wire::chain::inbox_start;
 use paigham_wire::codec::{decode, encode};
+use paigham_wire::directory::DirectoryError;
 use paigham_wire::hash::sha256;
 use paigham_wire::identity::IdentityRecord;
 use paigham_wire::ids::CanisterId;
@@ -149,9 +150,21 @@ impl Client {
         self.commit(set)
     }
 
+    /// As [`Client::watch_what_is_due`]; a log that does not know the head which this device has seen
+    /// is looked into.
+    async fn watch_if_due(&mut self) -> Result<(), ClientError> {
+        match self.watch_what_is_due().await {
+            Err(ClientError::Directory(DirectoryError::DoesNotFit)) => {
+                let own = self.account.id();
+                Err(self.without_known_head(&[own]).await?)
+            }
+            outcome => outcome,
+        }
+    }
+
     /// Watches the own label and the contacts': at the first operation of each start, and then at
     /// least once in each monitoring window.
-    async fn watch_if_due(&mut self) -> Result<(), ClientError> {
+    async fn watch_what_is_due(&mut self) -> Result<(), ClientError> {
         let now = self.connection.now_ns();
         let window_ns = self
             .trust

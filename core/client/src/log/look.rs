@@ -19,7 +19,7 @@ use super::KeptLabel;
 use super::blame::name_of;
 use super::evidence::{evidence_of, own_head};
 use super::kept::{encoded, keep_view, kept_view};
-use super::problem::{Problem, ProblemKind};
+use super::problem::{Problem, ProblemKind, stops_sending};
 use crate::client::Client;
 use crate::connection::Connection;
 use crate::error::{ClientError, NotVerified};
@@ -87,7 +87,13 @@ impl Client {
         let connection = &self.connection;
         let reply = connection
             .in_step(async || connection.ask_labels(last, &wanted).await)
-            .await?;
+            .await;
+        let reply = match reply {
+            Err(ClientError::Directory(DirectoryError::DoesNotFit)) => {
+                return Err(self.without_known_head(some).await?);
+            }
+            reply => reply?,
+        };
         match self.take_labels(view.as_ref(), some, known, &reply).await {
             Err(error @ ClientError::NotVerified(NotVerified::Log(_) | NotVerified::LogFork)) => {
                 self.look_for_proof(some).await?;
@@ -95,6 +101,23 @@ impl Client {
             }
             outcome => outcome,
         }
+    }
+
+    /// The directory does not have the head that this device has verified, however often it is
+    /// asked. A node that has stayed behind says that, and a log that was rolled back: its head is
+    /// certified later than the own one and has fewer entries, which proves it. Gives what to say.
+    ///
+    /// # Errors
+    /// [`ClientError::Store`].
+    pub(crate) async fn without_known_head(
+        &mut self,
+        some: &[AccountId],
+    ) -> Result<ClientError, ClientError> {
+        self.look_for_proof(some).await?;
+        Ok(match stops_sending(&self.store.begin()) {
+            Err(proved @ ClientError::LogProblem) => proved,
+            _ => ClientError::Directory(DirectoryError::DoesNotFit),
+        })
     }
 
     /// Verifies a whole reply, and keeps all of it or nothing.
