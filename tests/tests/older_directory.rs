@@ -183,7 +183,7 @@ fn a_log_outlives_an_upgrade_and_the_way_back() {
             }
             auditor.follows().await;
             // Handed in a moment before the code changes.
-            let last = people.last_mut().unwrap().rotate();
+            let last = people[0].rotate();
             auditor.hands_in(&last).await;
             waiting = Some(last);
         }
