@@ -363,7 +363,8 @@ fn a_certificate_older_than_five_minutes_is_refused() {
 }
 
 /// Somebody installs a second directory, puts all of the first one's memory into it, keys included,
-/// and has a node answer from it: all the same but whose certificate it is.
+/// and has a node answer from it: all the same but whose certificate it is, and that it takes
+/// tickets which are not its own.
 #[test]
 fn the_certificate_of_another_canister_is_refused() {
     story(async || {
@@ -375,7 +376,12 @@ fn the_certificate_of_another_canister_is_refused() {
         let twin: Principal = subnet.install(DIRECTORY, nobody, &[]).await.unwrap();
         let memory = Controller::of(&world).memory().await;
         let twins = Controller::on(subnet, twin);
-        twins.rewrites(|twin| twin.becomes(&memory)).await;
+        twins
+            .rewrites(|twin| {
+                twin.becomes(&memory);
+                twin.asks_for_no_work();
+            })
+            .await;
         world.node().asks(Instead::OtherCanister(twin));
         let told = world.node().counts().lies;
         let verdict = looks_up(&mut alice, "Bob", bob.account()).await;
