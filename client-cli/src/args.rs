@@ -124,10 +124,18 @@ pub enum Command {
         #[arg(long)]
         require_auditors: bool,
     },
-    /// Check a saved look-up or an audit file from its raw bytes, without a network.
+    /// Look at everything that this home watches in the log: the own account, contacts, handles, the
+    /// network's files. Fails with code 5 if there is an alarm.
+    Monitor {
+        /// Look again after so many seconds, until interrupted.
+        #[arg(long, value_name = "SECONDS")]
+        every: Option<u64>,
+    },
+    /// Check an audit, a saved look-up or evidence from raw bytes, without a network.
     Verify {
-        /// The file.
-        file: PathBuf,
+        /// The file; several evidence files are read together.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
         /// Fail unless as many auditors vouch for the log as the network asks for.
         #[arg(long)]
         require_auditors: bool,
@@ -608,7 +616,7 @@ mod tests {
                  EndpointOptions { url: \"u\", identity: \"i\", root_key: None, \
                  development: false }, subnet: Some(\"s\"), at: \"aaaaa-aa\", \
                  name: \"Paigham\", relays: 1, controllers: [\"c\"], \
-                 auditors: AuditorOptions { keys: [], required: 1 } } })",
+                 admins: [], admins_required: None, auditors: AuditorOptions { keys: [], required: 1 } } })",
             ),
             (
                 "paigham network rekey --data d",
@@ -716,9 +724,10 @@ mod tests {
                 "paigham lookup alice --proof f",
                 "Lookup { who: \"alice\", proof: Some(\"f\"), require_auditors: false }",
             ),
+            ("paigham monitor --every 60", "Monitor { every: Some(60) }"),
             (
                 "paigham verify f --require-auditors",
-                "Verify { file: \"f\", require_auditors: true }",
+                "Verify { files: [\"f\"], require_auditors: true }",
             ),
             (
                 "paigham history G --limit 5",

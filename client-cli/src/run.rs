@@ -8,8 +8,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command, NetworkCommand};
 use crate::commands::{
-    account, audit, chat, contacts, group, handle, history, lookup, network, problems, register,
-    requests, send, sync, verify, whoami,
+    account, audit, chat, contacts, group, handle, history, lookup, monitor, network, problems,
+    register, requests, send, sync, verify, whoami,
 };
 use crate::demo;
 use crate::failure::{Failure, Kind};
@@ -83,9 +83,10 @@ async fn dispatch(cli: &Cli, out: &Output) -> Result<(), Failure> {
             require_auditors,
         } => lookup::lookup(common, who, proof.as_deref(), *require_auditors, out).await,
         Command::Verify {
-            file,
+            files,
             require_auditors,
-        } => verify::verify(common, file, *require_auditors, out).await,
+        } => verify::verify(common, files, *require_auditors, out).await,
+        Command::Monitor { every } => monitor::monitor(common, *every, out).await,
     }
 }
 

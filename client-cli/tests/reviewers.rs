@@ -144,3 +144,99 @@ fn auditors_vouch_for_the_log() {
     assert!(!synced.stderr.contains("not_audited"), "{synced:?}");
     network.stop();
 }
+
+/// Copies a folder.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &target),
+            false => drop(std::fs::copy(entry.path(), target).unwrap()),
+        }
+    }
+}
+
+/// Amina's monitor finds everything as before: her account, her contact, her handle, the network's
+/// file. Then somebody with a copy of her home changes her account. The monitor raises the alarm by
+/// its exit code and leaves a file; whoever has only that file, and not her home, reads what the log
+/// holds, and that only she can say that it was not her. A changed file proves nothing.
+#[test]
+fn an_owner_is_alarmed_with_evidence() {
+    let data = tempfile::tempdir().unwrap();
+    let network = Network::up(data.path(), "127.0.0.1:0");
+    let amina = Person::registered(&network, "Amina");
+    let bilal = Person::registered(&network, "Bilal");
+    amina.knows("Bilal", &bilal);
+    amina.json(&["handle", "claim", "amina"]).ok();
+    let quiet = amina.json(&["monitor"]).ok().object("monitor");
+    assert_eq!(quiet["alarm"], false, "{quiet}");
+    let labels = quiet["labels"].as_array().unwrap();
+    let kinds: Vec<_> = labels
+        .iter()
+        .map(|one| one["label"].as_str().unwrap())
+        .collect();
+    assert_eq!(kinds, ["own", "contact", "handles", "network"]);
+    assert!(
+        labels.iter().all(|one| one["verdict"] == "as_before"),
+        "{quiet}"
+    );
+
+    let proof = data.path().join("handle.proof");
+    let looked = reviewer(&network, &["lookup", "@amina", "--proof", text(&proof)]).ok();
+    assert_eq!(
+        looked.object("lookup")["values"].as_array().unwrap().len(),
+        1
+    );
+    Ran::of(paigham().args(["--json", "verify", text(&proof)]), b"").ok();
+
+    let thief = Person::new(&network);
+    copy(
+        &amina.folder.path().join("home"),
+        &thief.folder.path().join("home"),
+    );
+    thief.json(&["account", "freeze"]).ok();
+    let alarmed = amina.json(&["monitor"]);
+    assert_eq!(alarmed.code, Some(NOT_VERIFIED), "{alarmed:?}");
+    let report = alarmed.object("monitor");
+    assert_eq!(report["labels"][0]["verdict"], "problems", "{report}");
+    assert!(alarmed.stderr.contains("ALARM"), "{alarmed:?}");
+    let problem = amina.json(&["problems"]).ok().object("problem");
+    let file = Path::new(problem["evidence"].as_str().unwrap()).to_owned();
+    let read = Ran::of(paigham().args(["--json", "verify", text(&file)]), b"").ok();
+    let read = read.object("evidence");
+    assert_eq!(read["holds"], true);
+    assert!(
+        says(&read, "proved", "newest version in the log is 1"),
+        "{read}"
+    );
+    assert!(says(&read, "not_proved", "only the owner knows"), "{read}");
+    assert!(
+        says(&read, "not_proved", "network file in it is the right one"),
+        "{read}"
+    );
+    let named = reviewer(&network, &["verify", text(&file)])
+        .ok()
+        .object("evidence");
+    assert!(!says(&named, "not_proved", "network file in it"), "{named}");
+    let shown = Ran::of(paigham().args(["verify", text(&file)]), b"")
+        .ok()
+        .stdout;
+    assert!(
+        shown.contains("the file says: a version unknown to the owner"),
+        "{shown}"
+    );
+
+    let mut bytes = std::fs::read(&file).unwrap();
+    let inside = bytes.len() * 3 / 4;
+    bytes[inside] ^= 1;
+    let changed = data.path().join("changed.pgev");
+    std::fs::write(&changed, bytes).unwrap();
+    let refused = Ran::of(paigham().args(["--json", "verify", text(&changed)]), b"");
+    assert_eq!(refused.code, Some(NOT_VERIFIED), "{refused:?}");
+    std::fs::write(&changed, b"PGEV1 and no more").unwrap();
+    let refused = Ran::of(paigham().args(["--json", "verify", text(&changed)]), b"");
+    assert_eq!(refused.code, Some(USER), "{refused:?}");
+    network.stop();
+}

@@ -5,6 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use paigham_transparency::audit_file::{AuditHeader, AuditRecord, Checkpoint};
 use paigham_transparency::auditor::AuditorState;
 use paigham_transparency::codec::Codec;
+use paigham_transparency::consistency::Consistency;
 use paigham_transparency::hash::Label;
 use paigham_transparency::structs::*;
 use paigham_transparency::verifier::{ContactMap, OwnerState, TreeView};
@@ -40,6 +41,7 @@ fuzz_target!(|bytes: &[u8]| {
     one_encoding::<ContactMap>(bytes);
     one_encoding::<OwnerState>(bytes);
     one_encoding::<AuditorState>(bytes);
+    one_encoding::<Consistency>(bytes);
     one_encoding::<AuditHeader>(bytes);
     one_encoding::<AuditRecord>(bytes);
     one_encoding::<Checkpoint>(bytes);

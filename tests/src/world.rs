@@ -372,14 +372,22 @@ impl World {
     /// # Panics
     /// If it does not verify, and for a network in a folder, whose release key is its own.
     pub fn announces(&mut self, change: impl FnOnce(&mut NetworkFile)) {
+        self.file = self.signs(change).bytes().to_vec();
+    }
+
+    /// The release key signs a successor of the network file, and only whoever is given it knows.
+    ///
+    /// # Panics
+    /// As [`World::announces`].
+    #[must_use]
+    pub fn signs(&self, change: impl FnOnce(&mut NetworkFile)) -> VerifiedNetwork {
         assert!(matches!(self.ground, Ground::Memory(_)));
         let old = self.file();
         let mut next = old.file().clone();
         next.sequence += 1;
         change(&mut next);
         let bytes = next.sign(&[&SigningKey::from_bytes(&SEED)]).unwrap();
-        old.successor(&bytes, next.issued_at).unwrap();
-        self.file = bytes;
+        old.successor(&bytes, next.issued_at).unwrap()
     }
 
     /// The running network.

@@ -9,6 +9,7 @@ pub mod handle;
 pub mod history;
 mod kit;
 pub mod lookup;
+pub mod monitor;
 pub mod network;
 pub mod problems;
 pub mod register;

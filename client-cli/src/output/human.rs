@@ -178,6 +178,26 @@ pub(super) fn problem(problem: &ProblemView, style: Style) -> String {
         ProblemKind::OtherRoots => {
             "another member of a conversation was shown another log than this device".to_owned()
         }
+        ProblemKind::TwoHistories => {
+            "a commit carried other records of an account than this device was shown".to_owned()
+        }
+        ProblemKind::Refused(verdict) => format!(
+            "an answer of the log did not hold ({}), twice in a row; nothing shows whose fault it is, \
+             and nothing waits for an answer",
+            text::clean(verdict)
+        ),
+        ProblemKind::HandleChanged { handle, version } => format!(
+            "the handle {} of this account has a record that this device did not make: version \
+             {version}",
+            text::isolate(handle)
+        ),
+        ProblemKind::TwoNetworkFiles { number } => format!(
+            "the log has another network file of number {number} than this home: somebody was given \
+             another network"
+        ),
+        ProblemKind::NetworkNotLogged { number } => {
+            format!("network file {number} of this home is not in its log")
+        }
         _ => "something else".to_owned(),
     };
     let answer = match problem.answer {

@@ -127,6 +127,17 @@ pub(super) fn problem(problem: &ProblemView) -> Value {
         }),
         ProblemKind::Log(name) => json!({ "kind": "log", "verdict": name }),
         ProblemKind::OtherRoots => json!({ "kind": "other_roots" }),
+        ProblemKind::TwoHistories => json!({ "kind": "two_histories" }),
+        ProblemKind::Refused(name) => json!({ "kind": "refused", "verdict": name }),
+        ProblemKind::HandleChanged { handle, version } => {
+            json!({ "kind": "handle_changed", "handle": handle, "version": version })
+        }
+        ProblemKind::TwoNetworkFiles { number } => {
+            json!({ "kind": "two_network_files", "network_file": number })
+        }
+        ProblemKind::NetworkNotLogged { number } => {
+            json!({ "kind": "network_not_logged", "network_file": number })
+        }
         _ => json!({ "kind": "other" }),
     };
     object(line, what)

@@ -6,6 +6,7 @@
 //! milliseconds since 1970 and end in `_ms`. A field that is there stays; new ones may come.
 
 mod account;
+mod evidence;
 mod human;
 mod json;
 mod review;
@@ -21,6 +22,7 @@ use crate::failure::{Failure, Kind};
 use crate::text;
 
 pub use account::AccountLine;
+pub use evidence::{EvidenceLine, MonitorLine};
 pub use human::Style;
 pub use json::object;
 pub use review::{AuditDone, AuditEntry, CosignDone, LookupFactsLine};

@@ -292,6 +292,39 @@ impl Warning {
                 ),
                 facts: json!({ "version": version }),
             },
+            Notice::NetworkFollowed(number) => Self {
+                kind: "network_followed",
+                message: format!(
+                    "the log shows network file {number}, which follows the one of this home; it is \
+                     used from now on"
+                ),
+                facts: json!({ "number": number }),
+            },
+            Notice::OtherLog(number) => Self {
+                kind: "other_log",
+                message: format!(
+                    "network file {number} leads to another log; name its link or file with \
+                     --network to go there"
+                ),
+                facts: json!({ "number": number }),
+            },
+            Notice::NetworkUnlogged(number) => Self {
+                kind: "network_unlogged",
+                message: format!(
+                    "network file {number} of this home is not in the log, where everybody would see \
+                     it; ask the operator why"
+                ),
+                facts: json!({ "number": number }),
+            },
+            Notice::NetworkSilent { since_ns } => Self {
+                kind: "network_silent",
+                message: format!(
+                    "the log has not shown its network files since {}: if the network has moved, only \
+                     a link that you open leads there",
+                    time::utc(*since_ns)
+                ),
+                facts: json!({ "since_ms": time::milliseconds(*since_ns) }),
+            },
             Notice::NotAudited {
                 vouching,
                 required,

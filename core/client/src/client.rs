@@ -44,6 +44,10 @@ pub struct Client {
     /// Problems that this run has told of.
     pub(crate) told_problems: BTreeSet<u64>,
     pub(crate) notices: Vec<Notice>,
+    /// What the client stands on.
+    pub(crate) environment: Environment,
+    /// Whether this run has told that the log does not show its network files.
+    pub(crate) silence_told: bool,
     clock_named: bool,
 }
 
@@ -89,7 +93,10 @@ impl Client {
         let judge = LogJudge {
             trust: trust.clone(),
         };
-        let connection = Connection::new(network, environment.transport, environment.clock, time)?;
+        let Environment {
+            transport, clock, ..
+        } = environment.clone();
+        let connection = Connection::new(network, transport, clock, time)?;
         Ok(Self {
             store,
             crypto: Crypto::new()?,
@@ -102,6 +109,8 @@ impl Client {
             watched_at: None,
             told_problems: BTreeSet::new(),
             notices: Vec::new(),
+            environment,
+            silence_told: false,
             clock_named: false,
         })
     }
@@ -150,6 +159,7 @@ impl Client {
         self.reset_all().await?;
         self.settle_all(&mut report).await?;
         joined?;
+        self.complete_evidence().await?;
         self.tell_new(&mut report)?;
         report.notices = self.take_notices();
         report.waiting = self.waiting()?;
@@ -164,6 +174,7 @@ impl Client {
             self.clock_named = true;
             self.notices.push(Notice::ClockWrong(seconds));
         }
+        self.tell_silent_network();
         let untold = self.untold_problems();
         self.notices.extend(untold);
         std::mem::take(&mut self.notices)

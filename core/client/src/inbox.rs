@@ -4,6 +4,7 @@ use paigham_group::device::{KEY_PACKAGE_LIFETIME_SECONDS, forget_key_package};
 use paigham_store::{Table, WriteSet};
 use paigham_wire::chain::inbox_start;
 use paigham_wire::codec::{decode, encode};
+use paigham_wire::directory::DirectoryError;
 use paigham_wire::hash::sha256;
 use paigham_wire::identity::IdentityRecord;
 use paigham_wire::ids::CanisterId;
@@ -126,6 +127,17 @@ impl Client {
         self.watch_if_due().await
     }
 
+    /// Gets ready to watch the log: the account is in it, and the directory runs the code that it
+    /// may.
+    pub(crate) async fn ready_to_watch(&mut self) -> Result<(), ClientError> {
+        if !self.account.registered {
+            return self.sync_account().await;
+        }
+        self.connection.begin_round();
+        let directory = self.connection.directory().clone();
+        self.connection.ensure_code(&directory).await
+    }
+
     /// Has the record that makes the account published, if it is not on its way.
     fn keep_create(&self) -> Result<(), ClientError> {
         let set = self.store.begin();
@@ -138,9 +150,21 @@ impl Client {
         self.commit(set)
     }
 
+    /// As [`Client::watch_what_is_due`]; a log that does not know the head which this device has seen
+    /// is looked into.
+    async fn watch_if_due(&mut self) -> Result<(), ClientError> {
+        match self.watch_what_is_due().await {
+            Err(ClientError::Directory(DirectoryError::DoesNotFit)) => {
+                let own = self.account.id();
+                Err(self.without_known_head(&[own]).await?)
+            }
+            outcome => outcome,
+        }
+    }
+
     /// Watches the own label and the contacts': at the first operation of each start, and then at
     /// least once in each monitoring window.
-    async fn watch_if_due(&mut self) -> Result<(), ClientError> {
+    async fn watch_what_is_due(&mut self) -> Result<(), ClientError> {
         let now = self.connection.now_ns();
         let window_ns = self
             .trust
@@ -151,11 +175,12 @@ impl Client {
         if !self.watched_at.is_none_or(is_due) {
             return Ok(());
         }
-        self.write_evidence()?;
+        self.complete_evidence().await?;
         self.watch_own().await?;
         self.watch_contacts().await?;
         self.watch_handles().await?;
         self.refresh_roots().await?;
+        self.watch_network().await?;
         self.watch_auditors().await?;
         self.watched_at = Some(now);
         Ok(())

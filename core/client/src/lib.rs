@@ -42,7 +42,9 @@ pub use account::{Environment, NewAccount};
 pub use client::Client;
 pub use clock::{Clock, SystemClock};
 pub use error::{ClientError, ErrorKind, NotVerified};
-pub use log::{Answer, AuditorsView, ProblemKind, ProblemView};
+pub use log::{
+    Answer, AuditorsView, MonitorReport, MonitorVerdict, ProblemKind, ProblemView, Watched,
+};
 pub use own::{
     AccountStatus, DeviceStatus, FreezeKey, OwnChange, PendingRecover, Reauthenticated,
     RecoverTarget, Recovery,

@@ -101,6 +101,13 @@ pub(crate) fn pin(set: &WriteSet, network: &VerifiedNetwork) -> Result<(), Clien
     Ok(set.put(Table::Network, PINNED, &bytes)?)
 }
 
+/// The published file of the home's network.
+pub(crate) fn pinned_bytes(set: &WriteSet) -> Result<Vec<u8>, ClientError> {
+    let bytes: Option<ByteBuf> = set.get(Table::Network, PINNED)?;
+    let bytes = bytes.ok_or(ClientError::Bug("a home without a network"))?;
+    Ok(bytes.into_vec())
+}
+
 /// The home's network, or the signed successor of it that the user gives; that one is pinned then.
 ///
 /// # Errors
@@ -110,10 +117,7 @@ pub(crate) fn pinned(
     given: Option<VerifiedNetwork>,
     now_seconds: u64,
 ) -> Result<VerifiedNetwork, ClientError> {
-    let bytes: ByteBuf = set
-        .get(Table::Network, PINNED)?
-        .ok_or(ClientError::Bug("a home without a network"))?;
-    let known = VerifiedNetwork::pinned(&bytes)?;
+    let known = VerifiedNetwork::pinned(&pinned_bytes(set)?)?;
     let Some(given) = given.filter(|given| given.hash() != known.hash()) else {
         return Ok(known);
     };

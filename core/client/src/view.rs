@@ -317,6 +317,20 @@ pub enum Notice {
     NotPublished(u32),
     /// There is a problem that waits for an answer.
     Problem(u64),
+    /// The log showed a newer network file, which follows the pinned one; it is pinned now. Its
+    /// number.
+    NetworkFollowed(u64),
+    /// The log shows a newer network file that leads to another log; open its link to go there. Its
+    /// number.
+    OtherLog(u64),
+    /// The network file of this home was issued more than an hour ago and is not in its log. Its
+    /// number.
+    NetworkUnlogged(u64),
+    /// The log has not shown its network files for seven days: a newer one may come by a link only.
+    NetworkSilent {
+        /// Since when, nanoseconds since 1970.
+        since_ns: u64,
+    },
     /// Fewer auditors vouch for the log than the network asks for. They may be late; nothing stops.
     NotAudited {
         /// So many vouch.

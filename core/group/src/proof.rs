@@ -6,7 +6,7 @@ use paigham_wire::codec::decode;
 use paigham_wire::envelope::{LogProof, PROOF_LOG, Proof};
 use paigham_wire::identity::AccountState;
 use paigham_wire::ids::{AccountId, DeviceId};
-use paigham_wire::log::LabelAnswer;
+use paigham_wire::log::{FoundLabel, LabelAnswer};
 
 /// How much older than its commit a carried certificate may be.
 pub const PROOF_MAX_AGE_NS: u64 = 10 * 60 * 1_000_000_000;
@@ -41,9 +41,15 @@ pub enum ProofError {
     Device,
 }
 
-/// An account as a proof showed it. Whoever accepts a leaf by it keeps the history and watches the
-/// version, and compares the view with its own.
-pub type ShownAccount = LookedUp<AccountHistory>;
+/// An account as a proof showed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownAccount {
+    /// What follows from it. Whoever accepts a leaf by it keeps the history and watches the version,
+    /// and compares the view with its own.
+    pub found: LookedUp<AccountHistory>,
+    /// The answer that the proof holds: it stands alone, and shows the same to anybody.
+    pub answer: FoundLabel,
+}
 
 /// Judges whether a proof shows that leaves are devices of its account at a time.
 pub trait ProofJudge {
@@ -80,7 +86,7 @@ impl ProofJudge for LogJudge {
         accepted_at: u64,
     ) -> Result<Option<ShownAccount>, ProofError> {
         let proof = log_proof(proof)?;
-        let answer = LabelAnswer::Found(proof.answer);
+        let answer = LabelAnswer::Found(proof.answer.clone());
         let shown = verify_account(&self.trust, None, None, proof.account, &answer, &[])
             .map_err(ProofError::Log)?;
         check_time(shown.certificate_time_ns, accepted_at)?;
@@ -89,12 +95,16 @@ impl ProofJudge for LogJudge {
         for claim in claims {
             check_device(history.state(), claim, now)?;
         }
-        Ok(Some(LookedUp {
+        let found = LookedUp {
             view: shown.view,
             outcome: history,
             certificate_time_ns: shown.certificate_time_ns,
             head: shown.head,
             watch: shown.watch,
+        };
+        Ok(Some(ShownAccount {
+            found,
+            answer: proof.answer,
         }))
     }
 }

@@ -76,6 +76,9 @@ pub enum LookupError {
         /// Which.
         reason: HandleRejected,
     },
+    /// A network file that came with the answer does not follow the one before it.
+    #[error("the network files in the log do not follow one another")]
+    NetworkRule,
     /// The record that makes the label is that of another account.
     #[error("the records are those of another account")]
     OtherAccount,

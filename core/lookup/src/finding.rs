@@ -68,6 +68,12 @@ pub enum Finding {
     /// A version of the own label that its owner did not make.
     #[error("a version unknown to the owner is in the log")]
     UnknownVersion = 15,
+    /// The release keys signed two files of one number.
+    #[error("there are two network files of one number")]
+    TwoNetworkFiles = 16,
+    /// The network file that a client was given is not in its log.
+    #[error("the network file is not in its log")]
+    NetworkNotLogged = 17,
 }
 
 impl Finding {
@@ -88,6 +94,7 @@ impl Finding {
             LookupError::Form(_)
             | LookupError::Places { .. }
             | LookupError::TooMany(_)
+            | LookupError::NetworkRule
             | LookupError::Unlinked { .. } => Self::BadProof,
         })
     }

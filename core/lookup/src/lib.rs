@@ -23,6 +23,7 @@
 //! | [`finding`] | what is wrong, in words |
 //! | [`mod@evidence`] | files that show it to anybody |
 //! | [`handle`] | a handle's records and whose it is |
+//! | [`networks`] | the network files in the log |
 //! | [`auditors`] | what the network's auditors say of a head |
 //!
 //! Nothing here reads a clock or does I/O: the time of a judgement is that of the head or of the
@@ -39,6 +40,7 @@ pub mod finding;
 pub mod handle;
 pub mod heads;
 pub mod label;
+pub mod networks;
 pub mod reading;
 pub mod trust;
 

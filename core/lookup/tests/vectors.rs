@@ -49,6 +49,8 @@ fn file(what: &str, directory: &Directory, finding: Finding, items: Vec<Item>) -
         Checked::Holds { size, certified_at } => {
             json!({ "size": size, "certified_at": certified_at.to_string() })
         }
+        Checked::NetworkFile { number } => json!({ "network_file": number }),
+        Checked::Word => json!({ "word": true }),
         Checked::Refused(error) => json!({ "refused": error.to_string() }),
     });
     json!({

@@ -175,11 +175,16 @@ impl OwnHandle {
 
     /// A record that is to be published; it is this device's from now on.
     pub(super) fn wait_for(&mut self, record: &HandleRecord) {
+        self.note_made(record.hash());
+        self.waiting = Some(encode(record).into());
+    }
+
+    /// A record that this device or its owner made.
+    pub(super) fn note_made(&mut self, hash: Hash) {
         if self.made.len() >= MADE_MAX {
             self.made.remove(0);
         }
-        self.made.push(record.hash());
-        self.waiting = Some(encode(record).into());
+        self.made.push(hash);
     }
 
     /// What waited is in the log, or never will be.

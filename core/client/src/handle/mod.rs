@@ -13,3 +13,4 @@ mod own;
 mod watch;
 
 pub(crate) use kept::shown_handle;
+pub(crate) use own::own_up_to_handle;

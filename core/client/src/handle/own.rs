@@ -1,16 +1,19 @@
 //! Claiming, giving up and watching the own handle.
 
+use paigham_lookup::evidence::Item;
+use paigham_lookup::finding::Finding;
 use paigham_lookup::handle::JudgedHandle;
+use paigham_store::WriteSet;
 use paigham_wire::codec::encode;
 use paigham_wire::directory::DirectoryError;
 use paigham_wire::identity::handle::{Handle, HandleContent, HandleKind, HandleRecord, Holding};
 use paigham_wire::log::Submission;
 
 use super::find::view;
-use super::kept::OwnHandle;
+use super::kept::{HandleWatch, OwnHandle};
 use crate::client::Client;
 use crate::error::ClientError;
-use crate::log::{KeptLabel, is_for_later};
+use crate::log::{KeptLabel, Problem, ProblemKind, evidence_of, is_for_later};
 use crate::view::{HandleView, Notice};
 
 impl Client {
@@ -131,7 +134,28 @@ impl Client {
             handle: handle.to_string(),
             ends_at,
         });
-        Ok(())
+        self.keep_handle_alarm(&handle, &judged).await
+    }
+
+    /// What shows the record to anybody: the handle, and the account that it names.
+    async fn keep_handle_alarm(
+        &mut self,
+        handle: &Handle,
+        judged: &JudgedHandle,
+    ) -> Result<(), ClientError> {
+        let own = self.account.id();
+        let shown = self.ask_label_alone(&handle.skeleton().label()).await?;
+        let items = vec![Item::Label(shown), self.ask_alone(own).await?];
+        let set = self.store.begin();
+        let evidence = evidence_of(&set, Finding::UnknownVersion, items)?;
+        let kind = ProblemKind::HandleChanged {
+            handle: handle.to_string(),
+            version: judged.state.version(),
+        };
+        let now = self.connection.now_ns();
+        Problem::new(kind, Some(own), now, &evidence).keep(&set)?;
+        self.commit(set)?;
+        self.write_evidence()
     }
 
     /// The handle that this device claimed last, while the account holds it or may claim it back.
@@ -190,4 +214,15 @@ impl Client {
         own.save(&set)?;
         self.commit(set)
     }
+}
+
+/// The owner made the newest record of a handle, with another device.
+pub(crate) fn own_up_to_handle(set: &WriteSet, handle: &str) -> Result<(), ClientError> {
+    let skeleton = Handle::new(handle)?.skeleton();
+    let Some(kept) = HandleWatch::load(set, &skeleton)? else {
+        return Ok(());
+    };
+    let mut own = OwnHandle::load(set)?;
+    own.note_made(kept.hash);
+    own.save(set)
 }

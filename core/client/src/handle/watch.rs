@@ -57,7 +57,7 @@ impl Client {
         for (skeleton, kept) in some {
             asked.push((handle_label(skeleton)?, &kept.watch));
         }
-        let (set, left) = self.hold_against_log(&asked).await?;
+        let (set, left) = self.hold_against_log(&[], &asked).await?;
         for ((skeleton, kept), watch) in some.iter().zip(left) {
             let kept = HandleWatch {
                 watch,

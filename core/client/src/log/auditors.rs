@@ -33,13 +33,14 @@ impl Client {
     /// statements out. The user is told, and the app shows it.
     ///
     /// # Errors
-    /// [`ClientError::Store`]. A directory that cannot be asked shows no statements.
+    /// [`ClientError::Store`]; [`ClientError::Unfinished`] before the first look at the log. A directory
+    /// that cannot be asked shows no statements.
     pub async fn auditors(&mut self) -> Result<Option<AuditorsView>, ClientError> {
         let Some(policy) = AuditorPolicy::of_network(self.connection.network()) else {
             return Ok(None);
         };
         let view = kept_view(&self.store.begin())?;
-        let view = view.ok_or(ClientError::Bug("no view of the log yet"))?;
+        let view = view.ok_or(ClientError::Unfinished("the log was not looked at yet"))?;
         let mut report = None;
         for _ in 0..TRIES {
             let shown = match self.connection.ask_auditors(view.size()).await {

@@ -1,11 +1,11 @@
 //! What a reply that does not verify proves, and to whom: a lying node proves nothing, a head that
 //! the subnet signed proves what it shows (`spec/evidence.md`).
 
-use paigham_lookup::evidence::{Evidence, Item, Proved, ShownAnswer};
+use paigham_lookup::evidence::{Item, Proved, ShownAnswer};
 use paigham_lookup::finding::Finding;
 use paigham_wire::ids::AccountId;
 
-use super::kept::shown_head;
+use super::evidence::{evidence_of, own_head};
 use super::problem::{Problem, ProblemKind};
 use crate::client::Client;
 use crate::error::{ClientError, NotVerified};
@@ -15,7 +15,7 @@ const ASKED_MAX: usize = 4;
 
 impl Client {
     /// An answer about an account as somebody gets it who never asked before: it stands alone.
-    pub(super) async fn ask_alone(&self, account: AccountId) -> Result<Item, ClientError> {
+    pub(crate) async fn ask_alone(&self, account: AccountId) -> Result<Item, ClientError> {
         let reply = self.connection.ask_labels(None, &[(account, 0)]).await?;
         let answer = reply.answers.into_iter().next();
         Ok(Item::Account(ShownAnswer {
@@ -27,52 +27,45 @@ impl Client {
         }))
     }
 
-    /// An evidence file of this network.
-    pub(super) fn evidence(&self, finding: Finding, items: Vec<Item>) -> Evidence {
-        Evidence {
-            finding,
-            network: self.connection.network().bytes().to_vec().into(),
-            items,
-        }
-    }
-
     /// Looks for proof after a reply did not verify, and keeps what there is as problems. A reply
-    /// that a node made up proves nothing and leaves nothing behind.
+    /// that a node made up proves nothing and leaves nothing behind. Says whether there is proof.
     ///
     /// # Errors
     /// [`ClientError::Store`]; what cannot be asked for now is left.
     pub(super) async fn look_for_proof(
         &mut self,
         accounts: &[AccountId],
-    ) -> Result<(), ClientError> {
+    ) -> Result<bool, ClientError> {
+        let mut is_proved = false;
         for account in accounts.iter().take(ASKED_MAX) {
             if let Ok(shown) = self.ask_alone(*account).await {
-                self.keep_proof(*account, shown)?;
+                is_proved |= self.keep_proof(*account, shown)?;
             }
         }
-        self.write_evidence()
+        self.write_evidence()?;
+        Ok(is_proved)
     }
 
-    fn keep_proof(&self, account: AccountId, shown: Item) -> Result<(), ClientError> {
+    /// Keeps what an answer that stands alone proves, if it proves anything, together with the own
+    /// signed head.
+    ///
+    /// # Errors
+    /// [`ClientError::Store`].
+    pub(super) fn keep_proof(&self, account: AccountId, shown: Item) -> Result<bool, ClientError> {
         let set = self.store.begin();
-        let own = shown_head(&set)?.map(Item::Head);
-        let items: Vec<_> = own.into_iter().chain([shown]).collect();
-        let mut evidence = self.evidence(Finding::Fork, items);
+        let mut items = own_head(&set)?;
+        items.push(shown);
+        let mut evidence = evidence_of(&set, Finding::Fork, items)?;
         let report = evidence.check(&self.trust);
         let Some(finding) = report.proved.iter().find_map(Proved::finding) else {
-            return Ok(());
+            return Ok(false);
         };
         evidence.finding = finding;
-        let problem = Problem {
-            kind: ProblemKind::Log(name_of(finding).to_owned()),
-            account: concerns_one(finding).then_some(account.0),
-            found_at: self.connection.now_ns(),
-            evidence: evidence.to_bytes(),
-            answer: None,
-            written: false,
-        };
-        problem.keep(&set)?;
-        self.commit(set)
+        let kind = ProblemKind::Log(name_of(finding).to_owned());
+        let account = concerns_one(finding).then_some(account);
+        Problem::new(kind, account, self.connection.now_ns(), &evidence).keep(&set)?;
+        self.commit(set)?;
+        Ok(true)
     }
 }
 
@@ -107,5 +100,7 @@ pub(super) const fn name_of(finding: Finding) -> &'static str {
         Finding::BadProof => "bad-proof",
         Finding::UnknownDevice => "unknown-device",
         Finding::UnknownVersion => "unknown-version",
+        Finding::TwoNetworkFiles => "two-network-files",
+        Finding::NetworkNotLogged => "network-not-logged",
     }
 }

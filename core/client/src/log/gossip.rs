@@ -1,14 +1,15 @@
 //! The log as other members see it: a fork cannot report itself, so once a day a message of each
 //! conversation carries what its sender has seen (`spec/client.md` §9.6).
 
+use paigham_lookup::evidence::{Item, SaidRoot};
+use paigham_lookup::finding::Finding;
 use paigham_store::{Table, WriteSet};
 use paigham_transparency::verifier::DistinguishedEntry;
-use paigham_wire::codec::encode;
 use paigham_wire::envelope::{GOSSIP_MAX_ROOTS, Gossip, LogRoot};
 use paigham_wire::ids::AccountId;
 use serde::{Deserialize, Serialize};
 
-use super::kept::shown_head;
+use super::evidence::{evidence_of, own_head};
 use super::problem::{Problem, ProblemKind};
 use crate::client::Client;
 use crate::error::ClientError;
@@ -71,7 +72,7 @@ fn compare(set: &WriteSet, heard: Vec<Root>, now_ns: u64) -> Result<(), ClientEr
     let mut waiting = Vec::new();
     for said in heard {
         match known.iter().find(|own| own.position == said.position) {
-            Some(own) if own.root != said.root => conflict(set, own, &said, now_ns)?,
+            Some(own) if own.root != said.root => conflict(set, &said, now_ns)?,
             None if said.position > newest => waiting.push(said),
             _ => {}
         }
@@ -82,22 +83,19 @@ fn compare(set: &WriteSet, heard: Vec<Root>, now_ns: u64) -> Result<(), ClientEr
 }
 
 /// Two roots for one size of the log: one of the two devices is shown another log than everybody.
-fn conflict(set: &WriteSet, own: &Root, said: &Root, now_ns: u64) -> Result<(), ClientError> {
-    // The own head is signed; what the member saw is its word until it shows its own file.
-    let head = shown_head(set)?.map(|head| encode(&head));
-    let roots = [own, said].map(|one| LogRoot {
-        position: one.position,
-        root: one.root,
-    });
-    let evidence = [encode(&roots.to_vec()), head.unwrap_or_default()].concat();
-    let problem = Problem {
-        kind: ProblemKind::OtherRoots,
-        account: None,
-        found_at: now_ns,
-        evidence,
-        answer: None,
-        written: false,
-    };
+fn conflict(set: &WriteSet, said: &Root, now_ns: u64) -> Result<(), ClientError> {
+    // The own head is signed, and so are the own distinguished entries, which the next sync adds;
+    // what the member saw is its word until it shows its own file.
+    let mut items = own_head(set)?;
+    items.extend(said.by.map(|by| {
+        Item::Said(SaidRoot {
+            account: AccountId(by),
+            position: said.position,
+            root: said.root,
+        })
+    }));
+    let evidence = evidence_of(set, Finding::Fork, items)?;
+    let problem = Problem::new(ProblemKind::OtherRoots, None, now_ns, &evidence);
     problem.keep(set).map(drop)
 }
 
@@ -132,14 +130,21 @@ fn merge(mut known: Vec<Root>, entries: &[DistinguishedEntry]) -> Vec<Root> {
 
 #[cfg(test)]
 mod tests {
+    use paigham_lookup::Evidence;
     use paigham_store::{MemoryBackend, Store};
 
     use super::*;
 
     const BILAL: AccountId = AccountId([2; 16]);
 
+    /// A home with a network.
     fn store() -> Store {
-        Store::on_backend(Box::new(MemoryBackend::default()), &[7; 32]).unwrap()
+        let store = Store::on_backend(Box::new(MemoryBackend::default()), &[7; 32]).unwrap();
+        let set = store.begin();
+        let file = serde_bytes::ByteBuf::from(*b"network file");
+        set.put(Table::Network, b"pinned", &file).unwrap();
+        set.commit().unwrap();
+        store
     }
 
     fn verified(position: u64) -> DistinguishedEntry {
@@ -197,7 +202,15 @@ mod tests {
         set.put(Table::Log, ROOTS, &roots).unwrap();
         compare(&set, load(&set, HEARD).unwrap(), 1).unwrap();
         assert_eq!(problems(&set), 1);
-        hear(&set, BILAL, &said(3, 9), 1).unwrap();
+        let all: Vec<(u64, Problem)> = set.scan(Table::Evidence, b"all", 0, u64::MAX).unwrap();
+        let file = Evidence::from_bytes(&all[0].1.evidence).unwrap();
+        let said = SaidRoot {
+            account: BILAL,
+            position: 7,
+            root: [9; 32],
+        };
+        assert_eq!(file.items, [Item::Said(said)]);
+        hear(&set, BILAL, &self::said(3, 9), 1).unwrap();
         assert_eq!(problems(&set), 1, "one log, one problem");
     }
 

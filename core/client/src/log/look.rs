@@ -2,6 +2,8 @@
 
 use paigham_group::proof::ShownAccount;
 use paigham_lookup::account::now_ns;
+use paigham_lookup::evidence::{Item, ShownAnswer, ShownHead};
+use paigham_lookup::finding::Finding;
 use paigham_lookup::{AccountHistory, LogTrust, Reading, verify_account};
 use paigham_store::WriteSet;
 use paigham_transparency::verifier::{ContactMap, MonitoredVersion, TreeView};
@@ -11,10 +13,13 @@ use paigham_wire::envelope::{LogProof, PROOF_LOG, Proof};
 use paigham_wire::identity::AccountState;
 use paigham_wire::ids::AccountId;
 use paigham_wire::log::{FoundLabel, LOOKUP_MAX_LABELS, LabelAnswer, LookupAnswers};
+use tls_codec::VLBytes;
 
 use super::KeptLabel;
-use super::kept::{keep_view, kept_view};
-use super::problem::{Problem, ProblemKind};
+use super::blame::name_of;
+use super::evidence::{evidence_of, own_head};
+use super::kept::{encoded, keep_view, kept_view};
+use super::problem::{Problem, ProblemKind, stops_sending};
 use crate::client::Client;
 use crate::connection::Connection;
 use crate::error::{ClientError, NotVerified};
@@ -82,7 +87,13 @@ impl Client {
         let connection = &self.connection;
         let reply = connection
             .in_step(async || connection.ask_labels(last, &wanted).await)
-            .await?;
+            .await;
+        let reply = match reply {
+            Err(ClientError::Directory(DirectoryError::DoesNotFit)) => {
+                return Err(self.without_known_head(some).await?);
+            }
+            reply => reply?,
+        };
         match self.take_labels(view.as_ref(), some, known, &reply).await {
             Err(error @ ClientError::NotVerified(NotVerified::Log(_) | NotVerified::LogFork)) => {
                 self.look_for_proof(some).await?;
@@ -90,6 +101,23 @@ impl Client {
             }
             outcome => outcome,
         }
+    }
+
+    /// The directory does not have the head that this device has verified, however often it is
+    /// asked. A node that has stayed behind says that, and a log that was rolled back: its head is
+    /// certified later than the own one and has fewer entries, which proves it. Gives what to say.
+    ///
+    /// # Errors
+    /// [`ClientError::Store`].
+    pub(crate) async fn without_known_head(
+        &mut self,
+        some: &[AccountId],
+    ) -> Result<ClientError, ClientError> {
+        self.look_for_proof(some).await?;
+        Ok(match stops_sending(&self.store.begin()) {
+            Err(proved @ ClientError::LogProblem) => proved,
+            _ => ClientError::Directory(DirectoryError::DoesNotFit),
+        })
     }
 
     /// Verifies a whole reply, and keeps all of it or nothing.
@@ -159,11 +187,17 @@ impl Client {
             if view.size() != fresh.view.size() {
                 continue;
             }
-            if view.root() != fresh.view.root() {
-                return Err(NotVerified::LogFork.into());
-            }
-            if kept.history != history {
-                return Err(NotVerified::RecordsChanged(account).into());
+            let is_fork = view.root() != fresh.view.root();
+            if is_fork || kept.history != history {
+                drop(set);
+                let answer = answer.clone();
+                self.keep_proof(account, alone(account, answer, reply.head.clone()))?;
+                self.write_evidence()?;
+                return Err(match is_fork {
+                    true => NotVerified::LogFork,
+                    false => NotVerified::RecordsChanged(account),
+                }
+                .into());
             }
             return Ok(Proved {
                 proof: log_proof(account, found),
@@ -203,10 +237,20 @@ pub(crate) async fn look_up_once(
 /// problem: the commit counts for all members alike, and nothing is sent before it is answered.
 pub(crate) fn keep_shown(
     set: &WriteSet,
-    shown: &ShownAccount,
+    carried: &ShownAccount,
     now: u64,
 ) -> Result<Option<Notice>, ClientError> {
+    let ShownAccount {
+        found: shown,
+        answer,
+    } = carried;
     let account = shown.outcome.account();
+    if let Some(own) = kept_view(set)?
+        && own.contradicts(&shown.view).is_some()
+    {
+        other_log(set, carried, now)?;
+        return Ok(None);
+    }
     let known = KeptLabel::load(set, account)?;
     let mut history = shown.outcome.clone();
     let mut watch = ContactMap::default();
@@ -215,7 +259,7 @@ pub(crate) fn keep_shown(
         let agrees = known.history.agrees_with(&history).is_ok();
         let added = shown.watch.clone().map(|version| watch.add(version));
         if !agrees || matches!(added, Some(Err(_))) {
-            contradiction(set, shown, now)?;
+            two_histories(set, account, answer, now)?;
             return Ok(None);
         }
         if known.history.next_version() > history.next_version() {
@@ -238,17 +282,47 @@ pub(crate) fn keep_shown(
     remember(set, &seen)
 }
 
-/// A signed proof shows other records than this device was shown.
-fn contradiction(set: &WriteSet, shown: &ShownAccount, now: u64) -> Result<(), ClientError> {
-    let problem = Problem {
-        kind: ProblemKind::Log("two-histories".to_owned()),
-        account: Some(shown.outcome.account().0),
-        found_at: now,
-        evidence: shown.outcome.to_bytes(),
-        answer: None,
-        written: false,
-    };
+/// A signed proof shows other records than this device was shown. The next sync adds what this
+/// device is shown.
+fn two_histories(
+    set: &WriteSet,
+    account: AccountId,
+    answer: &FoundLabel,
+    now: u64,
+) -> Result<(), ClientError> {
+    let mut items = own_head(set)?;
+    let carried = LabelAnswer::Found(answer.clone());
+    items.push(alone(account, carried, Vec::new().into()));
+    let evidence = evidence_of(set, Finding::TwoValues, items)?;
+    let problem = Problem::new(ProblemKind::TwoHistories, Some(account), now, &evidence);
     problem.keep(set).map(drop)
+}
+
+/// A signed head that a commit carries cannot be one of the log that this device has seen: both are
+/// signed, so that the two prove the fork.
+fn other_log(set: &WriteSet, carried: &ShownAccount, now: u64) -> Result<(), ClientError> {
+    let mut items = own_head(set)?;
+    items.push(Item::Head(ShownHead {
+        view: encoded(&carried.found.view)?.into(),
+        signature: carried.found.head.clone().into(),
+    }));
+    let account = carried.found.outcome.account();
+    let answer = LabelAnswer::Found(carried.answer.clone());
+    items.push(alone(account, answer, Vec::new().into()));
+    let evidence = evidence_of(set, Finding::Fork, items)?;
+    let kind = ProblemKind::Log(name_of(Finding::Fork).to_owned());
+    Problem::new(kind, None, now, &evidence).keep(set).map(drop)
+}
+
+/// An answer to somebody who knew nothing, as evidence.
+fn alone(account: AccountId, answer: LabelAnswer, head: VLBytes) -> Item {
+    Item::Account(ShownAnswer {
+        before: None,
+        known: Vec::new().into(),
+        account,
+        answer,
+        head,
+    })
 }
 
 fn log_proof(account: AccountId, answer: &FoundLabel) -> Proof {

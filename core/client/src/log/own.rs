@@ -1,16 +1,15 @@
 //! The own label: whoever puts a version there that this device did not make is found out, at every
 //! start and at least once in each monitoring window (`spec/client.md` §9.4).
 
+use paigham_lookup::LookedUp;
 use paigham_lookup::account::account_label;
+use paigham_lookup::evidence::Evidence;
 use paigham_lookup::finding::Finding;
-use paigham_lookup::{LookedUp, Reading};
 use paigham_store::{Table, WriteSet};
 use paigham_transparency::Recent;
 use paigham_transparency::codec::Codec;
 use paigham_transparency::structs::{DistinguishedRequest, OwnerInitRequest};
-use paigham_transparency::verifier::{
-    DistinguishedEntry, MonitorProgress, OwnerState, TreeView, VerifyError,
-};
+use paigham_transparency::verifier::{DistinguishedEntry, MonitorProgress, OwnerState, TreeView};
 use paigham_wire::identity::{IdentityRecord, RecordKind};
 use paigham_wire::ids::DeviceId;
 use paigham_wire::log::Monitor;
@@ -18,11 +17,12 @@ use serde_bytes::ByteBuf;
 
 use super::KeptLabel;
 use super::ask::bytes_of;
+use super::evidence::evidence_of;
 use super::kept::{damaged, encoded, keep_view, kept_view};
 use super::problem::{Problem, ProblemKind};
 use super::publish::made;
 use crate::client::Client;
-use crate::error::{ClientError, NotVerified};
+use crate::error::ClientError;
 
 const OWNER: &[u8] = b"owner";
 /// Rounds of one watch; each brings the versions of one entry, or some of the distinguished ones.
@@ -77,7 +77,7 @@ impl Client {
         let whole = self
             .ask_one(
                 &view,
-                Monitor::OwnerInit(bytes_of(&request)?),
+                (Monitor::OwnerInit(bytes_of(&request)?), Vec::new()),
                 |verifier, view, now, bytes| verifier.owner_init(Some(view), &request, bytes, now),
             )
             .await?;
@@ -92,25 +92,17 @@ impl Client {
         let (view, state) = self.watched()?;
         let request = state.update_request(label, &view, Vec::new());
         let asked = Monitor::Update(bytes_of(&request)?);
-        let connection = &self.connection;
-        let reply = connection
-            .in_step(async || connection.ask_monitor(vec![asked.clone()]).await)
+        let whole = self
+            .ask_unless_empty(
+                &view,
+                (asked, encoded(&state)?),
+                |verifier, view, now, bytes| verifier.update(view, &state, &request, bytes, now),
+            )
             .await?;
-        let answer = reply.answers.first();
-        let answer = answer.ok_or(NotVerified::Malformed("monitor"))?.as_slice();
         // None yet; that it is so the distinguished entries show.
-        if answer.is_empty() {
+        let Some(whole) = whole else {
             return Ok(false);
-        }
-        let mut reading = Reading::open(&self.trust, Some(&view), reply.head.as_slice())?;
-        let new = reading.check(answer, |verifier, known, now| {
-            let known = known.ok_or(VerifyError::State)?;
-            verifier.update(known, &state, &request, answer, now)
-        })?;
-        let whole = reading.finish(new, None)?;
-        self.connection
-            .check_time(whole.certificate_time_ns)
-            .await?;
+        };
         let set = self.store.begin();
         keep(&set, &whole, &whole.outcome.state)?;
         self.commit(set)?;
@@ -124,9 +116,13 @@ impl Client {
         let request = state.monitor_request(label, &view);
         let asked = Monitor::Owner(bytes_of(&request)?);
         let whole = self
-            .ask_one(&view, asked, |verifier, view, now, bytes| {
-                verifier.owner_monitor(view, &state, &request, bytes, now)
-            })
+            .ask_one(
+                &view,
+                (asked, encoded(&state)?),
+                |verifier, view, now, bytes| {
+                    verifier.owner_monitor(view, &state, &request, bytes, now)
+                },
+            )
             .await?;
         let set = self.store.begin();
         keep(&set, &whole, &whole.outcome.0)?;
@@ -154,7 +150,7 @@ impl Client {
         };
         let asked = Monitor::Distinguished(bytes_of(&request)?);
         let whole = self
-            .ask_one(&view, asked, |verifier, view, now, bytes| {
+            .ask_one(&view, (asked, Vec::new()), |verifier, view, now, bytes| {
                 verifier.distinguished(Some(view), &request, RECENT, bytes, now)
             })
             .await?;
@@ -182,27 +178,18 @@ impl Client {
         let evidence = self.own_evidence().await?;
         let set = self.store.begin();
         for kind in unknown {
-            let problem = Problem {
-                kind,
-                account: Some(own.0),
-                found_at: self.connection.now_ns(),
-                evidence: evidence.clone(),
-                answer: None,
-                written: false,
-            };
-            problem.keep(&set)?;
+            let now = self.connection.now_ns();
+            Problem::new(kind, Some(own), now, &evidence).keep(&set)?;
         }
         self.commit(set)?;
         self.write_evidence()
     }
 
     /// What shows the own label to anybody.
-    async fn own_evidence(&mut self) -> Result<Vec<u8>, ClientError> {
+    async fn own_evidence(&self) -> Result<Evidence, ClientError> {
         let own = self.account.id();
         let shown = self.ask_alone(own).await?;
-        Ok(self
-            .evidence(Finding::UnknownVersion, vec![shown])
-            .to_bytes())
+        evidence_of(&self.store.begin(), Finding::UnknownVersion, vec![shown])
     }
 
     /// The versions of the own label that this device did not make.

@@ -7,10 +7,13 @@ use paigham_store::{Table, WriteSet};
 use paigham_wire::ids::{AccountId, DeviceId};
 use serde::{Deserialize, Serialize};
 
+use paigham_lookup::evidence::Evidence;
+
 use super::KeptLabel;
 use super::publish::note_made;
 use crate::client::Client;
 use crate::error::ClientError;
+use crate::handle::own_up_to_handle;
 use crate::people::next_number;
 use crate::view::Notice;
 
@@ -41,6 +44,44 @@ pub enum ProblemKind {
     Log(String),
     /// A member of a conversation was shown another log.
     OtherRoots,
+    /// A commit carried other records of an account than this device was shown.
+    TwoHistories,
+    /// An answer about what this device watches did not hold, twice in a row, and nothing shows
+    /// whose fault that is: the name of the verdict. It stops nothing.
+    Refused(String),
+    /// The own handle has a record that this device did not make: somebody holds the identity key.
+    /// It stops nothing.
+    HandleChanged {
+        /// As it is shown.
+        handle: String,
+        /// The version.
+        version: u32,
+    },
+    /// There are two network files of one number.
+    TwoNetworkFiles {
+        /// The number.
+        number: u64,
+    },
+    /// The network file of this home is not in its log.
+    NetworkNotLogged {
+        /// Its number.
+        number: u64,
+    },
+}
+
+impl ProblemKind {
+    /// Whether something waits until the problem is answered.
+    const fn stops(&self) -> bool {
+        match self {
+            Self::UnknownVersion { .. }
+            | Self::Log(_)
+            | Self::OtherRoots
+            | Self::TwoHistories
+            | Self::TwoNetworkFiles { .. }
+            | Self::NetworkNotLogged { .. } => true,
+            Self::Refused(_) | Self::HandleChanged { .. } => false,
+        }
+    }
 }
 
 mod device_list {
@@ -101,11 +142,31 @@ pub struct ProblemView {
 }
 
 impl Problem {
-    /// Keeps a problem, unless the same is kept unanswered already. Returns its number.
+    /// A problem that nobody has answered yet, with its evidence.
+    pub fn new(
+        kind: ProblemKind,
+        account: Option<AccountId>,
+        found_at: u64,
+        evidence: &Evidence,
+    ) -> Self {
+        Self {
+            kind,
+            account: account.map(|account| account.0),
+            found_at,
+            evidence: evidence.to_bytes(),
+            answer: None,
+            written: false,
+        }
+    }
+
+    /// Keeps a problem, unless the same is kept already and unanswered, or stops nothing. Returns its
+    /// number.
     pub fn keep(&self, set: &WriteSet) -> Result<Option<u64>, ClientError> {
         let known: Vec<(u64, Self)> = set.scan(Table::Evidence, ALL, 0, u64::MAX)?;
+        // What stops nothing is told once; what does, until it is over.
         let is_known = known.iter().any(|(_, one)| {
-            one.kind == self.kind && one.account == self.account && one.answer.is_none()
+            let is_open = one.answer.is_none() || !one.kind.stops();
+            one.kind == self.kind && one.account == self.account && is_open
         });
         if is_known || known.len() as u64 >= KEPT_MAX {
             return Ok(None);
@@ -120,6 +181,11 @@ impl Problem {
             ProblemKind::UnknownVersion { version, .. } => format!("unknown-version-{version}"),
             ProblemKind::Log(name) => name.clone(),
             ProblemKind::OtherRoots => "other-roots".to_owned(),
+            ProblemKind::TwoHistories => "two-histories".to_owned(),
+            ProblemKind::Refused(name) => format!("refused-{name}"),
+            ProblemKind::HandleChanged { version, .. } => format!("handle-{version}"),
+            ProblemKind::TwoNetworkFiles { number } => format!("two-network-files-{number}"),
+            ProblemKind::NetworkNotLogged { number } => format!("network-not-logged-{number}"),
         };
         let kind: String = kind
             .chars()
@@ -135,13 +201,20 @@ impl Problem {
     }
 }
 
-fn all(set: &WriteSet) -> Result<Vec<(u64, Problem)>, ClientError> {
+/// All problems with their numbers.
+pub(super) fn all(set: &WriteSet) -> Result<Vec<(u64, Problem)>, ClientError> {
     Ok(set.scan(Table::Evidence, ALL, 0, u64::MAX)?)
+}
+
+/// Keeps a problem in place of what it was.
+pub(super) fn put(set: &WriteSet, number: u64, problem: &Problem) -> Result<(), ClientError> {
+    Ok(set.put_at(Table::Evidence, ALL, number, problem)?)
 }
 
 /// Whether something about an account waits for an answer.
 pub(crate) fn has_problem(set: &WriteSet, account: AccountId) -> Result<bool, ClientError> {
-    let is_of = |one: &Problem| one.account == Some(account.0) && one.answer.is_none();
+    let is_of =
+        |one: &Problem| one.account == Some(account.0) && one.answer.is_none() && one.kind.stops();
     Ok(all(set)?.iter().any(|(_, one)| is_of(one)))
 }
 
@@ -150,6 +223,7 @@ pub(crate) fn stops_sending(set: &WriteSet) -> Result<(), ClientError> {
     for (_, one) in all(set)? {
         match (&one.kind, one.account, one.answer) {
             (_, _, Some(_)) => {}
+            (kind, _, None) if !kind.stops() => {}
             (ProblemKind::UnknownVersion { .. }, _, None) => return Err(ClientError::Alarm),
             (_, None, None) => return Err(ClientError::LogProblem),
             (_, Some(_), None) => {}
@@ -193,6 +267,11 @@ impl Client {
                 &set,
                 hash.ok_or(ClientError::Bug("an alarm without its record"))?,
             )?;
+        }
+        if let (Answer::ItWasMe, ProblemKind::HandleChanged { handle, .. }) =
+            (answer, &problem.kind)
+        {
+            own_up_to_handle(&set, handle)?;
         }
         set.put_at(Table::Evidence, ALL, number, &problem)?;
         self.commit(set)

@@ -1,17 +1,18 @@
 //! What contacts were shown to be, held against the log once in each monitoring window, until the
 //! owner of each label has had to see it (`spec/client.md` §9.4).
 
-use paigham_lookup::Reading;
 use paigham_lookup::account::account_label;
+use paigham_lookup::{LookedUp, LookupError, Reading};
 use paigham_store::WriteSet;
 use paigham_transparency::hash::Label;
 use paigham_transparency::verifier::{ContactMap, TreeView, VerifyError};
 use paigham_wire::ids::AccountId;
-use paigham_wire::log::{MONITOR_MAX_REQUESTS, Monitor};
+use paigham_wire::log::{MONITOR_MAX_REQUESTS, Monitor, MonitorAnswers};
 
 use super::KeptLabel;
-use super::ask::bytes_of;
-use super::kept::{all_labels, keep_view, kept_view};
+use super::ask::{WATCH_TRIES, bytes_of};
+use super::evidence::watched;
+use super::kept::{all_labels, encoded, keep_view, kept_view};
 use crate::client::Client;
 use crate::error::ClientError;
 
@@ -48,12 +49,16 @@ impl Client {
         Ok(due)
     }
 
-    async fn watch_some(&mut self, some: &[(AccountId, KeptLabel)]) -> Result<(), ClientError> {
+    pub(super) async fn watch_some(
+        &mut self,
+        some: &[(AccountId, KeptLabel)],
+    ) -> Result<(), ClientError> {
         let mut asked = Vec::with_capacity(some.len());
         for (account, kept) in some {
             asked.push((account_label(*account)?, &kept.watch));
         }
-        let (set, left) = self.hold_against_log(&asked).await?;
+        let accounts: Vec<_> = some.iter().map(|(account, _)| *account).collect();
+        let (set, left) = self.hold_against_log(&accounts, &asked).await?;
         for ((account, kept), watch) in some.iter().zip(left) {
             let kept = KeptLabel {
                 watch,
@@ -67,9 +72,11 @@ impl Client {
 
     /// Asks for what is under watch of some labels, at most [`MONITOR_MAX_REQUESTS`], and checks
     /// the answers under one head. Gives what is still to be watched of each, with a write-set that
-    /// holds the new view.
+    /// holds the new view. An answer that does not hold is asked for again, and kept if that one
+    /// does not hold either, together with what others are shown of `accounts`.
     pub(crate) async fn hold_against_log(
-        &self,
+        &mut self,
+        accounts: &[AccountId],
         some: &[(Label, &ContactMap)],
     ) -> Result<(WriteSet, Vec<ContactMap>), ClientError> {
         let view = kept_view(&self.store.begin())?;
@@ -81,25 +88,53 @@ impl Client {
                 Ok(Monitor::Contact(bytes_of(&request)?))
             })
             .collect::<Result<Vec<_>, ClientError>>()?;
-        let connection = &self.connection;
-        let reply = connection
-            .in_step(async || connection.ask_monitor(asked.clone()).await)
-            .await?;
-        let mut reading = Reading::open(&self.trust, Some(&view), reply.head.as_slice())?;
+        let mut refused = None;
+        for _ in 0..WATCH_TRIES {
+            let reply = self.monitor_in_step(asked.clone()).await?;
+            match self.read_watched(&view, some, &reply) {
+                Ok((whole, left)) => {
+                    let time = whole.certificate_time_ns;
+                    self.connection.check_time(time).await?;
+                    let set = self.store.begin();
+                    keep_view(&set, &whole.view, &whole.head)?;
+                    return Ok((set, left));
+                }
+                Err(failed) => refused = Some((failed, reply)),
+            }
+        }
+        let ((at, error), reply) = refused.ok_or(ClientError::Bug("nothing was asked"))?;
+        if let (Some(request), Some((_, watch))) = (asked.get(at), some.get(at)) {
+            let shown = watched(&self.store.begin(), request, encoded(*watch)?, &reply, at)?;
+            if let Some(shown) = shown {
+                let about = accounts.get(at).copied();
+                let about: Vec<_> = about.into_iter().collect();
+                self.keep_refused(&about, &error, shown).await?;
+            }
+        }
+        Err(error)
+    }
+
+    /// Checks all answers under one head; an error comes with the number of the answer.
+    fn read_watched(
+        &self,
+        view: &TreeView,
+        some: &[(Label, &ContactMap)],
+        reply: &MonitorAnswers,
+    ) -> Result<(LookedUp<()>, Vec<ContactMap>), (usize, ClientError)> {
+        let first = |error: LookupError| (0, error.into());
+        let reading = Reading::open(&self.trust, Some(view), reply.head.as_slice());
+        let mut reading = reading.map_err(first)?;
         let mut left = Vec::with_capacity(some.len());
-        for ((label, watch), answer) in some.iter().zip(&reply.answers) {
+        for (at, ((label, watch), answer)) in some.iter().zip(&reply.answers).enumerate() {
             let answer = answer.as_slice();
             let still = reading.check(answer, |verifier, known: Option<&TreeView>, now| {
                 let known = known.ok_or(VerifyError::State)?;
                 let request = watch.request(label.clone(), known);
                 verifier.contact_monitor(known, watch, &request, answer, now)
-            })?;
-            left.push(still);
+            });
+            left.push(still.map_err(|error| (at, error.into()))?);
         }
-        let whole = reading.finish((), None)?;
-        connection.check_time(whole.certificate_time_ns).await?;
-        let set = self.store.begin();
-        keep_view(&set, &whole.view, &whole.head)?;
-        Ok((set, left))
+        let whole = reading.finish((), None).map_err(first)?;
+        Ok((whole, left))
     }
 }

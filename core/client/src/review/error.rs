@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use paigham_lookup::LookupError;
+use paigham_lookup::{Finding, LookupError};
 use paigham_transparency::auditor::AuditError;
 use paigham_transparency::codec::{DecodeError, TooLong};
 use paigham_wire::directory::DirectoryError;
@@ -116,6 +116,9 @@ pub enum ReviewError {
         /// So many are asked for.
         required: usize,
     },
+    /// An evidence file does not prove what it says.
+    #[error("the file does not prove what it says: {0}")]
+    NothingProved(Finding),
     /// The network file names no auditors.
     #[error("the network file names no auditors")]
     NoAuditors,
@@ -156,6 +159,7 @@ impl ReviewError {
             | Self::Fewer { .. }
             | Self::SignedOtherwise { .. }
             | Self::NotAudited { .. }
+            | Self::NothingProved(_)
             | Self::Lookup(_)
             | Self::NetworkFile(_) => ErrorKind::NotVerified,
             Self::Network(error) => error.kind(),
@@ -175,6 +179,7 @@ impl ReviewError {
             Self::BehindSigned { .. } => "fetch the rest of the log first",
             Self::NoLog => "use the file of a network that has one",
             Self::NotAudited { .. } => "ask the auditors, or go on without --require-auditors",
+            Self::NothingProved(_) => "what it does prove, and what not, stands above",
             Self::NoAuditors => "there is nobody to require; go on without --require-auditors",
             Self::NotTaken(DirectoryError::NotAllowed) => {
                 "the newest network file in the log must name this auditor's key, and the file must \

@@ -10,6 +10,7 @@ mod administration;
 mod audit;
 mod cosign;
 mod error;
+mod evidence;
 mod log_file;
 mod reviewer;
 mod saved;
@@ -22,6 +23,10 @@ use paigham_transparency::structs::Configuration;
 use paigham_wire::hash::sha256;
 use paigham_wire::network::VerifiedNetwork;
 
+pub use paigham_lookup::evidence::{
+    Checked, EVIDENCE_MAGIC, EVIDENCE_MAX_BYTES, Limit, Proved, Report,
+};
+pub use paigham_lookup::finding::Finding;
 pub use paigham_lookup::{AuditorReport, AuditorSays, AuditorWord, CanisterHeads, LogTrust};
 pub use paigham_transparency::audit_file::MAGIC as AUDIT_MAGIC;
 pub use paigham_transparency::structs::AuditorTreeHead;
@@ -38,6 +43,7 @@ pub use administration::Administered;
 pub use audit::{Audit, AuditReader, Audited};
 pub use cosign::Auditor;
 pub use error::ReviewError;
+pub use evidence::{EvidenceFacts, check_evidence};
 pub use log_file::{AuditLog, audit_header, verify_audit};
 pub use reviewer::Reviewer;
 pub use saved::{FoundFacts, LOOKUP_MAGIC, LookupFacts, SAVED_MAX_BYTES, SavedLookup};

@@ -1,6 +1,7 @@
 //! A look-up that anybody can check again, without a network (`spec/review.md` §2).
 
 use paigham_lookup::account::now_ns;
+use paigham_lookup::handle::HandleTimes;
 use paigham_lookup::{
     AccountHistory, AuditorPolicy, AuditorReport, LogTrust, LookedUp, Reading, TimeRule,
     verify_account,
@@ -8,10 +9,9 @@ use paigham_lookup::{
 use paigham_transparency::hash::Label;
 use paigham_transparency::verifier::TreeView;
 use paigham_wire::codec::{decode, encode};
-use paigham_wire::identity::handle::{HandleKind, HandleRecord};
 use paigham_wire::identity::{AccountState, Standing};
 use paigham_wire::ids::AccountId;
-use paigham_wire::log::{ACCOUNT_PREFIX, Cosignatures, LabelAnswer, LookupAnswers};
+use paigham_wire::log::{ACCOUNT_PREFIX, Cosignatures, HANDLE_PREFIX, LabelAnswer, LookupAnswers};
 use paigham_wire::network::VerifiedNetwork;
 use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize, VLBytes};
 
@@ -193,9 +193,10 @@ fn of_label(
     answer: &LabelAnswer,
     head: &[u8],
 ) -> Result<(LookedUp<()>, FoundFacts), ReviewError> {
+    let rule = OtherTimes { label };
     let label = Label::new(label.to_vec()).map_err(|_| ReviewError::OtherKind("label"))?;
     let mut reading = Reading::open(trust, None, head)?;
-    let found = match reading.label(&label, None, answer, &HandleTimes)? {
+    let found = match reading.label(&label, None, answer, &rule)? {
         None => FoundFacts::Absent,
         Some(versions) => {
             FoundFacts::Values(versions.new.into_iter().map(|new| new.value).collect())
@@ -204,12 +205,14 @@ fn of_label(
     Ok((reading.finish((), None)?, found))
 }
 
-/// Of handles a release counts by time; of networks nothing does.
-struct HandleTimes;
+/// Of handles every record counts by time; of networks nothing does.
+struct OtherTimes<'a> {
+    label: &'a [u8],
+}
 
-impl TimeRule for HandleTimes {
+impl TimeRule for OtherTimes<'_> {
     fn counts_by_time(&self, value: &[u8]) -> bool {
-        HandleRecord::decode(value).is_ok_and(|record| record.content.kind == HandleKind::Release)
+        self.label.starts_with(HANDLE_PREFIX) && HandleTimes.counts_by_time(value)
     }
 }
 

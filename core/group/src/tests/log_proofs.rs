@@ -57,9 +57,9 @@ fn group_grp_004_the_log_proves_at_its_time() {
     let (proof, now) = (proof(&directory, &dua), directory.certificate_time());
     let at = |time| judge(&directory).authorises(&[claim(&dua, 1)], &proof, time);
     let shown = at(now).unwrap().unwrap();
-    assert_eq!(shown.outcome.account(), dua.account());
-    assert_eq!(shown.certificate_time_ns, now);
-    assert!(shown.watch.is_some());
+    assert_eq!(shown.found.outcome.account(), dua.account());
+    assert_eq!(shown.found.certificate_time_ns, now);
+    assert!(shown.found.watch.is_some());
     assert!(at(now + PROOF_MAX_AGE_NS).is_ok());
     assert!(at(now - PROOF_MAX_AHEAD_NS).is_ok());
     let stale = Err(ProofError::Certificate);
@@ -185,8 +185,8 @@ fn group_grp_004_nothing_is_encrypted_to_a_ghost() {
         let [shown] = &committed.judged.shown[..] else {
             panic!("one account");
         };
-        assert_eq!(shown.outcome.account(), dua.account());
-        assert_eq!(shown.view.size(), 3);
+        assert_eq!(shown.found.outcome.account(), dua.account());
+        assert_eq!(shown.found.view.size(), 3);
         agree(&[&amina, &bilal]);
 
         let mut ghost = Person::of_account(dua.account(), 66, &relay.net);

@@ -1,17 +1,16 @@
 //! What an evidence file proves.
 
 use paigham_transparency::Recent;
-use paigham_transparency::codec::Codec;
-use paigham_transparency::structs::DistinguishedRequest;
-use paigham_transparency::verifier::{DistinguishedEntry, TreeView};
 use paigham_wire::hash::Hash;
+use paigham_wire::ids::AccountId;
+use paigham_wire::network::VerifiedNetwork;
 
-use super::{Evidence, Item, ShownAnswer, ShownHead};
-use crate::account::{AccountHistory, now_ns, verify_account};
+use super::Evidence;
+use super::files::NetworkFiles;
+use super::piece::{Piece, Shown, What, check_item, stands_alone};
+use crate::account::{AccountHistory, now_ns};
 use crate::error::LookupError;
 use crate::finding::Finding;
-use crate::heads::HeadSignature;
-use crate::reading::Reading;
 use crate::trust::LogTrust;
 
 /// Which distinguished heads the log shows and people compare: the two newest.
@@ -31,6 +30,18 @@ pub struct Report {
 }
 
 impl Report {
+    /// Whether the file is good for what it claims: it proves it, or, where only the owner knows that
+    /// something is wrong, that the log holds what the owner speaks of.
+    #[must_use]
+    pub fn is_as_claimed(&self) -> bool {
+        let is_logged =
+            |one: &Proved| matches!(one, Proved::Logged { .. } | Proved::LoggedValue { .. });
+        match self.claimed {
+            Finding::UnknownDevice | Finding::UnknownVersion => self.proved.iter().any(is_logged),
+            _ => self.holds(),
+        }
+    }
+
     /// Whether the file proves what it claims.
     #[must_use]
     pub fn holds(&self) -> bool {
@@ -50,6 +61,13 @@ pub enum Checked {
         /// Certified time.
         certified_at: u64,
     },
+    /// A network file of this number, whose own release keys signed it.
+    NetworkFile {
+        /// Its number.
+        number: u64,
+    },
+    /// Somebody's word, which nobody signed.
+    Word,
     /// It does not.
     Refused(LookupError),
 }
@@ -85,6 +103,18 @@ pub enum Proved {
         /// Versions shown later.
         after: u32,
     },
+    /// Release keys of this network signed two network files of this number.
+    TwoNetworkFiles {
+        /// The number.
+        number: u64,
+    },
+    /// The newest version of a handle or network in the log was this one.
+    LoggedValue {
+        /// The version.
+        version: u32,
+        /// SHA-256 of its value.
+        value: Hash,
+    },
     /// The account's newest version in the log was this one.
     Logged {
         /// The version.
@@ -107,7 +137,8 @@ impl Proved {
             Self::WrongAuthorisation(_) => Some(Finding::WrongAuthorisation),
             Self::TwoValues { .. } => Some(Finding::TwoValues),
             Self::MissingVersion { .. } => Some(Finding::MissingVersion),
-            Self::Logged { .. } => None,
+            Self::TwoNetworkFiles { .. } => Some(Finding::TwoNetworkFiles),
+            Self::LoggedValue { .. } | Self::Logged { .. } => None,
         }
     }
 }
@@ -125,15 +156,10 @@ pub enum Limit {
     Arrival,
     /// That two heads are of one log: they are too far apart to be compared.
     TooFarApart,
-}
-
-/// A piece that holds by itself.
-struct Shown {
-    view: TreeView,
-    certified_at: u64,
-    /// The account's history, if it is an answer about one.
-    history: Option<AccountHistory>,
-    distinguished: Vec<DistinguishedEntry>,
+    /// That a member was shown what it says: the other half of the proof is in its own file.
+    MembersWord,
+    /// Whose a handle is: not all accounts that its records name are in the file.
+    AccountsMissing,
 }
 
 impl Evidence {
@@ -145,6 +171,17 @@ impl Evidence {
     /// somebody who knew nothing.
     #[must_use]
     pub fn check(&self, trust: &LogTrust) -> Report {
+        self.judge(trust, None)
+    }
+
+    /// As [`Evidence::check`], by a reader who believes a network file: two files of one number prove
+    /// something only against the release keys of a file that is believed or logged.
+    #[must_use]
+    pub fn check_under(&self, trust: &LogTrust, network: &VerifiedNetwork) -> Report {
+        self.judge(trust, Some(network))
+    }
+
+    fn judge(&self, trust: &LogTrust, believed: Option<&VerifiedNetwork>) -> Report {
         let mut report = Report {
             claimed: self.finding,
             items: Vec::new(),
@@ -154,13 +191,7 @@ impl Evidence {
         let mut shown = Vec::new();
         for item in &self.items {
             let result = check_item(trust, item);
-            report.items.push(match &result {
-                Ok(piece) => Checked::Holds {
-                    size: piece.view.size(),
-                    certified_at: piece.certified_at,
-                },
-                Err(error) => Checked::Refused(*error),
-            });
+            report.items.push(worth(&result));
             let alone = stands_alone(item);
             match result {
                 Ok(piece) if alone => shown.push(piece),
@@ -171,12 +202,10 @@ impl Evidence {
                     .extend([Limit::AnswerUnsigned, Limit::StateUnsigned]),
             }
         }
-        for (index, later) in shown.iter().enumerate() {
-            for earlier in shown.iter().take(index) {
-                report.compare(earlier, later);
-            }
-            report.logged(later);
-        }
+        report.heads(&shown);
+        report.handles(&shown);
+        let files = NetworkFiles::of(self.network.as_slice(), &shown, believed);
+        report.proved.extend(files.two_of_one_number());
         report.limit_owner();
         report.limits.sort_unstable();
         report.limits.dedup();
@@ -184,7 +213,58 @@ impl Evidence {
     }
 }
 
+/// What a piece is worth by itself.
+const fn worth(result: &Result<Piece, LookupError>) -> Checked {
+    match result {
+        Ok(Piece::Shown(shown)) => Checked::Holds {
+            size: shown.view.size(),
+            certified_at: shown.certified_at,
+        },
+        Ok(Piece::File(file)) => Checked::NetworkFile {
+            number: file.file().sequence,
+        },
+        Ok(Piece::Word) => Checked::Word,
+        Err(error) => Checked::Refused(*error),
+    }
+}
+
 impl Report {
+    fn heads(&mut self, pieces: &[Piece]) {
+        let shown: Vec<&Shown> = pieces.iter().filter_map(Piece::shown).collect();
+        for (index, later) in shown.iter().enumerate() {
+            for earlier in shown.iter().take(index) {
+                self.compare(earlier, later);
+            }
+            self.logged(later);
+        }
+        if pieces.iter().any(|piece| matches!(piece, Piece::Word)) {
+            self.limits.push(Limit::MembersWord);
+        }
+    }
+
+    /// Judges handles by the accounts that were shown with them, under a head that is not older.
+    fn handles(&mut self, pieces: &[Piece]) {
+        let shown: Vec<&Shown> = pieces.iter().filter_map(Piece::shown).collect();
+        for handle in &shown {
+            let What::Handle(versions) = &handle.what else {
+                continue;
+            };
+            let known: Vec<AccountHistory> = shown
+                .iter()
+                .filter(|one| one.view.size() >= handle.view.size())
+                .filter_map(|one| one.history().cloned())
+                .collect();
+            let is_known = |id: &AccountId| known.iter().any(|one| one.account() == *id);
+            if !versions.accounts().iter().all(is_known) {
+                self.limits.push(Limit::AccountsMissing);
+            } else if let Err(error @ LookupError::HandleRule { .. }) =
+                versions.judge(&known, now_ns(&handle.view))
+            {
+                self.proved.push(Proved::WrongAuthorisation(error));
+            }
+        }
+    }
+
     fn refused(&mut self, error: LookupError) {
         let finding = Finding::of(&error);
         match finding {
@@ -199,7 +279,10 @@ impl Report {
     }
 
     fn logged(&mut self, shown: &Shown) {
-        let Some(history) = &shown.history else {
+        if let Some((version, value)) = shown.newest_value() {
+            self.proved.push(Proved::LoggedValue { version, value });
+        }
+        let Some(history) = shown.history() else {
             return;
         };
         let state = history.state();
@@ -229,7 +312,7 @@ impl Report {
         if after < before && earlier.certified_at < later.certified_at {
             self.proved.push(Proved::Rollback { before, after });
         }
-        if let (Some(first), Some(second)) = (&a.history, &b.history)
+        if let (Some(first), Some(second)) = (a.history(), b.history())
             && first.account() == second.account()
         {
             self.compare_histories((a, first), (b, second));
@@ -264,9 +347,9 @@ impl Report {
 /// Where two pieces show different logs.
 fn differ(a: &Shown, b: &Shown) -> Option<u64> {
     let roots = || {
-        a.distinguished
-            .iter()
-            .flat_map(|own| b.distinguished.iter().map(move |other| (own, other)))
+        let (a, b) = (a.distinguished(), b.distinguished());
+        a.iter()
+            .flat_map(move |own| b.iter().map(move |other| (own, other)))
     };
     let fork =
         roots().find(|(own, other)| own.position == other.position && own.root != other.root);
@@ -274,81 +357,4 @@ fn differ(a: &Shown, b: &Shown) -> Option<u64> {
         Some((own, _)) => Some(own.position + 1),
         None => a.view.contradicts(&b.view),
     }
-}
-
-/// A piece that needs nothing which only the file says.
-fn stands_alone(item: &Item) -> bool {
-    match item {
-        Item::Head(_) | Item::Distinguished(_) => true,
-        Item::Account(shown) => shown.before.is_none() && shown.known.as_slice().is_empty(),
-    }
-}
-
-fn check_item(trust: &LogTrust, item: &Item) -> Result<Shown, LookupError> {
-    match item {
-        Item::Head(head) => {
-            let (view, certified_at) = check_head(trust, head)?;
-            Ok(Shown {
-                view,
-                certified_at,
-                history: None,
-                distinguished: Vec::new(),
-            })
-        }
-        Item::Account(shown) => check_account(trust, shown),
-        Item::Distinguished(answer) => check_distinguished(trust, answer.as_slice()),
-    }
-}
-
-fn check_head(trust: &LogTrust, head: &ShownHead) -> Result<(TreeView, u64), LookupError> {
-    let view = TreeView::decode(head.view.as_slice())
-        .map_err(|_| LookupError::Form("a head that is none"))?;
-    let signature = HeadSignature::verify(trust, head.signature.as_slice())?;
-    if !signature.signs(&view)? {
-        return Err(LookupError::OtherHead);
-    }
-    Ok((view, signature.time_ns()))
-}
-
-fn check_account(trust: &LogTrust, shown: &ShownAnswer) -> Result<Shown, LookupError> {
-    let before = shown.before.as_ref().map(|head| check_head(trust, head));
-    let before = before.transpose()?.map(|(view, _)| view);
-    let known = match shown.known.as_slice() {
-        [] => None,
-        bytes => {
-            Some(AccountHistory::from_bytes(bytes).map_err(|_| LookupError::Form("no history"))?)
-        }
-    };
-    let found = verify_account(
-        trust,
-        before.as_ref(),
-        known.as_ref(),
-        shown.account,
-        &shown.answer,
-        shown.head.as_slice(),
-    )?;
-    Ok(Shown {
-        view: found.view,
-        certified_at: found.certificate_time_ns,
-        history: found.outcome,
-        distinguished: Vec::new(),
-    })
-}
-
-fn check_distinguished(trust: &LogTrust, answer: &[u8]) -> Result<Shown, LookupError> {
-    let request = DistinguishedRequest {
-        last: None,
-        stop: None,
-    };
-    let mut reading = Reading::open(trust, None, &[])?;
-    let entries = reading.check(answer, |verifier, view, now| {
-        verifier.distinguished(view, &request, RECENT_HEADS, answer, now)
-    })?;
-    let found = reading.finish(entries, None)?;
-    Ok(Shown {
-        view: found.view,
-        certified_at: found.certificate_time_ns,
-        history: None,
-        distinguished: found.outcome,
-    })
 }

@@ -5,14 +5,17 @@
 //! does not.
 
 mod check;
+mod files;
+mod piece;
 
 pub use check::{Checked, Limit, Proved, RECENT_HEADS, Report};
 
 use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize, VLBytes};
 
 use paigham_wire::codec::{CodecError, decode, encode};
+use paigham_wire::hash::Hash;
 use paigham_wire::ids::AccountId;
-use paigham_wire::log::LabelAnswer;
+use paigham_wire::log::{LabelAnswer, Monitor};
 use paigham_wire::network::NETWORK_MAX_BYTES;
 
 use crate::finding::Finding;
@@ -49,6 +52,18 @@ pub enum Item {
     /// draft's `DistinguishedResponse`.
     #[tls_codec(discriminant = 3)]
     Distinguished(VLBytes),
+    /// An answer about a handle or a network, to somebody who knew nothing.
+    #[tls_codec(discriminant = 4)]
+    Label(ShownLabel),
+    /// A published network file.
+    #[tls_codec(discriminant = 5)]
+    Network(VLBytes),
+    /// An answer to somebody who watched a label.
+    #[tls_codec(discriminant = 6)]
+    Watched(ShownWatch),
+    /// What a member of a conversation said that it was shown.
+    #[tls_codec(discriminant = 7)]
+    Said(SaidRoot),
 }
 
 /// A head with the signature over it.
@@ -73,6 +88,53 @@ pub struct ShownAnswer {
     pub answer: LabelAnswer,
     /// The head beside it, as the reply had it.
     pub head: VLBytes,
+}
+
+/// An answer about a handle or a network, asked for from version 0 on and without a head.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub struct ShownLabel {
+    /// The label.
+    pub label: VLBytes,
+    /// The answer.
+    pub answer: LabelAnswer,
+    /// The head beside it, as the reply had it.
+    pub head: VLBytes,
+}
+
+/// What a client archives of its network file: that the log showed it, however long ago.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub struct Archived {
+    /// The published network file.
+    pub network: VLBytes,
+    /// What the log showed under the network's label.
+    pub shown: ShownLabel,
+}
+
+/// An answer to one who watched a label, with what it knew.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub struct ShownWatch {
+    /// The head that the request named.
+    pub before: ShownHead,
+    /// The request.
+    pub request: Monitor,
+    /// What the asker kept of the label (`spec/transparency.md` §10): a contact map, or an owner's
+    /// state; empty where the request needs none.
+    pub state: VLBytes,
+    /// The answer.
+    pub answer: VLBytes,
+    /// The head beside it, as the reply had it.
+    pub head: VLBytes,
+}
+
+/// A root of the log, as somebody said that it was shown to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub struct SaidRoot {
+    /// Who said so.
+    pub account: AccountId,
+    /// The entry.
+    pub position: u64,
+    /// Root of the log with this entry as its newest.
+    pub root: Hash,
 }
 
 impl Evidence {

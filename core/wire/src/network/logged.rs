@@ -118,6 +118,11 @@ impl LoggedNetworks {
         &self.newest
     }
 
+    /// All files, oldest first.
+    pub fn files(&self) -> impl Iterator<Item = &VerifiedNetwork> {
+        self.before.iter().chain([&self.newest])
+    }
+
     /// What a client that pinned a file does: `None` if the pinned one is the newest, else its
     /// successor (NET-12, NET-13).
     ///
@@ -138,7 +143,7 @@ impl LoggedNetworks {
         if self.newest.file.sequence < number {
             return Ok(None);
         }
-        let mut files = self.before.iter().chain([&self.newest]);
+        let mut files = self.files();
         let logged = files
             .find(|file| file.file.sequence == number)
             .ok_or(LoggedError::NotLogged)?;
