@@ -83,10 +83,12 @@ impl<'a> Auditor<'a> {
             credential: Credential::none(),
         };
         let directory = self.world.file().directory().unwrap();
-        let answer = self
-            .agent
-            .update(&directory, "submit", &encode(&request))
-            .await;
+        // From the ninth version of a label and day on the code of now wants a ticket.
+        let request = match self.code {
+            Code::Older => encode(&request),
+            Code::OfNow => self.agent.paid(&directory, request).await,
+        };
+        let answer = self.agent.update(&directory, "submit", &request).await;
         let state = decode_result::<SubmitState, DirectoryError>(&answer.unwrap()).unwrap();
         assert_eq!(state.unwrap().version, record.content.record_version);
     }

@@ -8,8 +8,11 @@ use paigham_directory::testkit::BUCKET_PAGES;
 use paigham_transparency::hash::{HashValue, Label, commitment};
 use paigham_transparency::store::{Store, StoredVersion};
 use paigham_transparency::structs::PrefixLeaf;
+use paigham_wire::admin::InitArgument;
+use paigham_wire::directory::DirectoryArgument;
 use paigham_wire::hash::sha256;
 use paigham_wire::ids::CanisterId;
+use paigham_wire::ticket::Difficulties;
 
 use super::PAGE_BYTES;
 
@@ -56,6 +59,25 @@ impl Memory {
     pub fn becomes(&mut self, other: &Self) {
         let zeros = self.bytes.len().saturating_sub(other.bytes.len());
         self.bytes = [&other.bytes[..], &vec![0; zeros]].concat();
+    }
+
+    /// Asks for no work from now on: tickets count that were made for another canister over the
+    /// same beacon.
+    ///
+    /// # Panics
+    /// Never: so little may be asked for.
+    pub fn asks_for_no_work(&mut self) {
+        let argument = DirectoryArgument {
+            common: InitArgument {
+                admins: None,
+                difficulties: Some(Difficulties::all(0)),
+            },
+            release_key: None,
+        };
+        self.with(|directory| {
+            directory.install(&argument).unwrap();
+            directory.certify();
+        });
     }
 
     /// Number of entries.
