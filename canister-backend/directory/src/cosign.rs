@@ -50,7 +50,7 @@ impl<M: Memory> Directory<M> {
     }
 
     /// The newest statement of each auditor that the newest network file names, each with what
-    /// connects it with the log at the size that is asked about; of the first [`STATEMENTS_MAX`].
+    /// connects it with the log at the size that is asked about; of the first `STATEMENTS_MAX`.
     ///
     /// # Errors
     /// [`DirectoryError::DoesNotFit`] for a size that the log does not have.
