@@ -31,6 +31,7 @@ fn reply(bytes: &[u8]) {
 
 #[unsafe(export_name = "canister_post_upgrade")]
 extern "C" fn start() {
+    std::panic::set_hook(Box::new(|why| ic0::trap(why.to_string().as_bytes())));
     let mut length = [0; 8];
     ic0::stable64_read(&mut length, 0);
     let mut bytes = vec![0; u64::from_le_bytes(length) as usize];

@@ -7,9 +7,6 @@
 #[cfg(target_arch = "wasm32")]
 mod canister;
 
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
-
 use akd::append_only_zks::AzksParallelismConfig;
 use akd::directory::Directory;
 use akd::ecvrf::HardCodedAkdVRF;
@@ -26,14 +23,13 @@ pub const PER_EPOCH: u32 = 100;
 
 type Log = Directory<WhatsAppV1Configuration, AsyncInMemoryDatabase, HardCodedAkdVRF>;
 
-/// Runs a future that waits for nobody: everything lies in memory.
+/// Runs a future to its end. Everything lies in memory, so nothing is ever waited for; but akd's
+/// auditor spawns tasks, whatever its log is told.
 fn ready<T>(future: impl Future<Output = T>) -> T {
-    let mut future = pin!(future);
-    let mut context = Context::from_waker(Waker::noop());
-    match future.as_mut().poll(&mut context) {
-        Poll::Ready(value) => value,
-        Poll::Pending => panic!("a future that waits"),
-    }
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime of this thread alone")
+        .block_on(future)
 }
 
 /// A log on the heap.
