@@ -22,6 +22,7 @@ pub mod logged;
 pub mod model;
 pub mod node;
 pub mod person;
+pub mod program;
 pub mod second_verifier;
 pub mod story;
 pub mod thief;

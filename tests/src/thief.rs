@@ -23,7 +23,15 @@ struct Stolen {
 /// If the home has none.
 #[must_use]
 pub fn stolen_key(person: &Person) -> SigningKey {
-    let store = Store::on_backend(Box::new(person.disk().clone()), &STORE_KEY).unwrap();
+    key_in(&Store::on_backend(Box::new(person.disk().clone()), &STORE_KEY).unwrap())
+}
+
+/// The identity key in an open store.
+///
+/// # Panics
+/// If it has none.
+#[must_use]
+pub fn key_in(store: &Store) -> SigningKey {
     let stolen: Option<Stolen> = store.begin().get(Table::Account, b"self").unwrap();
     SigningKey::from_bytes(&stolen.unwrap().identity)
 }

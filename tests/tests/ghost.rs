@@ -3,9 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use ed25519_dalek::SigningKey;
-use paigham_client::{Answer, Body, ClientError, Notice, ProblemKind};
+use paigham_client::{AccountId, Answer, Body, ClientError, Notice, ProblemKind};
+use paigham_lookup::account::account_label;
 use paigham_tests::bare::BareAgent;
+use paigham_tests::controller::Controller;
 use paigham_tests::person::{Person, all_hear, meet};
+use paigham_tests::program::{Homes, objects, program};
 use paigham_tests::story::story;
 use paigham_tests::thief::{GHOST, stolen_key, with_ghost};
 use paigham_tests::world::World;
@@ -105,4 +108,72 @@ fn a_ghost_device_is_found_out() {
         let changed = |body: &Body| matches!(body, Body::Members { .. });
         assert!(!lines.iter().any(|line| changed(&line.body)), "{lines:?}");
     });
+}
+
+/// The exit code of what does not verify.
+const NOT_VERIFIED: Option<i32> = Some(5);
+
+/// The same at the command line, and it is the directory's own controller who puts the device in, past
+/// the directory's code, signed with a stolen key. Amina's next command says so and keeps evidence
+/// that `paigham verify` proves; nothing of hers leaves before she has answered, and what she says
+/// then reaches Bilal and no other device.
+#[test]
+fn a_controllers_ghost_is_found_out_at_the_command_line() {
+    let Some(program) = program() else {
+        eprintln!("SKIPPED: it needs the `paigham` program; `cargo test --workspace` builds it");
+        return;
+    };
+    story(async move || {
+        let world = World::in_memory().await;
+        let homes = Homes::on(&world, program);
+        let amina = homes.registers("amina").await;
+        let bilal = homes.registers("bilal").await;
+        homes
+            .ok("amina", &["contacts", "add", "Bilal", &bilal])
+            .await;
+        homes
+            .ok("bilal", &["contacts", "add", "Amina", &amina])
+            .await;
+        homes.ok("amina", &["send", "Bilal", "before"]).await;
+        homes.ok("bilal", &["sync"]).await;
+
+        let account = AccountId::from_hex(&amina).unwrap();
+        let agent = BareAgent::in_process(&world);
+        let newest = agent.record(account).await.unwrap();
+        let ghost = with_ghost(&newest, &homes.stolen_key("amina"));
+        let label = account_label(account).unwrap();
+        let now_ms = u64::try_from(agent.now().as_millis()).unwrap();
+        Controller::of(&world)
+            .rewrites(|memory| memory.logs(now_ms, vec![(label, encode(&ghost))]))
+            .await;
+
+        let stopped = homes.run("amina", &["send", "Bilal", "after"]).await;
+        assert_eq!(stopped.status.code(), NOT_VERIFIED, "{stopped:?}");
+        let problems = homes.ok("amina", &["problems"]).await;
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert_eq!(problems[0]["kind"], "unknown_version");
+        assert_eq!(problems[0]["devices"][0], GHOST.to_string());
+        let evidence = problems[0]["evidence"].as_str().unwrap();
+        homes.ok("amina", &["verify", evidence]).await;
+        homes.ok("bilal", &["sync"]).await;
+        assert_eq!(texts(&homes, "bilal", "Amina").await, ["before"]);
+
+        let number = problems[0]["number"].to_string();
+        homes.ok("amina", &["problems", "not-me", &number]).await;
+        homes.ok("amina", &["sync"]).await;
+        homes.ok("bilal", &["sync"]).await;
+        assert_eq!(texts(&homes, "bilal", "Amina").await, ["before", "after"]);
+        let lines = objects(&homes.run("bilal", &["history", "Amina"]).await);
+        let members = |line: &serde_json::Value| line["body"]["kind"] == "members";
+        assert!(!lines.iter().any(members), "{lines:?}");
+    });
+}
+
+/// Texts of the chat with somebody, in order.
+async fn texts(homes: &Homes, who: &str, with: &str) -> Vec<String> {
+    let lines = homes.ok(who, &["history", with]).await;
+    let texts = lines.iter().filter(|line| line["body"]["kind"] == "text");
+    texts
+        .map(|line| line["body"]["text"].as_str().unwrap().to_owned())
+        .collect()
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use paigham_tests::program::program;
 use paigham_tests::story::number;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -177,16 +178,6 @@ impl Dice {
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         (z ^ (z >> 31)) % sides
     }
-}
-
-/// The program that `PAIGHAM_PROGRAM` names, or the one beside this test's own binary.
-fn program() -> Option<PathBuf> {
-    if let Some(named) = std::env::var_os("PAIGHAM_PROGRAM") {
-        return Some(named.into());
-    }
-    let own = std::env::current_exe().ok()?;
-    let program = own.parent()?.parent()?.join("paigham");
-    program.exists().then_some(program)
 }
 
 fn strace_works() -> bool {

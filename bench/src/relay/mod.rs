@@ -49,6 +49,7 @@ pub(crate) async fn measure(options: &Options, report: &Report) -> Result<(), Fa
             n: *n,
             report,
             shard: Shard::load(*n, &module)?,
+            module: &module,
         }
         .measure()?;
     }
@@ -72,6 +73,7 @@ struct Rows<'a> {
     n: u32,
     report: &'a Report,
     shard: Shard,
+    module: &'a [u8],
 }
 
 impl Rows<'_> {
@@ -245,7 +247,7 @@ impl Rows<'_> {
 
     /// All posts become too old.
     fn expiry(&mut self) -> Result<(), Failure> {
-        let (messages, posts) = self.shard.expire(self.n)?;
+        let (messages, posts) = self.shard.expire(self.n, self.module)?;
         let each = messages.iter().map(|message| message.instructions);
         let (all, longest) = (each.clone().sum::<u64>(), each.max().unwrap_or(0));
         let pages: u64 = messages

@@ -7,7 +7,7 @@ use candid::Principal;
 use serde_bytes::ByteBuf;
 
 use crate::calls::{CallResult, Input, Origin, Request};
-use crate::canister::{Canister, Home, Step};
+use crate::canister::{Canister, Home, PreUpgrade, Step};
 use crate::code::{Code, InstallError};
 use crate::engine::engine;
 use crate::execution::{Execution, Outcome, Reject};
@@ -83,6 +83,21 @@ impl LoneCanister {
         self.canister
             .query(method, argument, &anonymous, self.time, certificate)
             .unwrap_or_else(|reject| Execution::without_run(Outcome::Rejected(reject.message)))
+    }
+
+    /// Upgrades it to a module at a time, in nanoseconds since 1970: timers that would have been due
+    /// before are gone with the old code.
+    ///
+    /// # Errors
+    /// [`InstallError`]; it is as before.
+    pub fn upgrade(&mut self, module: &[u8], time: u64) -> Result<(), InstallError> {
+        let engine = engine().map_err(|error| InstallError::Engine(error.to_string()))?;
+        let anonymous = Principal::anonymous();
+        let hooks = PreUpgrade::Run;
+        self.canister
+            .upgrade(&engine, module, Vec::new(), &anonymous, time, hooks)?;
+        self.time = time;
+        Ok(())
     }
 
     /// Lets time pass up to `time`, in nanoseconds since 1970, and runs everything that the timers
