@@ -134,6 +134,8 @@ fn the_number_of_replicas_is_bounded() {
 /// replay of the log after a crash traps where the first run did.
 #[tokio::test]
 async fn a_trap_at_any_system_call_leaves_nothing() {
+    // The time of a message decides as well, so a single seed may trap none.
+    let mut trapped_at_all = 0;
     for seed in 0..8 {
         let traps = Traps {
             seed,
@@ -167,8 +169,10 @@ async fn a_trap_at_any_system_call_leaves_nothing() {
                 subnet = open(&journal, &config).unwrap();
             }
         }
-        assert!(answered > 0 && trapped > 0, "seed {seed}");
+        assert!(answered > 0, "seed {seed}");
+        trapped_at_all += trapped;
         let state = get(&agent(&subnet), &canister).await;
         assert_eq!(state[..8], expected(answered, b"")[..8], "seed {seed}");
     }
+    assert!(trapped_at_all > 0);
 }
