@@ -109,7 +109,7 @@ fn a_network_file_shown_to_one_user_is_found_out() {
         world.names_auditors(vec![[7; 32]], 1);
         world.start().await;
         let report = alice.monitor().await.unwrap();
-        assert!(report.is_alarm());
+        assert!(report.is_alarm(), "{report:?}");
         let problems = alice.problems().unwrap();
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert_eq!(problems[0].kind, ProblemKind::TwoNetworkFiles { number: 2 });
