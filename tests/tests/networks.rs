@@ -15,6 +15,9 @@ use paigham_tests::world::World;
 use paigham_wire::codec::decode;
 use paigham_wire::network::VerifiedNetwork;
 
+/// How often it is looked whether the log has its next entry, and how long between.
+const ENTRY_TRIES: u32 = 100;
+const ENTRY_WAIT: Duration = Duration::from_millis(200);
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 /// The evidence of a problem, as the home keeps it.
@@ -105,10 +108,19 @@ fn a_network_file_shown_to_one_user_is_found_out() {
             "the log has none of its number yet"
         );
 
+        let entries = alice.monitor().await.unwrap().size;
         world.stop();
         world.names_auditors(vec![[7; 32]], 1);
         world.start().await;
-        let report = alice.monitor().await.unwrap();
+        // The network has handed its file to the log, which publishes it with the next entry.
+        let mut report = alice.monitor().await.unwrap();
+        for _ in 0..ENTRY_TRIES {
+            if report.size > entries {
+                break;
+            }
+            tokio::time::sleep(ENTRY_WAIT).await;
+            report = alice.monitor().await.unwrap();
+        }
         assert!(report.is_alarm(), "{report:?}");
         let problems = alice.problems().unwrap();
         assert_eq!(problems.len(), 1, "{problems:?}");
