@@ -163,10 +163,13 @@ impl Problem {
     /// number.
     pub fn keep(&self, set: &WriteSet) -> Result<Option<u64>, ClientError> {
         let known: Vec<(u64, Self)> = set.scan(Table::Evidence, ALL, 0, u64::MAX)?;
-        // What stops nothing is told once; what does, until it is over.
+        // A record stays in the log for ever, so its alarm is answered once; so is what stops nothing.
+        // Anything else is told until it is over.
         let is_known = known.iter().any(|(_, one)| {
-            let is_open = one.answer.is_none() || !one.kind.stops();
-            one.kind == self.kind && one.account == self.account && is_open
+            let is_once =
+                matches!(one.kind, ProblemKind::UnknownVersion { .. }) || !one.kind.stops();
+            let counts = one.answer.is_none() || is_once;
+            one.kind == self.kind && one.account == self.account && counts
         });
         if is_known || known.len() as u64 >= KEPT_MAX {
             return Ok(None);
