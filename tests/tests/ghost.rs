@@ -160,7 +160,8 @@ fn a_controllers_ghost_is_found_out_at_the_command_line() {
 
         let number = problems[0]["number"].to_string();
         homes.ok("amina", &["problems", "not-me", &number]).await;
-        homes.ok("amina", &["send", "Bilal", "after"]).await;
+        // What was said waited in the home.
+        homes.ok("amina", &["sync"]).await;
         homes.ok("bilal", &["sync"]).await;
         assert_eq!(texts(&homes, "bilal", "Amina").await, ["before", "after"]);
         let lines = objects(&homes.run("bilal", &["history", "Amina"]).await);
