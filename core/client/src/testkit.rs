@@ -125,6 +125,7 @@ impl Client {
         account: AccountId,
         wanted: impl Fn(&QueueId) -> bool,
     ) -> Result<QueueId, ClientError> {
+        self.get_ready_for(&[account]).await?;
         let mut new = self.new_queue().await?;
         while !wanted(&new.id) {
             new = self.new_queue().await?;

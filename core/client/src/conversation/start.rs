@@ -98,8 +98,17 @@ impl Client {
         if let Some(there) = direct_with(&self.all_conversations()?, account) {
             return self.current(there);
         }
+        self.get_ready_for(&[account]).await?;
         let new = self.new_queue().await?;
         self.start_direct(&new, account).await
+    }
+
+    /// What comes before anything is made or asked for it: the own account, and that the others
+    /// exist.
+    pub(crate) async fn get_ready_for(&mut self, others: &[AccountId]) -> Result<(), ClientError> {
+        self.sync_account().await?;
+        self.look_up(others).await?;
+        Ok(())
     }
 
     /// Makes the 1:1 chat with an account.
@@ -128,6 +137,7 @@ impl Client {
         let mut others: Vec<_> = members.iter().copied().filter(|one| *one != own).collect();
         others.sort_unstable();
         others.dedup();
+        self.get_ready_for(&others).await?;
         let new = self.new_queue().await?;
         self.start(&new, GroupForm::Group, &name, vec![own], &others)
             .await
@@ -141,9 +151,6 @@ impl Client {
         admins: Vec<AccountId>,
         others: &[AccountId],
     ) -> Result<QueueId, ClientError> {
-        self.sync_account().await?;
-        // Unknown accounts are refused before anything is made.
-        self.look_up(others).await?;
         let policy = GroupPolicy {
             version: 1,
             name: name.as_bytes().into(),
