@@ -70,6 +70,12 @@ pub enum ProblemKind {
 }
 
 impl ProblemKind {
+    /// Whether it is never told again once it was answered: it stops nothing, or it is a record,
+    /// which the log has for ever. Anything else is told until it is over.
+    const fn is_told_once(&self) -> bool {
+        matches!(self, Self::UnknownVersion { .. }) || !self.stops()
+    }
+
     /// Whether something waits until the problem is answered.
     const fn stops(&self) -> bool {
         match self {
@@ -163,12 +169,8 @@ impl Problem {
     /// number.
     pub fn keep(&self, set: &WriteSet) -> Result<Option<u64>, ClientError> {
         let known: Vec<(u64, Self)> = set.scan(Table::Evidence, ALL, 0, u64::MAX)?;
-        // A record stays in the log for ever, so its alarm is answered once; so is what stops nothing.
-        // Anything else is told until it is over.
         let is_known = known.iter().any(|(_, one)| {
-            let is_once =
-                matches!(one.kind, ProblemKind::UnknownVersion { .. }) || !one.kind.stops();
-            let counts = one.answer.is_none() || is_once;
+            let counts = one.answer.is_none() || one.kind.is_told_once();
             one.kind == self.kind && one.account == self.account && counts
         });
         if is_known || known.len() as u64 >= KEPT_MAX {
